@@ -1,0 +1,119 @@
+"""The inventory as a graph: a projection for questions and exports, never the source of truth.
+
+Nodes carry ``type``: site, host, endpoint, exposure, owner, route, gateway. Edges point from what
+holds to what is held, and carry ``relation``.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import networkx as nx
+
+from inventory.model import Endpoint, GatewayStatus, Revision
+
+if TYPE_CHECKING:
+    Graph: TypeAlias = "nx.DiGraph[str]"
+else:
+    Graph = nx.DiGraph
+FORMATS = ("mermaid", "graphml", "json")
+
+
+def build(
+    endpoints: Iterable[Endpoint], routes: Iterable[Revision], gateways: Iterable[GatewayStatus]
+) -> Graph:
+    """The graph of everything given. Nodes are named ``type:key``."""
+    graph: Graph = nx.DiGraph()
+    for endpoint in endpoints:
+        _add_endpoint(graph, endpoint)
+    for revision in routes:
+        _add_route(graph, revision)
+    for gateway in gateways:
+        _node(graph, "gateway", gateway.id, label=gateway.id, healthy=gateway.healthy)
+        for route in gateway.revisions:
+            _edge(graph, f"gateway:{gateway.id}", f"route:{route}", "serves")
+    return graph
+
+
+def neighbourhood(graph: Graph, node: str, distance: int = 2) -> Graph:
+    """What lies within ``distance`` edges of a node, either way. KeyError where there is no such node."""
+    if node not in graph:
+        raise KeyError(node)
+    found: Graph = nx.ego_graph(graph, node, radius=distance, undirected=True)
+    return found
+
+
+def export(graph: Graph, form: str) -> str:
+    """The graph as text: ``mermaid`` (flowchart), ``graphml`` or ``json`` (node-link)."""
+    if form == "graphml":
+        return "\n".join(nx.generate_graphml(graph)) + "\n"
+    if form == "json":
+        return json.dumps(nx.node_link_data(graph, edges="edges"), indent=2) + "\n"
+    if form == "mermaid":
+        return _mermaid(graph)
+    raise ValueError(f"there is no graph format {form!r}; the formats are {', '.join(FORMATS)}")
+
+
+def _add_endpoint(graph: Graph, endpoint: Endpoint) -> None:
+    site = _node(graph, "site", endpoint.site, label=endpoint.site)
+    host = _node(graph, "host", f"{endpoint.site}/{endpoint.address}", label=endpoint.address)
+    label = f"{endpoint.product or endpoint.kind or 'unidentified'} :{endpoint.port}"
+    node = _node(
+        graph,
+        "endpoint",
+        endpoint.id,
+        label=label,
+        kind=str(endpoint.kind or ""),
+        posture=endpoint.posture.value,
+        governance=endpoint.governance.value,
+        routing=endpoint.routing.value,
+        risk=endpoint.risk,
+    )
+    _edge(graph, site, host, "contains")
+    _edge(graph, host, node, "runs")
+    for exposure in endpoint.exposures:
+        way = _node(graph, "exposure", exposure.url, label=f"{exposure.via} {exposure.url}", via=exposure.via)
+        _edge(graph, way, node, "reaches")
+    if endpoint.owner:
+        _edge(graph, _node(graph, "owner", endpoint.owner, label=endpoint.owner), node, "owns")
+
+
+def _add_route(graph: Graph, revision: Revision) -> None:
+    if revision.spec is None:
+        return
+    route = _node(graph, "route", revision.route, label=revision.route, revision=revision.number)
+    for backend in revision.spec.backends:
+        target = f"endpoint:{backend.endpoint}"
+        if backend.endpoint is None or target not in graph:
+            target = _node(graph, "exposure", backend.url, label=f"backend {backend.url}", via="backend")
+        _edge(graph, route, target, "routes", weight=backend.weight, backend=backend.name)
+
+
+def _node(graph: Graph, type_: str, key: str, **attributes: Any) -> str:
+    name = f"{type_}:{key}"
+    graph.add_node(name, type=type_, **attributes)
+    return name
+
+
+def _edge(graph: Graph, source: str, target: str, relation: str, **attributes: Any) -> None:
+    graph.add_edge(source, target, relation=relation, **attributes)
+
+
+_SHAPES = {"site": ("[[", "]]"), "route": ("{{", "}}"), "gateway": ("[/", "/]"), "owner": ("([", "])")}
+
+
+def _mermaid(graph: Graph) -> str:
+    lines = ["flowchart LR"]
+    names = {node: f"n{index}" for index, node in enumerate(sorted(graph))}
+    for node, name in names.items():
+        left, right = _SHAPES.get(graph.nodes[node]["type"], ("[", "]"))
+        lines.append(f'  {name}{left}"{_mermaid_text(graph.nodes[node].get("label", node))}"{right}')
+    for source, target, data in sorted(graph.edges(data=True), key=lambda edge: edge[:2]):
+        weight = f" {data['weight']}%" if "weight" in data else ""
+        lines.append(f"  {names[source]} -->|{data['relation']}{weight}| {names[target]}")
+    return "\n".join(lines) + "\n"
+
+
+def _mermaid_text(text: str) -> str:
+    """Text that cannot end its quotes nor become markup in a page that renders the diagram."""
+    return "".join(c if c.isalnum() or c in " .:/-_[]%" else f"#{ord(c)};" for c in text)

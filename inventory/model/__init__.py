@@ -1,0 +1,103 @@
+"""The domain's values, validated and immutable: import them from here.
+
+How they are stored is in ``inventory.store``; what follows from them in the modules of ``inventory``.
+"""
+
+from inventory.model.base import Moment, Slug, Value, utc_now
+from inventory.model.endpoint import (
+    Change,
+    Endpoint,
+    Exposure,
+    Reason,
+    Triage,
+)
+from inventory.model.observation import (
+    Asked,
+    Certificate,
+    Confidence,
+    Evidence,
+    Exposed,
+    Fact,
+    Identified,
+    InferenceRoute,
+    Listener,
+    Observation,
+    Owned,
+    Port,
+    Postured,
+    Questioned,
+)
+from inventory.model.route import (
+    Backend,
+    Comparison,
+    Disagreement,
+    GatewayStatus,
+    Revision,
+    RouteSpec,
+    Shadow,
+    ShadowEvidence,
+    Traffic,
+)
+from inventory.model.scope import (
+    Account,
+    Scan,
+    Schedule,
+    Scope,
+    new_scan_id,
+)
+from inventory.model.vocabulary import (
+    Governance,
+    Kind,
+    Posture,
+    Presence,
+    Routing,
+    ScanStatus,
+    Scheme,
+)
+
+__all__ = [
+    "Account",
+    "Asked",
+    "Backend",
+    "Certificate",
+    "Change",
+    "Comparison",
+    "Confidence",
+    "Disagreement",
+    "Endpoint",
+    "Evidence",
+    "Exposed",
+    "Exposure",
+    "Fact",
+    "GatewayStatus",
+    "Governance",
+    "Identified",
+    "InferenceRoute",
+    "Kind",
+    "Listener",
+    "Moment",
+    "Observation",
+    "Owned",
+    "Port",
+    "Posture",
+    "Postured",
+    "Presence",
+    "Questioned",
+    "Reason",
+    "Revision",
+    "RouteSpec",
+    "Routing",
+    "Scan",
+    "ScanStatus",
+    "Schedule",
+    "Scheme",
+    "Scope",
+    "Shadow",
+    "ShadowEvidence",
+    "Slug",
+    "Traffic",
+    "Triage",
+    "Value",
+    "new_scan_id",
+    "utc_now",
+]

@@ -1,0 +1,86 @@
+"""Endpoints: what the observations of one served application fold into."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from inventory.model.base import Moment, Slug, Value
+from inventory.model.observation import Asked, Confidence, Evidence, InferenceRoute, Port
+from inventory.model.vocabulary import Governance, Kind, Posture, Presence, Routing, Scheme
+
+
+class Exposure(Value):
+    """One way to reach an endpoint."""
+
+    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
+    url: str
+
+
+class Reason(Value):
+    """One addend of a risk score, in words. ``weight`` is in points of 100."""
+
+    weight: int
+    why: str
+
+
+class Endpoint(Value):
+    """One served application, as far as it is known.
+
+    ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last.
+    """
+
+    id: str
+    site: Slug
+    scope: Slug
+    address: str
+    port: Port
+    scheme: Scheme
+    url: str
+    base_path: str = "/"
+    kind: Kind | None = None
+    product: str | None = None
+    version: str | None = None
+    server: str | None = None
+    title: str | None = None
+    is_model_endpoint: bool = False
+    confidence: Confidence = 0.0
+    posture: Posture = Posture.UNKNOWN
+    posture_evidence: str | None = None
+    inference_routes: tuple[InferenceRoute, ...] = ()
+    needs: tuple[str, ...] = ()
+    certificate_names: tuple[str, ...] = ()
+    catch_all: bool = False
+    exposures: tuple[Exposure, ...] = ()
+    presence: Presence = Presence.UNKNOWN
+    governance: Governance = Governance.UNREVIEWED
+    exempt_until: Moment | None = None
+    routing: Routing = Routing.DIRECT
+    risk: int = Field(default=0, ge=0, le=100)
+    risk_reasons: tuple[Reason, ...] = ()
+    owner: str | None = None
+    first_seen: Moment
+    last_seen: Moment
+    evidence: tuple[Evidence, ...] = ()
+    asked: tuple[Asked, ...] = ()
+
+
+class Triage(Value):
+    """What a person decided about an endpoint: kept apart from what scans saw."""
+
+    endpoint: str
+    governance: Governance = Governance.UNREVIEWED
+    exempt_until: Moment | None = None
+    owner: str | None = None
+
+
+class Change(Value):
+    """One action on what is governed: who, when, why, before and after. Never edited."""
+
+    at: Moment
+    who: str
+    action: str
+    subject: str
+    why: str
+    before: str | None = None
+    after: str | None = None

@@ -1,0 +1,177 @@
+"""Routes: the desired state of a name on the gateway, and what gateways and shadows report of it."""
+
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from inventory.model.base import Moment, Slug, Value
+
+
+def _backend_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"a backend is an http or https URL with a host, not {url!r}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("a backend URL holds no user, password, query or fragment")
+    _ = parts.port
+    return url.rstrip("/")
+
+
+BackendUrl = Annotated[str, AfterValidator(_backend_url)]
+
+
+class Backend(Value):
+    """Where a share of a route's requests goes. ``weight`` is in percent of the live requests."""
+
+    name: Slug
+    url: BackendUrl
+    weight: int = Field(default=0, ge=0, le=100)
+    endpoint: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The host of the backend, an address or a name."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port of the backend, by its scheme where the URL names none."""
+        parts = urlsplit(self.url)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+    @property
+    def base_path(self) -> str:
+        """The path prefix that the backend expects, without a slash at the end; may be empty."""
+        return urlsplit(self.url).path.rstrip("/")
+
+    @property
+    def tls(self) -> bool:
+        """Whether the backend is spoken to by TLS."""
+        return urlsplit(self.url).scheme == "https"
+
+
+class Shadow(Value):
+    """A backend that gets a copy of a share of live requests; its answers reach no caller.
+
+    ``percent`` is of the requests whose method is in ``methods``: the ones declared free of side
+    effects. Inference is a POST that changes nothing, so POST is in the default.
+    """
+
+    backend: Slug
+    percent: float = Field(ge=0.0, le=100.0)
+    methods: tuple[str, ...] = ("GET", "HEAD", "POST")
+    max_body_bytes: int = Field(default=1_048_576, ge=0, le=16_777_216)
+
+
+class Comparison(Value):
+    """When two answers agree. Tolerances are for numbers; ``ignore`` holds JSON paths like ``$.took_ms``."""
+
+    relative: float = Field(default=1e-6, ge=0.0)
+    absolute: float = Field(default=1e-9, ge=0.0)
+    ignore: tuple[str, ...] = ()
+    unordered: tuple[str, ...] = ()
+
+
+class RouteSpec(Value):
+    """The desired state of one name on the gateway.
+
+    The weights of the backends add up to 100. ``endpoint`` is the inventory's id of what was adopted.
+    """
+
+    name: Slug
+    hosts: tuple[str, ...] = Field(min_length=1)
+    backends: tuple[Backend, ...] = Field(min_length=1)
+    shadow: Shadow | None = None
+    comparison: Comparison = Comparison()
+    timeout_seconds: float = Field(default=30.0, ge=0.0)
+    endpoint: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [backend.name for backend in self.backends]
+        if len(set(names)) != len(names):
+            raise ValueError("two backends of a route cannot share a name")
+        if sum(backend.weight for backend in self.backends) != 100:
+            raise ValueError("the weights of a route's backends must add up to 100")
+        if self.shadow and self.shadow.backend not in names:
+            raise ValueError(f"the shadow {self.shadow.backend!r} is not a backend of the route")
+        if self.shadow and self.backend(self.shadow.backend).weight == 100:
+            raise ValueError("a backend that has all live requests cannot be its own shadow")
+        return self
+
+    def backend(self, name: str) -> Backend:
+        """The backend of that name. KeyError where there is none."""
+        for backend in self.backends:
+            if backend.name == name:
+                return backend
+        raise KeyError(name)
+
+    @property
+    def primary(self) -> Backend:
+        """The backend with the largest share; the first of equals."""
+        return max(self.backends, key=lambda backend: backend.weight)
+
+
+class Revision(Value):
+    """One immutable version of a route. Undo is a new revision. ``spec`` None means removed."""
+
+    route: Slug
+    number: int = Field(ge=1)
+    spec: RouteSpec | None
+    at: Moment
+    who: str
+    why: str
+
+
+class GatewayStatus(Value):
+    """What one gateway reports of itself. ``revisions`` maps a route to the revision it acknowledged."""
+
+    id: str
+    address: str
+    healthy: bool
+    heartbeat_at: Moment
+    revisions: dict[str, int] = Field(default_factory=dict)
+    errors: dict[str, str] = Field(default_factory=dict)
+
+
+class Traffic(Value):
+    """Live requests of one backend of one route, counted since the route was made."""
+
+    route: Slug
+    backend: Slug
+    requests: int = 0
+    failures: int = 0
+    shadowed: int = 0
+
+
+class Disagreement(Value):
+    """One pair of answers that differ: a bounded example. ``path`` is where in the JSON they first do."""
+
+    at: Moment
+    request_id: str
+    path: str
+    primary: str
+    shadow: str
+    why: str
+
+
+class ShadowEvidence(Value):
+    """Paired answers of primary and shadow, counted for one revision's pair of backends.
+
+    ``lost`` are sampled requests of which one answer never came to be compared. ``lower_bound`` is
+    the lower confidence bound of the agreement; None while there are no pairs. Latencies in
+    milliseconds.
+    """
+
+    route: Slug
+    primary: Slug
+    shadow: Slug
+    pairs: int = Field(default=0, ge=0)
+    agreed: int = Field(default=0, ge=0)
+    lost: int = Field(default=0, ge=0)
+    lower_bound: float | None = None
+    primary_p50: float | None = None
+    shadow_p50: float | None = None
+    updated_at: Moment
+    disagreements: tuple[Disagreement, ...] = ()

@@ -1,0 +1,120 @@
+"""Scopes, schedules and scans: what may be asked, when, and what was covered."""
+
+import ipaddress
+import secrets
+from datetime import datetime
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from inventory.model.base import Moment, Slug, Value
+from inventory.model.vocabulary import ScanStatus
+
+
+class Scope(Value):
+    """Something that may be scanned, with its authorisation.
+
+    ``targets`` are what the command line takes: CIDRs, addresses, ``host:port``, URLs, ``k8s:CONTEXT``.
+    ``rate`` is in probes a second. ``allow_public`` is the explicit authorisation that addresses
+    which are neither private nor loopback need.
+    """
+
+    name: Slug
+    site: Slug = "default"
+    targets: tuple[str, ...] = Field(min_length=1)
+    exclude: tuple[str, ...] = ()
+    ports: str = "model"
+    rate: int = Field(default=2000, ge=1, le=1_000_000)
+    allow_public: bool = False
+    created_at: Moment
+
+
+class Schedule(Value):
+    """When a scope is scanned: one of a cron expression (five fields, UTC) or an interval in seconds.
+
+    ``next_run_at`` survives restarts; a run that was missed while nothing was running happens once.
+    """
+
+    name: Slug
+    scope: Slug
+    cron: str | None = None
+    interval_seconds: int | None = Field(default=None, ge=1)
+    paused: bool = False
+    next_run_at: Moment | None = None
+    last_run_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _one_trigger(self) -> Self:
+        if (self.cron is None) == (self.interval_seconds is None):
+            raise ValueError("a schedule needs either a cron expression or an interval, not both")
+        return self
+
+
+class Account(Value):
+    """Where every planned probe went. Counts of (address, port) pairs.
+
+    ``planned`` is what the targets and ports multiply to. Every planned pair is in exactly one of
+    the other counts, or was not reached (``unprobed``).
+    """
+
+    planned: int = Field(default=0, ge=0)
+    answered: int = Field(default=0, ge=0)
+    refused: int = Field(default=0, ge=0)
+    silent: int = Field(default=0, ge=0)
+    lost: int = Field(default=0, ge=0)
+    excluded: int = Field(default=0, ge=0)
+    forbidden: int = Field(default=0, ge=0)
+
+    @property
+    def probed(self) -> int:
+        """How many pairs were sent a probe."""
+        return self.answered + self.refused + self.silent + self.lost
+
+    @property
+    def unprobed(self) -> int:
+        """How many planned pairs were never reached, because the scan ended early."""
+        return self.planned - self.probed - self.excluded - self.forbidden
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.unprobed < 0:
+            raise ValueError("an account cannot hold more probes than were planned")
+        return self
+
+
+class Scan(Value):
+    """One run over one scope, and what it covered.
+
+    ``targets``, ``exclude`` and ``ports`` are the ones that this run used, resolved: ``ports`` is the
+    sorted list of numbers. ``reason`` says why a scan is incomplete or failed.
+    """
+
+    id: str
+    scope: Slug
+    site: Slug
+    source: str
+    targets: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+    started_at: Moment
+    ended_at: Moment | None = None
+    status: ScanStatus = ScanStatus.RUNNING
+    reason: str | None = None
+    account: Account = Account()
+    requests: int = Field(default=0, ge=0)
+
+    def covers(self, address: str, port: int) -> bool:
+        """Whether this scan, had it completed, asked this listener."""
+        if port not in self.ports:
+            return False
+        numeric = ipaddress.ip_address(address)
+        return _within(numeric, self.targets) and not _within(numeric, self.exclude)
+
+
+def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: tuple[str, ...]) -> bool:
+    return any(address in ipaddress.ip_network(network) for network in networks)
+
+
+def new_scan_id(moment: datetime) -> str:
+    """A name for a scan that sorts by its start and that a person can read aloud."""
+    return f"{moment:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

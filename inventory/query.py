@@ -1,0 +1,176 @@
+"""The one filter grammar of command line and TUI.
+
+``kind:notebook posture:open -owner:* seen<7d risk>70 site:"lab a" predict`` reads: every term must
+hold; ``-`` negates; ``:`` takes alternatives after commas and ``*`` as a wildcard, alone meaning
+"any value at all"; ``<`` and ``>`` compare numbers and ages (``seen<7d`` is seen less than seven
+days ago; units s, m, h, d, w); a bare word is looked for in what a person would recognise the
+endpoint by. Letter case does not matter.
+"""
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, cast
+
+from inventory.model import Endpoint
+
+Operator = Literal[":", "<", ">"]
+
+TEXT_FIELDS = {
+    "id": "id",
+    "site": "site",
+    "scope": "scope",
+    "address": "address",
+    "scheme": "scheme",
+    "url": "url",
+    "path": "base_path",
+    "kind": "kind",
+    "product": "product",
+    "version": "version",
+    "server": "server",
+    "title": "title",
+    "model": "is_model_endpoint",
+    "posture": "posture",
+    "presence": "presence",
+    "governance": "governance",
+    "routing": "routing",
+    "owner": "owner",
+}
+NUMBER_FIELDS = {"port": "port", "risk": "risk", "confidence": "confidence"}
+AGE_FIELDS = {"seen": "last_seen", "new": "first_seen"}
+WORD_FIELDS = ("id", "url", "product", "title", "owner", "server", "kind")
+FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *AGE_FIELDS)
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_TERM = re.compile(
+    r"""(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<operator>[:<>]))?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*))"""
+)
+
+
+class QueryError(ValueError):
+    """A filter that cannot be read. ``column`` is where it went wrong, counted from 1."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(f"{message} (column {column} of the filter)")
+        self.column = column
+
+
+@dataclass(frozen=True)
+class Term:
+    """One condition. ``field`` is the attribute of an endpoint, None for a bare word.
+
+    ``values`` are lower-case patterns, any of which may match. ``bound`` is a number, or an age in
+    seconds for fields in ``AGE_FIELDS``.
+    """
+
+    field: str | None
+    operator: Operator = ":"
+    values: tuple[str, ...] = ()
+    bound: float = 0.0
+    negated: bool = False
+
+    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
+        """Whether the condition holds for the endpoint at this moment."""
+        return self._holds(endpoint, now) != self.negated
+
+    def _holds(self, endpoint: Endpoint, now: datetime) -> bool:
+        if self.field is None:
+            texts = (as_text(getattr(endpoint, name)) for name in WORD_FIELDS)
+            return any(self.values[0] in text for text in texts)
+        value = getattr(endpoint, self.field)
+        if self.operator == ":":
+            return any(_text_matches(as_text(value), pattern) for pattern in self.values)
+        number = (now - value).total_seconds() if isinstance(value, datetime) else float(value)
+        return number < self.bound if self.operator == "<" else number > self.bound
+
+
+@dataclass(frozen=True)
+class Query:
+    """A parsed filter: the conjunction of its terms. Without terms it matches everything."""
+
+    terms: tuple[Term, ...] = ()
+
+    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
+        """Whether every term holds for the endpoint at this moment."""
+        return all(term.matches(endpoint, now) for term in self.terms)
+
+
+def as_text(value: object) -> str:
+    """A value as the grammar sees it: lower case, booleans as yes and no, nothing as the empty text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value).lower()
+
+
+def parse(text: str) -> Query:
+    """Read a filter. Raises QueryError with the column of the first mistake."""
+    terms = []
+    position = 0
+    while position < len(text):
+        if text[position].isspace():
+            position += 1
+            continue
+        match = _TERM.match(text, position)
+        if match is None or match.end() == position:
+            raise QueryError('a quote (") is not closed', position + 1)
+        if match.end() < len(text) and not text[match.end()].isspace():
+            raise QueryError('a quote (") is not closed, or is followed by more text', match.end() + 1)
+        terms.append(_term(match))
+        position = match.end()
+    return Query(tuple(terms))
+
+
+def _term(match: re.Match[str]) -> Term:
+    negated = bool(match["minus"])
+    value = match["quoted"] if match["quoted"] is not None else match["bare"]
+    column = match.start() + 1
+    name = match["field"]
+    operator = cast("Operator", match["operator"])
+    if not value:
+        raise QueryError("a value is missing", match.end() + 1)
+    if name is None:
+        return Term(None, ":", (value.lower(),), negated=negated)
+    name = name.lower()
+    if name not in FIELDS:
+        raise QueryError(f"there is no field {name!r}; the fields are {', '.join(FIELDS)}", column)
+    if name in AGE_FIELDS:
+        if operator == ":":
+            raise QueryError(f"{name} is an age: write {name}<7d or {name}>7d", column)
+        return Term(AGE_FIELDS[name], operator, bound=_age(value, match), negated=negated)
+    if operator != ":":
+        if name not in NUMBER_FIELDS:
+            raise QueryError(f"{name} is text, which {operator!r} cannot compare; write {name}:VALUE", column)
+        return Term(NUMBER_FIELDS[name], operator, bound=_number(value, match), negated=negated)
+    values = (
+        (value.lower(),) if match["quoted"] is not None else tuple(filter(None, value.lower().split(",")))
+    )
+    field = TEXT_FIELDS.get(name) or NUMBER_FIELDS[name]
+    return Term(field, ":", values, negated=negated)
+
+
+def _number(value: str, match: re.Match[str]) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise QueryError(f"{value!r} is not a number", match.end() - len(value) + 1) from error
+
+
+def _age(value: str, match: re.Match[str]) -> float:
+    digits, unit = value[:-1], value[-1].lower()
+    if unit not in _UNITS or not digits.isdecimal():
+        raise QueryError(f"{value!r} is not an age such as 30m, 12h, 7d or 2w", match.end() - len(value) + 1)
+    return timedelta(seconds=int(digits) * _UNITS[unit]).total_seconds()
+
+
+def _text_matches(text: str, pattern: str) -> bool:
+    if pattern == "*":
+        return text != ""
+    return fnmatch.fnmatchcase(text, _only_stars(pattern))
+
+
+def _only_stars(pattern: str) -> str:
+    """Shield ``?`` and ``[``, which fnmatch would read as wildcards and the grammar does not."""
+    return re.sub(r"([?\[])", r"[\1]", pattern)

@@ -1,0 +1,104 @@
+"""Every setting of gnomon, declared once.
+
+An option beats the environment, which beats the file, which beats the default.
+The environment variable of ``gateway_port`` is ``GNOMON_GATEWAY_PORT``; in the file (TOML, by default
+``gnomon/config.toml`` under the XDG configuration folder) the key is ``gateway_port``.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used. Its text is one sentence for a person."""
+
+
+def xdg_folder(variable: str, default: str) -> Path:
+    """The folder ``gnomon`` under an XDG base directory, absolute. It is not created.
+
+    Source: XDG Base Directory Specification 0.8; a relative value of the variable is ignored.
+    """
+    value = os.environ.get(variable, "")
+    base = Path(value) if value and Path(value).is_absolute() else Path.home() / default
+    return base / "gnomon"
+
+
+class Settings(BaseSettings):
+    """The settings, validated. Made by ``load_settings``."""
+
+    model_config = SettingsConfigDict(env_prefix="GNOMON_", extra="forbid", frozen=True)
+
+    database: str = Field(
+        default_factory=lambda: f"sqlite:///{xdg_folder('XDG_STATE_HOME', '.local/state') / 'inventory.db'}",
+        description="The inventory's database: sqlite:///FILE or postgresql://USER@HOST/NAME.",
+    )
+    state_folder: Path = Field(
+        default_factory=lambda: xdg_folder("XDG_STATE_HOME", ".local/state"),
+        description="Where the gateway keeps its last good configuration, sockets, logs and captures.",
+    )
+    signatures: Path | None = Field(
+        default=None, description="A folder of further signature files, read after the built-in ones."
+    )
+    scan_rate: int = Field(default=2000, ge=1, description="Probes a second where a scope names no rate.")
+    scan_timeout: float = Field(default=2.0, gt=0, description="Seconds to wait for a connection.")
+    answer_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for one HTTP answer.")
+    host_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds that all the questions to one listener may take."
+    )
+    scan_concurrency: int = Field(default=512, ge=1, description="Listeners that are asked at once.")
+    stale_after: float = Field(
+        default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."
+    )
+    gone_after_scans: int = Field(
+        default=2, ge=1, description="Complete scans in a row that miss an endpoint before it is gone."
+    )
+    gateway_id: str = Field(default="local", description="The name of the gateway that serve supervises.")
+    gateway_address: str = Field(default="127.0.0.1", description="The address the gateway listens on.")
+    gateway_port: int = Field(default=8780, ge=0, le=65535, description="The port the gateway listens on.")
+    gateway_domain: str = Field(
+        default="localhost", description="Routes are served as NAME.DOMAIN; *.localhost needs no DNS."
+    )
+    actor: str = Field(
+        default_factory=lambda: os.environ.get("USER") or "unknown",
+        description="Who is recorded as the author of changes.",
+    )
+
+
+def load_settings(config: Path | None = None, **options: Any) -> Settings:
+    """The settings in force. Options that are None are not given.
+
+    ``config`` must exist where it is named; the default file may be absent. Raises SettingsError
+    with one sentence that names the setting and what is wrong with it.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    path = config or xdg_folder("XDG_CONFIG_HOME", ".config") / "config.toml"
+    in_file = _read(path, must_exist=config is not None)
+    fields = Settings.model_fields
+    for name in in_file:
+        if name not in fields:
+            raise SettingsError(f"{path}: there is no setting {name!r}; the settings are {', '.join(fields)}")
+    from_file = {name: value for name, value in in_file.items() if f"GNOMON_{name.upper()}" not in os.environ}
+    try:
+        return Settings(**{**from_file, **given})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(str(part) for part in problem["loc"])
+        raise SettingsError(f"setting {name}: {problem['msg']} (got {problem['input']!r})") from error
+
+
+def _read(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if must_exist:
+            raise SettingsError(f"there is no configuration file {path}") from error
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the configuration file {path} cannot be read: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the configuration file {path} is not TOML: {error}") from error

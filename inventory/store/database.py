@@ -1,0 +1,108 @@
+"""Engine, transactions and the clock that tells other processes that something was written."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, text, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlmodel import Session, create_engine, select
+
+from inventory.store.errors import StoreError, explain, hide_password
+from inventory.store.tables import ClockRow
+
+BUSY_SECONDS = 30
+
+
+class Database:
+    """One database and its transactions. Safe to use from several threads at once."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily. Raises StoreError for a URL that is neither SQLite nor PostgreSQL."""
+        self.url = url
+        self.engine = _engine(_parse(url))
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view. Raises StoreError where the database fails."""
+        with self._session(write=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self, *, notify: bool = True) -> Iterator[Session]:
+        """A transaction: all of it or nothing. Raises StoreError where the database fails.
+
+        ``notify`` False is for heartbeats, which nobody needs to hear of at once.
+        """
+        with self._session(write=True) as session:
+            yield session
+            if notify:
+                session.connection().execute(update(ClockRow).values(value=ClockRow.value + 1))
+
+    @contextmanager
+    def _session(self, *, write: bool) -> Iterator[Session]:
+        try:
+            with (
+                self.engine.connect() as connection,
+                Session(connection.execution_options(gnomon_write=write), expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
+        except SQLAlchemyError as error:
+            raise explain(self.url, error) from error
+
+    def version(self) -> int:
+        """How many writes were ever committed, by any process."""
+        with self.read() as session:
+            return session.exec(select(ClockRow.value)).one()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise StoreError(
+            f"{hide_password(url)!r} is not a database URL: write sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
+    if parsed.drivername in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername != "sqlite":
+        raise StoreError(
+            f"databases of kind {parsed.drivername!r} are not supported: use sqlite or postgresql"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise StoreError("a SQLite database needs a file: write sqlite:///FILE")
+    return parsed
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername != "sqlite":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    path = Path(str(url.database))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"the folder of the database {path} cannot be made: {error.strerror}") from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own transaction handling begins too late: a write lock taken halfway through a
+    # transaction fails at once instead of waiting, so BEGIN is ours to say.
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("gnomon_write", True)
+    connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))

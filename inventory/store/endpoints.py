@@ -1,0 +1,167 @@
+"""Endpoints: the materialised fold, rebuilt listener by listener, and read by filter."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, tuple_
+from sqlmodel import Session, col, select
+
+from inventory.fold import fold
+from inventory.lifecycle import in_force, presence
+from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanStatus, Triage, utc_now
+from inventory.query import parse
+from inventory.risk import assess
+from inventory.settings import Settings
+from inventory.store.database import Database
+from inventory.store.filters import where
+from inventory.store.observations import observations_of
+from inventory.store.tables import EndpointRow, ScanRow, TriageRow
+
+SCANS_CONSIDERED = 200
+
+# Inside a class with a method of that name, ``list`` is no longer the type.
+Endpoints = list[Endpoint]
+
+
+class EndpointRepository:
+    """Every endpoint that observations tell of."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    def refold(self, listeners: Iterable[Listener], now: datetime) -> Endpoints:
+        """Fold the observations of some listeners again, and keep the result. Returns it.
+
+        Idempotent: what people decided and what gateways reported is laid over the fold again.
+        """
+        wanted = list(dict.fromkeys(listeners))
+        folded: Endpoints = []
+        with self._database.write() as session:
+            before = _rows_of(session, wanted)
+            scans = _complete_scans(session, {listener.site for listener in wanted})
+            for listener, observations in observations_of(session, wanted).items():
+                rows = {row.id: row for row in before[listener]}
+                for bare in fold(observations):
+                    known = rows.pop(bare.id, None)
+                    routing = Routing(known.routing) if known else Routing.DIRECT
+                    endpoint = self._finish(session, bare, routing, scans[listener.site], now)
+                    keep(session, endpoint)
+                    folded.append(endpoint)
+                for row in rows.values():
+                    session.delete(row)
+        return folded
+
+    def settle(self, scan: Scan, now: datetime) -> None:
+        """After a scan ended: work out the presence of everything that it covered."""
+        with self._database.write() as session:
+            scans = _complete_scans(session, {scan.site})[scan.site]
+            for row in session.exec(select(EndpointRow).where(EndpointRow.site == scan.site)):
+                if scan.covers(row.address, row.port):
+                    endpoint = value_of(row)
+                    keep(session, self._finish(session, endpoint, endpoint.routing, scans, now))
+
+    def set_routing(self, endpoint_id: str, routing: Routing) -> None:
+        """Record what the gateway has. An endpoint that is not known is left alone."""
+        with self._database.write() as session:
+            row = session.get(EndpointRow, endpoint_id)
+            if row is not None and row.routing != routing.value:
+                keep(session, assessed(value_of(row).model_copy(update={"routing": routing}), utc_now()))
+
+    def get(self, endpoint_id: str) -> Endpoint:
+        """The endpoint of that id, or of the one id that begins so.
+
+        Raises LookupError, with a sentence, where there is none or more than one.
+        """
+        with self._database.read() as session:
+            prefix = col(EndpointRow.id).startswith(endpoint_id.lower(), autoescape=True)
+            rows = session.exec(select(EndpointRow).where(prefix).limit(3)).all() if endpoint_id else []
+            if len(rows) == 1:
+                return value_of(rows[0])
+        if rows:
+            raise LookupError(f"{endpoint_id!r} begins more than one endpoint's id: give more of it")
+        raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
+
+    def list(self, filter_text: str = "", limit: int | None = None, offset: int = 0) -> Endpoints:
+        """Endpoints that match a filter, the riskiest first. QueryError for one that cannot be read."""
+        query = select(EndpointRow).where(*where(parse(filter_text), utc_now()))
+        ordered = query.order_by(
+            col(EndpointRow.risk).desc(), col(EndpointRow.address), col(EndpointRow.port), col(EndpointRow.id)
+        )
+        with self._database.read() as session:
+            return [value_of(row) for row in session.exec(ordered.limit(limit).offset(offset))]
+
+    def count(self, filter_text: str = "") -> int:
+        """How many endpoints match a filter. Raises QueryError for a filter that cannot be read."""
+        query = select(func.count()).select_from(EndpointRow).where(*where(parse(filter_text), utc_now()))
+        with self._database.read() as session:
+            return session.exec(query).one()
+
+    def _finish(
+        self, session: Session, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime
+    ) -> Endpoint:
+        """Lay triage, routing, presence and risk over a fold."""
+        there = presence(
+            endpoint.address,
+            endpoint.port,
+            endpoint.last_seen,
+            scans,
+            now=now,
+            stale_after=timedelta(seconds=self._settings.stale_after),
+            gone_after_scans=self._settings.gone_after_scans,
+        )
+        state = endpoint.model_copy(update={"presence": there, "routing": routing})
+        return finish(session, state, now)
+
+
+def finish(session: Session, endpoint: Endpoint, now: datetime) -> Endpoint:
+    """Lay what people decided over an endpoint, and work out its risk."""
+    row = session.get(TriageRow, endpoint.id)
+    if row is None:
+        return assessed(endpoint, now)
+    triage = Triage.model_validate(row.body)
+    governance = in_force(triage, now)
+    until = triage.exempt_until if governance is Governance.EXEMPT else None
+    changes = {"governance": governance, "exempt_until": until, "owner": triage.owner or endpoint.owner}
+    return assessed(endpoint.model_copy(update=changes), now)
+
+
+def keep(session: Session, endpoint: Endpoint) -> None:
+    """Insert or replace an endpoint's row."""
+    session.merge(EndpointRow(**endpoint.model_dump()))
+
+
+def value_of(row: EndpointRow) -> Endpoint:
+    """The endpoint of a row."""
+    return Endpoint.model_validate(row.model_dump())
+
+
+def assessed(endpoint: Endpoint, now: datetime) -> Endpoint:
+    """The endpoint with its risk worked out for a moment."""
+    risk, reasons = assess(endpoint, now)
+    return endpoint.model_copy(update={"risk": risk, "risk_reasons": reasons})
+
+
+def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, list[EndpointRow]]:
+    found: dict[Listener, list[EndpointRow]] = defaultdict(list)
+    for start in range(0, len(listeners), 2000):
+        keys = [(one.site, one.address, one.port) for one in listeners[start : start + 2000]]
+        listener = tuple_(col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
+        for row in session.exec(select(EndpointRow).where(listener.in_(keys))):
+            found[Listener(site=row.site, address=row.address, port=row.port)].append(row)
+    return found
+
+
+def _complete_scans(session: Session, sites: Iterable[str]) -> dict[str, list[Scan]]:
+    """The latest complete scans of each site: absence is counted in a few of them, not in all of a year."""
+    found: dict[str, list[Scan]] = {}
+    for site in sites:
+        query = (
+            select(ScanRow)
+            .where(ScanRow.site == site, ScanRow.status == ScanStatus.COMPLETE.value)
+            .order_by(col(ScanRow.started_at).desc())
+            .limit(SCANS_CONSIDERED)
+        )
+        found[site] = [Scan.model_validate(row.body) for row in session.exec(query)]
+    return found

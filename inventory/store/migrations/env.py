@@ -1,0 +1,15 @@
+"""Alembic's entry: the connection is given, since only the store knows how to open one."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from inventory.store import tables
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=SQLModel.metadata,
+    user_module_prefix=f"{tables.__name__}.",
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,49 @@
+"""Live traffic by backend, and the evidence of paired answers."""
+
+from collections.abc import Iterable
+
+from sqlmodel import select
+
+from inventory.model import ShadowEvidence, Traffic
+from inventory.store.database import Database
+from inventory.store.tables import ShadowRow, TrafficRow
+
+
+class ShadowRepository:
+    """The latest counts, by route."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save(self, evidence: ShadowEvidence) -> None:
+        """Insert or replace the evidence of one pair of backends."""
+        row = ShadowRow(
+            route=evidence.route,
+            primary=evidence.primary,
+            shadow=evidence.shadow,
+            body=evidence.model_dump(mode="json"),
+        )
+        with self._database.write() as session:
+            session.merge(row)
+
+    def of(self, route: str) -> list[ShadowEvidence]:
+        """The evidence of every pair of backends that a route has had."""
+        query = (
+            select(ShadowRow).where(ShadowRow.route == route).order_by(ShadowRow.primary, ShadowRow.shadow)
+        )
+        with self._database.read() as session:
+            return [ShadowEvidence.model_validate(row.body) for row in session.exec(query)]
+
+    def save_traffic(self, traffic: Iterable[Traffic]) -> None:
+        """Insert or replace the counts of some backends."""
+        with self._database.write() as session:
+            for one in traffic:
+                session.merge(
+                    TrafficRow(route=one.route, backend=one.backend, body=one.model_dump(mode="json"))
+                )
+
+    def traffic(self, route: str) -> list[Traffic]:
+        """The counts of every backend that a route has had, by name."""
+        query = select(TrafficRow).where(TrafficRow.route == route).order_by(TrafficRow.backend)
+        with self._database.read() as session:
+            return [Traffic.model_validate(row.body) for row in session.exec(query)]

@@ -1,0 +1,61 @@
+"""The store: one object that holds every repository of one database."""
+
+from types import TracebackType
+from typing import Self
+
+from inventory.settings import Settings
+from inventory.store.database import Database
+from inventory.store.endpoints import EndpointRepository
+from inventory.store.gateways import GatewayRepository
+from inventory.store.migrate import migrate
+from inventory.store.observations import ObservationRepository
+from inventory.store.routes import RouteRepository
+from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
+from inventory.store.shadow import ShadowRepository
+from inventory.store.triage import ChangeRepository, TriageRepository
+
+
+class Store:
+    """Every repository of one database. Safe to use from several threads; close it, or use ``with``."""
+
+    def __init__(self, database: Database, settings: Settings | None = None) -> None:
+        """Over a migrated database. ``settings`` gives the ages at which endpoints become stale."""
+        self._database = database
+        self.scopes = ScopeRepository(database)
+        self.schedules = ScheduleRepository(database)
+        self.leases = LeaseRepository(database)
+        self.scans = ScanRepository(database)
+        self.observations = ObservationRepository(database)
+        self.endpoints = EndpointRepository(database, settings or Settings())
+        self.triage = TriageRepository(database)
+        self.changes = ChangeRepository(database)
+        self.routes = RouteRepository(database)
+        self.gateways = GatewayRepository(database)
+        self.shadow = ShadowRepository(database)
+
+    def version(self) -> int:
+        """A number that grows with every committed write of any process. Cheap to poll."""
+        return self._database.version()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_store(url: str, settings: Settings | None = None) -> Store:
+    """Open a database, migrating it to this version. Raises StoreError with one sentence."""
+    database = Database(url)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database, settings)

@@ -1,0 +1,91 @@
+"""What people decided, and the record of every governed change."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlmodel import Session, col, select
+
+from inventory.lifecycle import decide
+from inventory.model import Change, Endpoint, Governance, Triage, utc_now
+from inventory.store.database import Database
+from inventory.store.endpoints import finish, keep, value_of
+from inventory.store.tables import ChangeRow, EndpointRow, TriageRow
+
+# Inside a class with a method of that name, ``list`` is no longer the type.
+Changes = list[Change]
+
+
+class TriageRepository:
+    """Decisions about endpoints, each with who, when, why, before and after."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, endpoint_id: str) -> Triage:
+        """What was decided about an endpoint; the default where nothing was."""
+        with self._database.read() as session:
+            return _triage(session, endpoint_id)
+
+    def apply(
+        self,
+        ids: Iterable[str],
+        *,
+        governance: Governance | None = None,
+        exempt_until: datetime | None = None,
+        owner: str | None = None,
+        who: str,
+        why: str,
+    ) -> list[Endpoint]:
+        """Decide about endpoints, all or none. Returns them as they are then.
+
+        ``owner`` of "" takes the owner away. Raises TransitionError for a decision that is not
+        allowed, LookupError for an id that is not known.
+        """
+        now = utc_now()
+        changed = []
+        with self._database.write() as session:
+            for endpoint_id in ids:
+                row = session.get(EndpointRow, endpoint_id)
+                if row is None:
+                    raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
+                before = _triage(session, endpoint_id)
+                after = before
+                if governance is not None:
+                    after = decide(after, governance, until=exempt_until, why=why, now=now)
+                if owner is not None:
+                    after = after.model_copy(update={"owner": owner or None})
+                session.merge(TriageRow(endpoint=endpoint_id, body=after.model_dump(mode="json")))
+                action = "decide" if governance is not None else "assign"
+                record(session, Change(
+                    at=now, who=who, action=action, subject=endpoint_id, why=why,
+                    before=before.model_dump_json(), after=after.model_dump_json(),
+                ))  # fmt: skip
+                endpoint = finish(session, value_of(row).model_copy(update={"owner": None}), now)
+                keep(session, endpoint)
+                changed.append(endpoint)
+        return changed
+
+
+class ChangeRepository:
+    """The record of governed changes: appended with each of them, never edited."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(self, subject: str | None = None, limit: int = 100) -> Changes:
+        """The latest changes, newest first; ``subject`` is an endpoint's id or ``route:NAME``."""
+        query = select(ChangeRow).order_by(col(ChangeRow.number).desc()).limit(limit)
+        if subject is not None:
+            query = query.where(ChangeRow.subject == subject)
+        with self._database.read() as session:
+            return [Change.model_validate(row.body) for row in session.exec(query)]
+
+
+def record(session: Session, change: Change) -> None:
+    """Append a change inside the transaction that makes it."""
+    session.add(ChangeRow(at=change.at, subject=change.subject, body=change.model_dump(mode="json")))
+
+
+def _triage(session: Session, endpoint_id: str) -> Triage:
+    row = session.get(TriageRow, endpoint_id)
+    return Triage.model_validate(row.body) if row else Triage(endpoint=endpoint_id)
