@@ -3,8 +3,8 @@
 ``kind:notebook posture:open -owner:* seen<7d risk>70 site:"lab a" predict`` reads: every term must
 hold; ``-`` negates; ``:`` takes alternatives after commas and ``*`` as a wildcard, alone meaning
 "any value at all"; ``<`` and ``>`` compare numbers and ages (``seen<7d`` is seen less than seven
-days ago; units s, m, h, d, w); a bare word is looked for in what a person would recognise the
-endpoint by. Letter case does not matter.
+days ago; units s, m, h, d, w); a bare word, or a URL, is looked for in what a person would
+recognise the endpoint by. Letter case does not matter.
 """
 
 import fnmatch
@@ -44,7 +44,7 @@ FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *AGE_FIELDS)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TERM = re.compile(
-    r"""(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<operator>[:<>]))?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*))"""
+    r"""(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<operator>[:<>])(?!//))?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*))"""
 )
 
 

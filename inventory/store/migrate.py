@@ -10,6 +10,7 @@ from inventory.store.errors import StoreError, explain, hide_password
 
 FOLDER = Path(__file__).parent / "migrations"
 HEAD = "0001"
+EMPTY = "base"
 # One number for all of gnomon's migrations, so that two processes that start at once take turns.
 ADVISORY_LOCK = 0x676E6F6D6F6E
 
@@ -61,7 +62,7 @@ def _run(database: Database, current: str | None, to: str) -> None:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
             config.attributes["connection"] = connection
-            down = current is not None and to < current
+            down = to == EMPTY or (current is not None and to < current)
             (command.downgrade if down else command.upgrade)(config, to)
     except SQLAlchemyError as error:
         raise explain(database.url, error) from error

@@ -32,8 +32,9 @@ class ObservationRepository:
         with self._database.write() as session:
             for batch in _batches(observations, BATCH):
                 rows = [_row(observation) for observation in batch]
-                statement = dialect.insert(ObservationRow).on_conflict_do_nothing(index_elements=["id"])
-                added += session.connection().execute(statement.values(rows)).rowcount
+                insert = dialect.insert(ObservationRow).on_conflict_do_nothing(index_elements=["id"])
+                kept = session.connection().execute(insert.values(rows).returning(col(ObservationRow.id)))
+                added += len(kept.all())
         return added
 
     def of(self, listener: Listener) -> list[Observation]:

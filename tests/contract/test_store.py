@@ -1,0 +1,303 @@
+"""One contract for every database: the same suite on SQLite and on a real PostgreSQL."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from making import LISTENER, NOW, ago, identified, observation, observations, route, scan
+from sqlalchemy import text
+
+from inventory.fold import fold
+from inventory.lifecycle import TransitionError
+from inventory.model import (
+    Account,
+    Exposed,
+    GatewayStatus,
+    Governance,
+    Listener,
+    Posture,
+    Postured,
+    Presence,
+    Routing,
+    ScanStatus,
+    Schedule,
+    Scheme,
+    Scope,
+    ShadowEvidence,
+    Traffic,
+    utc_now,
+)
+from inventory.query import QueryError, parse
+from inventory.store import Store, StoreError, open_store
+from inventory.store.database import Database
+from inventory.store.migrate import EMPTY, FOLDER, HEAD, current_revision, migrate
+
+SCOPE = Scope(name="lab", targets=("127.0.0.0/24",), exclude=("127.0.0.7",), ports="80,5000", created_at=NOW)
+EXAMPLES = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    with open_store(database_url) as opened:
+        yield opened
+
+
+def see(store: Store, *seen) -> list:
+    store.observations.append(seen)
+    return store.endpoints.refold({o.listener for o in seen}, NOW)
+
+
+def test_scopes_schedules_and_scans_come_back_as_they_went(store: Store):
+    schedule = Schedule(name="nightly", scope="lab", cron="0 3 * * *", next_run_at=NOW)
+    run = scan(account=Account(planned=5, answered=5))
+    store.scopes.save(SCOPE)
+    store.schedules.save(schedule)
+    store.scans.save(run.model_copy(update={"status": ScanStatus.RUNNING}))
+    store.scans.save(run)
+    assert (store.scopes.get("lab"), store.schedules.get("nightly"), store.scans.get("s1")) == (
+        SCOPE,
+        schedule,
+        run,
+    )
+    assert (store.scopes.list(), store.schedules.list(), store.scans.list()) == ([SCOPE], [schedule], [run])
+    assert store.scopes.remove("lab")
+    assert store.schedules.list() == []
+    assert not store.scopes.remove("lab")
+    assert store.scans.list(scope="other") == []
+
+
+def test_scans_are_listed_newest_first(store: Store):
+    for number in range(4):
+        store.scans.save(scan(id=f"s{number}", started_at=ago(hours=number)))
+    assert [s.id for s in store.scans.list(limit=3)] == ["s0", "s1", "s2"]
+
+
+def test_the_same_observation_twice_is_one(store: Store):
+    seen = [observation(Exposed(scheme=Scheme.HTTP)), observation(identified())]
+    assert store.observations.append(seen) == 2
+    assert store.observations.append([*seen, observation(identified(version="2"))]) == 1
+    assert len(store.observations.of(LISTENER)) == 3
+
+
+@EXAMPLES
+@given(st.lists(observations, min_size=1, max_size=8))
+def test_the_stored_endpoints_are_the_fold_of_everything_stored(store: Store, seen):
+    see(store, *seen)
+    everything = store.observations.of(LISTENER)
+    laid_over = {"presence", "risk", "risk_reasons"}
+    stored = {e.id: e.model_dump(exclude=laid_over) for e in store.endpoints.list()}
+    assert stored == {e.id: e.model_dump(exclude=laid_over) for e in fold(everything)}
+    before = store.endpoints.list()
+    store.endpoints.refold([LISTENER], NOW)
+    assert store.endpoints.list() == before
+
+
+FILTERS = [
+    "", "flask", "kind:notebook", "-kind:notebook", "product:f*", "owner:*", "-owner:*", "risk>40",
+    "seen<3h", "seen>3h", "new<2h", "model:yes", "model:no", "posture:open,protected", "title:a_b",
+    "title:a%b", "port<5001",
+    'title:"A[b"', "url:*/ml/iris", "port:5*", "confidence>0.5", "127.0.0", "scheme:https -version:*",
+]  # fmt: skip
+
+
+@EXAMPLES
+@given(st.lists(observations, max_size=6), st.sampled_from(FILTERS), st.sampled_from(FILTERS))
+def test_a_filter_selects_in_sql_what_it_selects_in_python(store: Store, seen, one: str, two: str):
+    titles = [observation(identified(title=t), listener=Listener(site="t", address="127.0.0.2", port=n + 1))
+              for n, t in enumerate(["a_b", "a%b", "axb", "A[b"])]  # fmt: skip
+    see(store, *seen, *titles)
+    everything = store.endpoints.list()
+    query = parse(f"{one} {two}")
+    expected = [e.id for e in everything if query.matches(e, utc_now())]
+    assert [e.id for e in store.endpoints.list(f"{one} {two}")] == expected
+    assert store.endpoints.count(f"{one} {two}") == len(expected)
+
+
+def test_listing_pages_and_mistakes(store: Store):
+    for port in range(1, 6):
+        see(
+            store,
+            observation(identified(), listener=Listener(site="default", address="127.0.0.9", port=port)),
+        )
+    assert [e.port for e in store.endpoints.list(limit=2, offset=3)] == [4, 5]
+    with pytest.raises(QueryError):
+        store.endpoints.list("colour:red")
+
+
+def test_an_endpoint_is_found_by_the_beginning_of_its_id(store: Store):
+    (endpoint,) = see(store, observation(identified()))
+    assert store.endpoints.get(endpoint.id[:5]) == endpoint
+    for wrong in ("", "zzz", "%"):
+        with pytest.raises(LookupError, match="no endpoint"):
+            store.endpoints.get(wrong)
+
+
+def test_absence_counts_in_complete_scans_only(store: Store):
+    see(
+        store,
+        observation(identified(), at=ago(hours=5)),
+        observation(Exposed(scheme=Scheme.HTTP), at=ago(hours=5)),
+    )
+    cut = scan(id="cut", started_at=ago(hours=4), status=ScanStatus.INCOMPLETE)
+    store.scans.save(cut)
+    store.endpoints.settle(cut, NOW)
+    assert store.endpoints.list()[0].presence is Presence.SEEN
+    for hours, expected in ((3, Presence.STALE), (2, Presence.GONE)):
+        complete = scan(id=f"s-{hours}", started_at=ago(hours=hours))
+        store.scans.save(complete)
+        store.endpoints.settle(complete, NOW)
+        assert store.endpoints.list()[0].presence is expected
+    see(store, observation(Exposed(scheme=Scheme.HTTP), scan="back"))
+    assert store.endpoints.list()[0].presence is Presence.SEEN
+
+
+def test_decisions_survive_every_fold_and_are_on_record(store: Store):
+    (endpoint,) = see(store, observation(identified()))
+    store.triage.apply([endpoint.id], owner="ana", who="bo", why="asked her")
+    store.triage.apply([endpoint.id], governance=Governance.BLOCKED, who="bo", why="leaks")
+    store.endpoints.set_routing(endpoint.id, Routing.SPLIT)
+    (again,) = see(store, observation(identified(version="2"), scan="s2"))
+    assert (again.owner, again.governance, again.routing) == ("ana", Governance.BLOCKED, Routing.SPLIT)
+    newest, oldest = store.changes.list(subject=endpoint.id)
+    assert (newest.who, newest.action, newest.why, oldest.action) == ("bo", "decide", "leaks", "assign")
+    assert newest.before == oldest.after
+    (freed,) = store.triage.apply([endpoint.id], owner="", who="bo", why="she left")
+    assert freed.owner is None
+
+
+def test_a_refused_decision_changes_nothing(store: Store):
+    (endpoint,) = see(store, observation(identified()))
+    version = store.version()
+    with pytest.raises(LookupError):
+        store.triage.apply([endpoint.id, "none"], owner="ana", who="bo", why="x")
+    with pytest.raises(TransitionError):
+        store.triage.apply([endpoint.id], governance=Governance.EXEMPT, who="bo", why="x")
+    assert store.endpoints.list()[0].owner is None
+    assert (store.changes.list(), store.version()) == ([], version)
+
+
+def test_routes_are_revisions(store: Store):
+    first = store.routes.put(route(), who="ana", why="adopt")
+    second = store.routes.put(route(timeout_seconds=5), who="ana", why="slower")
+    store.routes.put(route("other"), who="ana", why="adopt")
+    assert [first.number, second.number] == [1, 2]
+    assert [r.route for r in store.routes.list()] == ["iris", "other"]
+    assert store.routes.get("iris") == second
+    assert store.routes.remove("iris", who="ana", why="done").spec is None
+    assert [r.route for r in store.routes.list()] == ["other"]
+    assert [r.number for r in store.routes.history("iris")] == [3, 2, 1]
+    with pytest.raises(LookupError, match="no route 'iris'"):
+        store.routes.remove("iris", who="ana", why="again")
+    assert [c.action for c in store.changes.list(subject="route:iris")] == ["release", "route", "route"]
+
+
+def test_reports_and_counts_come_back(store: Store):
+    status = GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=NOW, revisions={"iris": 2})
+    evidence = ShadowEvidence(route="iris", primary="a", shadow="b", pairs=5, agreed=4, updated_at=NOW)
+    store.gateways.report(status)
+    version = store.version()
+    store.gateways.report(status.model_copy(update={"heartbeat_at": ago(seconds=-1)}))
+    assert store.version() == version, "a heartbeat wakes nobody"
+    store.shadow.save(evidence)
+    store.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7)])
+    assert store.version() == version + 2
+    assert store.gateways.list()[0].heartbeat_at == ago(seconds=-1)
+    assert store.shadow.of("iris") == [evidence]
+    assert store.shadow.traffic("iris")[0].requests == 7
+
+
+def test_a_lease_has_one_holder_until_it_ends(store: Store):
+    assert store.leases.acquire("scan:lab", "a", 60)
+    assert store.leases.acquire("scan:lab", "a", 0)
+    assert store.leases.acquire("scan:lab", "b", 60)
+    assert not store.leases.acquire("scan:lab", "a", 60)
+    store.leases.release("scan:lab", "a")
+    assert not store.leases.acquire("scan:lab", "a", 60)
+    store.leases.release("scan:lab", "b")
+    assert store.leases.acquire("scan:lab", "a", 60)
+
+
+def test_many_writers_lose_nothing(database_url: str):
+    with open_store(database_url) as one, open_store(database_url) as two:
+        before = one.version()
+
+        def write(store: Store, site: str) -> None:
+            for port in range(1, 21):
+                see(
+                    store,
+                    observation(identified(), listener=Listener(site=site, address="127.0.0.1", port=port)),
+                )
+
+        threads = [
+            threading.Thread(target=write, args=(s, n)) for s, n in ((one, "a"), (two, "b"), (one, "c"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert one.endpoints.count() == 60
+        assert two.version() == before + 120
+
+
+def test_the_schema_goes_down_and_up_again(database_url: str):
+    with open_store(database_url) as store:
+        see(store, observation(Postured(posture=Posture.OPEN)))
+    database = Database(database_url)
+    migrate(database, EMPTY)
+    assert current_revision(database) is None
+    database.close()
+    with open_store(database_url) as store:
+        assert store.endpoints.list() == []
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database_url: str):
+    open_store(database_url).close()
+    database = Database(database_url)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    with pytest.raises(StoreError, match="written by a newer gnomon"):
+        open_store(database_url)
+
+
+def test_head_is_the_newest_migration():
+    assert max(path.name[:4] for path in (FOLDER / "versions").glob("0*.py")) == HEAD
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("nonsense", "not a database URL"),
+        ("mysql://root:secret@host/x", "'mysql' are not supported"),
+        ("sqlite://", "needs a file"),
+        ("postgresql://ana:secret@127.0.0.1:1/x", "failed: "),
+        ("sqlite:////proc/none/x.db", "cannot be made"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_one_sentence_without_the_password(url: str, words: str):
+    with pytest.raises(StoreError, match=words) as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_left_as_it_was(tmp_path: Path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        open_store(f"sqlite:///{path}")
+    assert path.read_text() == "not a database, " * 100
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path):
+    path = tmp_path / "other.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    with pytest.raises(StoreError, match="none of gnomon's"):
+        open_store(f"sqlite:///{path}")
