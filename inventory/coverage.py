@@ -47,6 +47,7 @@ class Coverage:
 
 
 BEHIND_THE_GATEWAY = frozenset({Routing.ENFORCED, Routing.SEALED})
+BYPASS = "governed, but its direct path answered the last scan: callers can go around the gateway"
 
 
 def coverage(endpoints: Sequence[Endpoint], scans: Sequence[Scan]) -> Coverage:
@@ -80,11 +81,13 @@ def why_not(endpoint: Endpoint) -> str:
     if endpoint.governance in {Governance.BLOCKED, Governance.RETIRED}:
         return f"{endpoint.governance.value}, and still answers"
     if endpoint.routing is Routing.DIRECT:
-        reach = (
-            "open to strangers" if endpoint.posture is Posture.OPEN else f"posture {endpoint.posture.value}"
-        )
+        reach = "open to strangers" if endpoint.posture is Posture.OPEN else f"posture {endpoint.posture.value}"
         return f"callers reach it directly; {reach}; {endpoint.governance.value}"
     return f"{endpoint.routing.value}, not yet enforced: a part of the live requests still goes to it"
+
+
+def _may_be_bypassed(endpoint: Endpoint) -> bool:
+    return endpoint.routing is Routing.ENFORCED and endpoint.presence is Presence.SEEN
 
 
 def _last_by_scope(scans: Sequence[Scan]) -> list[Scan]:
@@ -141,14 +144,11 @@ def _knowledge(present: list[Endpoint], ml: list[Endpoint], as_of: datetime | No
 
 def _gaps(last: list[Scan], ml: list[Endpoint]) -> tuple[Gap, ...]:
     gaps = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if not is_governed(e)]
+    gaps += [Gap(e.id, e.url, BYPASS, e.risk) for e in ml if is_governed(e) and _may_be_bypassed(e)]
     for scan in last:
         if scan.status is not ScanStatus.COMPLETE:
-            gaps.append(
-                Gap(scan.scope, f"scope {scan.scope}", scan.reason or "its last scan did not finish", 50)
-            )
+            gaps.append(Gap(scan.scope, f"scope {scan.scope}", scan.reason or "its last scan did not finish", 50))
         elif scan.account.lost:
             pairs = f"{scan.account.lost} of {scan.account.planned} probes were lost"
-            gaps.append(
-                Gap(scan.scope, f"scope {scan.scope}", f"{pairs}: what they would have found is unknown", 30)
-            )
+            gaps.append(Gap(scan.scope, f"scope {scan.scope}", f"{pairs}: what they would have found is unknown", 30))
     return tuple(sorted(gaps, key=lambda gap: (-gap.risk, gap.title)))

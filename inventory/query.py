@@ -10,7 +10,7 @@ recognise the endpoint by. Letter case does not matter.
 import fnmatch
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, cast
 
 from inventory.model import Endpoint
@@ -139,14 +139,13 @@ def _term(match: re.Match[str]) -> Term:
     if name in AGE_FIELDS:
         if operator == ":":
             raise QueryError(f"{name} is an age: write {name}<7d or {name}>7d", column)
-        return Term(AGE_FIELDS[name], operator, bound=_age(value, match), negated=negated)
+        bound = seconds_of(value, match.end() - len(value) + 1)
+        return Term(AGE_FIELDS[name], operator, bound=bound, negated=negated)
     if operator != ":":
         if name not in NUMBER_FIELDS:
             raise QueryError(f"{name} is text, which {operator!r} cannot compare; write {name}:VALUE", column)
         return Term(NUMBER_FIELDS[name], operator, bound=_number(value, match), negated=negated)
-    values = (
-        (value.lower(),) if match["quoted"] is not None else tuple(filter(None, value.lower().split(",")))
-    )
+    values = (value.lower(),) if match["quoted"] is not None else tuple(filter(None, value.lower().split(",")))
     field = TEXT_FIELDS.get(name) or NUMBER_FIELDS[name]
     return Term(field, ":", values, negated=negated)
 
@@ -158,11 +157,12 @@ def _number(value: str, match: re.Match[str]) -> float:
         raise QueryError(f"{value!r} is not a number", match.end() - len(value) + 1) from error
 
 
-def _age(value: str, match: re.Match[str]) -> float:
-    digits, unit = value[:-1], value[-1].lower()
-    if unit not in _UNITS or not digits.isdecimal():
-        raise QueryError(f"{value!r} is not an age such as 30m, 12h, 7d or 2w", match.end() - len(value) + 1)
-    return timedelta(seconds=int(digits) * _UNITS[unit]).total_seconds()
+def seconds_of(age: str, column: int = 1) -> int:
+    """The seconds in an age such as ``30m``. Raises QueryError, at ``column``, for what is none."""
+    digits, unit = age[:-1], age[-1:].lower()
+    if unit not in _UNITS or not (digits.isascii() and digits.isdecimal()) or len(digits) > 6:
+        raise QueryError(f"{age!r} is not an age such as 30m, 12h, 7d or 2w", column)
+    return int(digits) * _UNITS[unit]
 
 
 def _text_matches(text: str, pattern: str) -> bool:

@@ -11,9 +11,7 @@ from inventory.model import Endpoint, Governance, Kind, Posture, Reason, Routing
 
 _BY_KIND = {
     Kind.NOTEBOOK: Reason(weight=40, why="a notebook runs any code that is sent to it"),
-    Kind.MODEL_ENDPOINT: Reason(
-        weight=30, why="a model answers here: it can leak data, be copied, burn a budget"
-    ),
+    Kind.MODEL_ENDPOINT: Reason(weight=30, why="a model answers here: it can leak data, be copied, burn a budget"),
     Kind.ML_PLATFORM: Reason(weight=30, why="a machine-learning platform holds models and data"),
     Kind.ML_UI: Reason(weight=20, why="a user interface in front of a model or its data"),
 }
@@ -43,9 +41,7 @@ def _exposure(endpoint: Endpoint) -> list[Reason]:
     if endpoint.routing is Routing.DIRECT:
         reasons.append(Reason(weight=10, why="callers reach it directly, outside the gateway"))
     elif endpoint.routing is not Routing.SEALED:
-        reasons.append(
-            Reason(weight=5, why="the gateway fronts it, but its direct path is not shown to be closed")
-        )
+        reasons.append(Reason(weight=5, why="the gateway fronts it, but its direct path is not shown to be closed"))
     if endpoint.scheme is Scheme.HTTP:
         reasons.append(Reason(weight=5, why="requests and answers cross the network in the clear"))
     if ipaddress.ip_address(endpoint.address).is_global:

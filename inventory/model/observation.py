@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -123,9 +123,7 @@ class Owned(Value):
     said_by: str
 
 
-Fact = Annotated[
-    Exposed | Certificate | Identified | Postured | Questioned | Owned, Field(discriminator="fact")
-]
+Fact = Annotated[Exposed | Certificate | Identified | Postured | Questioned | Owned, Field(discriminator="fact")]
 
 
 class Observation(Value):
@@ -143,6 +141,18 @@ class Observation(Value):
     evidence: tuple[Evidence, ...] = ()
 
     @cached_property
+    def canonical(self) -> str:
+        """All of it as JSON, always the same for the same observation."""
+        return self.model_dump_json()
+
+    @classmethod
+    def from_canonical(cls, text: str) -> Self:
+        """The observation whose ``canonical`` was that text. Raises ValidationError for any other text."""
+        observation = cls.model_validate_json(text)
+        observation.__dict__["canonical"] = text
+        return observation
+
+    @cached_property
     def id(self) -> str:
         """BLAKE2b of the canonical JSON, 128 bits in hex."""
-        return hashlib.blake2b(self.model_dump_json().encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(self.canonical.encode(), digest_size=16).hexdigest()

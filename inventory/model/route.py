@@ -146,7 +146,11 @@ class Traffic(Value):
 
 
 class Disagreement(Value):
-    """One pair of answers that differ: a bounded example. ``path`` is where in the JSON they first do."""
+    """One pair of answers that differ: a bounded example. ``path`` is the JSON path of the first difference.
+
+    ``group`` is that path with ``[*]`` for places in lists; ``operation`` the request's method and path;
+    ``paths`` every path that differs, the first few.
+    """
 
     at: Moment
     request_id: str
@@ -154,14 +158,25 @@ class Disagreement(Value):
     primary: str
     shadow: str
     why: str
+    group: str = ""
+    operation: str = ""
+    paths: tuple[str, ...] = ()
 
 
 class ShadowEvidence(Value):
-    """Paired answers of primary and shadow, counted for one revision's pair of backends.
+    """Paired answers of primary and shadow, counted for one pair of backends under one set of rules.
 
-    ``lost`` are sampled requests of which one answer never came to be compared. ``lower_bound`` is
-    the lower confidence bound of the agreement; None while there are no pairs. Latencies in
-    milliseconds.
+    A row whose primary is its shadow is the baseline: a backend compared with itself.
+
+    Each of ``pairs`` has agreed, differed, or was ``incomparable`` (truncated, say): the agreement is of
+    those that could be compared. ``lost`` are sampled requests of which one answer never came to be
+    compared. ``lower_bound`` and ``upper_bound`` are one-sided confidence bounds of the agreement, 95% each,
+    that hold however often one looks; None while nothing could be compared. Latencies are in milliseconds,
+    and their histograms are buckets of ``router.shadow.sketch``. Errors are answers of 500 and above or
+    none at all; ``new_errors`` are pairs where only the shadow failed. ``paths`` counts disagreements by
+    group. ``revision`` is the latest that was seen, ``basis`` a digest of the backends' URLs and the rules:
+    evidence of another basis starts anew. ``capture`` and ``cursor`` say which file was counted up to which
+    byte, so that nothing counts twice.
     """
 
     route: Slug
@@ -169,9 +184,36 @@ class ShadowEvidence(Value):
     shadow: Slug
     pairs: int = Field(default=0, ge=0)
     agreed: int = Field(default=0, ge=0)
+    incomparable: int = Field(default=0, ge=0)
     lost: int = Field(default=0, ge=0)
     lower_bound: float | None = None
+    upper_bound: float | None = None
     primary_p50: float | None = None
     shadow_p50: float | None = None
+    primary_p99: float | None = None
+    shadow_p99: float | None = None
     updated_at: Moment
     disagreements: tuple[Disagreement, ...] = ()
+    status_mismatches: int = Field(default=0, ge=0)
+    primary_errors: int = Field(default=0, ge=0)
+    shadow_errors: int = Field(default=0, ge=0)
+    new_errors: int = Field(default=0, ge=0)
+    incomparable_reasons: dict[str, int] = Field(default_factory=dict)
+    lost_reasons: dict[str, int] = Field(default_factory=dict)
+    paths: dict[str, int] = Field(default_factory=dict)
+    primary_latency: dict[int, int] = Field(default_factory=dict)
+    shadow_latency: dict[int, int] = Field(default_factory=dict)
+    revision: int | None = None
+    basis: str = ""
+    capture: str = ""
+    cursor: int = Field(default=0, ge=0)
+
+    @property
+    def compared(self) -> int:
+        """How many pairs could be compared."""
+        return self.pairs - self.incomparable
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of the compared pairs that agreed; None while there are none."""
+        return self.agreed / self.compared if self.compared else None

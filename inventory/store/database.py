@@ -1,19 +1,23 @@
 """Engine, transactions and the clock that tells other processes that something was written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, text, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlmodel import Session, create_engine, select
+from sqlmodel import Session, SQLModel, create_engine, select
 
 from inventory.store.errors import StoreError, explain, hide_password
 from inventory.store.tables import ClockRow
 
 BUSY_SECONDS = 30
+
+T = TypeVar("T")
 
 
 class Database:
@@ -73,9 +77,7 @@ def _parse(url: str) -> URL:
     if parsed.drivername in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername != "sqlite":
-        raise StoreError(
-            f"databases of kind {parsed.drivername!r} are not supported: use sqlite or postgresql"
-        )
+        raise StoreError(f"databases of kind {parsed.drivername!r} are not supported: use sqlite or postgresql")
     if not parsed.database or parsed.database == ":memory:":
         raise StoreError("a SQLite database needs a file: write sqlite:///FILE")
     return parsed
@@ -106,3 +108,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("gnomon_write", True)
     connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
+
+
+def insert_into(session: Session, table: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT in the dialect of the session's database, which can say what happens on a conflict."""
+    if session.get_bind().dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of that size, the last one shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

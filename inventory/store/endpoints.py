@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, tuple_
+from sqlalchemy import delete, func, tuple_
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from inventory.fold import fold
@@ -13,9 +14,9 @@ from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanS
 from inventory.query import parse
 from inventory.risk import assess
 from inventory.settings import Settings
-from inventory.store.database import Database
+from inventory.store.database import Database, batches, insert_into
 from inventory.store.filters import where
-from inventory.store.observations import observations_of
+from inventory.store.observations import BATCH, observations_of
 from inventory.store.tables import EndpointRow, ScanRow, TriageRow
 
 SCANS_CONSIDERED = 200
@@ -42,32 +43,32 @@ class EndpointRepository:
             before = _rows_of(session, wanted)
             scans = _complete_scans(session, {listener.site for listener in wanted})
             for listener, observations in observations_of(session, wanted).items():
-                rows = {row.id: row for row in before[listener]}
-                for bare in fold(observations):
-                    known = rows.pop(bare.id, None)
-                    routing = Routing(known.routing) if known else Routing.DIRECT
-                    endpoint = self._finish(session, bare, routing, scans[listener.site], now)
-                    keep(session, endpoint)
-                    folded.append(endpoint)
-                for row in rows.values():
-                    session.delete(row)
+                known = before[listener]
+                endpoints = fold(observations)
+                folded += [
+                    self._present(one, known.get(one.id, Routing.DIRECT), scans[listener.site], now)
+                    for one in endpoints
+                ]
+                _forget(session, known.keys() - {one.id for one in endpoints})
+            folded = finish(session, folded, now)
+            keep(session, folded)
         return folded
 
     def settle(self, scan: Scan, now: datetime) -> None:
         """After a scan ended: work out the presence of everything that it covered."""
         with self._database.write() as session:
             scans = _complete_scans(session, {scan.site})[scan.site]
-            for row in session.exec(select(EndpointRow).where(EndpointRow.site == scan.site)):
-                if scan.covers(row.address, row.port):
-                    endpoint = value_of(row)
-                    keep(session, self._finish(session, endpoint, endpoint.routing, scans, now))
+            rows = session.exec(select(EndpointRow).where(EndpointRow.site == scan.site))
+            covered = [value_of(row) for row in rows if scan.covers(row.address, row.port)]
+            present = [self._present(one, one.routing, scans, now) for one in covered]
+            keep(session, finish(session, present, now))
 
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
         """Record what the gateway has. An endpoint that is not known is left alone."""
         with self._database.write() as session:
             row = session.get(EndpointRow, endpoint_id)
             if row is not None and row.routing != routing.value:
-                keep(session, assessed(value_of(row).model_copy(update={"routing": routing}), utc_now()))
+                keep(session, [assessed(value_of(row).model_copy(update={"routing": routing}), utc_now())])
 
     def get(self, endpoint_id: str) -> Endpoint:
         """The endpoint of that id, or of the one id that begins so.
@@ -98,10 +99,8 @@ class EndpointRepository:
         with self._database.read() as session:
             return session.exec(query).one()
 
-    def _finish(
-        self, session: Session, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime
-    ) -> Endpoint:
-        """Lay triage, routing, presence and risk over a fold."""
+    def _present(self, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime) -> Endpoint:
+        """Lay presence and routing over a fold."""
         there = presence(
             endpoint.address,
             endpoint.port,
@@ -111,25 +110,40 @@ class EndpointRepository:
             stale_after=timedelta(seconds=self._settings.stale_after),
             gone_after_scans=self._settings.gone_after_scans,
         )
-        state = endpoint.model_copy(update={"presence": there, "routing": routing})
-        return finish(session, state, now)
+        return endpoint.model_copy(update={"presence": there, "routing": routing})
 
 
-def finish(session: Session, endpoint: Endpoint, now: datetime) -> Endpoint:
-    """Lay what people decided over an endpoint, and work out its risk."""
-    row = session.get(TriageRow, endpoint.id)
-    if row is None:
-        return assessed(endpoint, now)
-    triage = Triage.model_validate(row.body)
+def finish(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
+    """Lay what people decided over endpoints, and work out their risk."""
+    found: Endpoints = []
+    for batch in batches(endpoints, BATCH):
+        query = select(TriageRow).where(col(TriageRow.endpoint).in_([one.id for one in batch]))
+        decided = {row.endpoint: Triage.model_validate(row.body) for row in session.exec(query)}
+        found += [assessed(_overlaid(one, decided.get(one.id), now), now) for one in batch]
+    return found
+
+
+def keep(session: Session, endpoints: Iterable[Endpoint]) -> None:
+    """Insert or replace the rows of endpoints."""
+    insert = insert_into(session, EndpointRow)
+    columns = {column.name: column for column in insert.excluded if column.name != "id"}
+    upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
+    for batch in batches(endpoints, BATCH):
+        session.connection().execute(upsert, [one.model_dump() for one in batch])
+
+
+def _forget(session: Session, ids: Iterable[str]) -> None:
+    for endpoint_id in ids:
+        session.connection().execute(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
+
+
+def _overlaid(endpoint: Endpoint, triage: Triage | None, now: datetime) -> Endpoint:
+    if triage is None:
+        return endpoint
     governance = in_force(triage, now)
     until = triage.exempt_until if governance is Governance.EXEMPT else None
     changes = {"governance": governance, "exempt_until": until, "owner": triage.owner or endpoint.owner}
-    return assessed(endpoint.model_copy(update=changes), now)
-
-
-def keep(session: Session, endpoint: Endpoint) -> None:
-    """Insert or replace an endpoint's row."""
-    session.merge(EndpointRow(**endpoint.model_dump()))
+    return endpoint.model_copy(update=changes)
 
 
 def value_of(row: EndpointRow) -> Endpoint:
@@ -143,13 +157,15 @@ def assessed(endpoint: Endpoint, now: datetime) -> Endpoint:
     return endpoint.model_copy(update={"risk": risk, "risk_reasons": reasons})
 
 
-def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, list[EndpointRow]]:
-    found: dict[Listener, list[EndpointRow]] = defaultdict(list)
-    for start in range(0, len(listeners), 2000):
-        keys = [(one.site, one.address, one.port) for one in listeners[start : start + 2000]]
-        listener = tuple_(col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
-        for row in session.exec(select(EndpointRow).where(listener.in_(keys))):
-            found[Listener(site=row.site, address=row.address, port=row.port)].append(row)
+def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, dict[str, Routing]]:
+    """The endpoints that are known of each listener: their ids, and the routing that gateways reported."""
+    found: dict[Listener, dict[str, Routing]] = defaultdict(dict)
+    columns = (col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
+    for batch in batches(listeners, BATCH):
+        keys = [(one.site, one.address, one.port) for one in batch]
+        query = sa_select(*columns, col(EndpointRow.id), col(EndpointRow.routing)).where(tuple_(*columns).in_(keys))
+        for site, address, port, endpoint_id, routing in session.connection().execute(query):
+            found[Listener(site=site, address=address, port=port)][endpoint_id] = Routing(routing)
     return found
 
 

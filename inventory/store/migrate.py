@@ -44,8 +44,7 @@ def current_revision(database: Database) -> str | None:
         raise explain(database.url, error) from error
     if tables:
         raise StoreError(
-            f"the database {hide_password(database.url)} holds other tables and none of gnomon's: "
-            "name another one"
+            f"the database {hide_password(database.url)} holds other tables and none of gnomon's: name another one"
         )
     return None
 

@@ -1,22 +1,17 @@
 """Observations: appended in bulk, never changed."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterable
 
 from sqlalchemy import tuple_
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
 from inventory.model import Listener, Observation
-from inventory.store.database import Database
+from inventory.store.database import Database, batches, insert_into
 from inventory.store.tables import ObservationRow
 
-# SQLite takes 32,766 variables in a statement; a row has seven.
+# SQLite takes 32,766 variables in a statement; a listener has three.
 BATCH = 2000
-
-T = TypeVar("T")
 
 
 class ObservationRepository:
@@ -27,14 +22,12 @@ class ObservationRepository:
 
     def append(self, observations: Iterable[Observation]) -> int:
         """Keep observations, all or none. How many were new: the same one twice is one."""
-        dialect = postgresql if self._database.engine.dialect.name == "postgresql" else sqlite
         added = 0
         with self._database.write() as session:
-            for batch in _batches(observations, BATCH):
-                rows = [_row(observation) for observation in batch]
-                insert = dialect.insert(ObservationRow).on_conflict_do_nothing(index_elements=["id"])
-                kept = session.connection().execute(insert.values(rows).returning(col(ObservationRow.id)))
-                added += len(kept.all())
+            insert = insert_into(session, ObservationRow).on_conflict_do_nothing(index_elements=["id"])
+            connection = session.connection(execution_options={"preserve_rowcount": True})
+            for batch in batches(observations, BATCH):
+                added += connection.execute(insert, [_row(one) for one in batch]).rowcount
         return added
 
     def of(self, listener: Listener) -> list[Observation]:
@@ -46,16 +39,14 @@ class ObservationRepository:
 def observations_of(session: Session, listeners: Iterable[Listener]) -> dict[Listener, list[Observation]]:
     """Everything that was seen of each listener, oldest first, inside a transaction that is under way."""
     found: dict[Listener, list[Observation]] = defaultdict(list)
-    for batch in _batches(listeners, BATCH):
+    for batch in batches(listeners, BATCH):
         keys = [(listener.site, listener.address, listener.port) for listener in batch]
-        where = tuple_(col(ObservationRow.site), col(ObservationRow.address), col(ObservationRow.port)).in_(
-            keys
-        )
+        where = tuple_(col(ObservationRow.site), col(ObservationRow.address), col(ObservationRow.port)).in_(keys)
         rows = session.exec(
-            select(ObservationRow).where(where).order_by(col(ObservationRow.at), ObservationRow.id)
+            select(ObservationRow.body).where(where).order_by(col(ObservationRow.at), ObservationRow.id)
         )
         for row in rows:
-            observation = Observation.model_validate(row.body)
+            observation = Observation.from_canonical(row)
             found[observation.listener].append(observation)
     return found
 
@@ -69,11 +60,5 @@ def _row(observation: Observation) -> dict[str, object]:
         "address": listener.address,
         "port": listener.port,
         "at": observation.at,
-        "body": observation.model_dump(mode="json"),
+        "body": observation.canonical,
     }
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -34,10 +34,7 @@ class ScopeRepository:
     def list(self) -> Scopes:
         """Every scope, by name."""
         with self._database.read() as session:
-            return [
-                Scope.model_validate(row.body)
-                for row in session.exec(select(ScopeRow).order_by(ScopeRow.name))
-            ]
+            return [Scope.model_validate(row.body) for row in session.exec(select(ScopeRow).order_by(ScopeRow.name))]
 
     def remove(self, name: str) -> bool:
         """Forget a scope and its schedules; what was seen in it stays. Whether there was one."""

@@ -28,9 +28,7 @@ class ShadowRepository:
 
     def of(self, route: str) -> list[ShadowEvidence]:
         """The evidence of every pair of backends that a route has had."""
-        query = (
-            select(ShadowRow).where(ShadowRow.route == route).order_by(ShadowRow.primary, ShadowRow.shadow)
-        )
+        query = select(ShadowRow).where(ShadowRow.route == route).order_by(ShadowRow.primary, ShadowRow.shadow)
         with self._database.read() as session:
             return [ShadowEvidence.model_validate(row.body) for row in session.exec(query)]
 
@@ -38,9 +36,7 @@ class ShadowRepository:
         """Insert or replace the counts of some backends."""
         with self._database.write() as session:
             for one in traffic:
-                session.merge(
-                    TrafficRow(route=one.route, backend=one.backend, body=one.model_dump(mode="json"))
-                )
+                session.merge(TrafficRow(route=one.route, backend=one.backend, body=one.model_dump(mode="json")))
 
     def traffic(self, route: str) -> list[Traffic]:
         """The counts of every backend that a route has had, by name."""

@@ -86,7 +86,7 @@ class ScanRow(SQLModel, table=True):
 
 
 class ObservationRow(SQLModel, table=True):
-    """An observation. Never updated, never deleted."""
+    """An observation, its body the JSON that its id is a digest of. Never updated, never deleted."""
 
     __tablename__ = "observation"
     __table_args__ = (Index("ix_observation_listener", "site", "address", "port"),)
@@ -96,7 +96,7 @@ class ObservationRow(SQLModel, table=True):
     address: str
     port: int
     at: datetime = moment()
-    body: dict[str, Any] = document()
+    body: str
 
 
 class EndpointRow(SQLModel, table=True):

@@ -42,7 +42,7 @@ class TriageRepository:
         allowed, LookupError for an id that is not known.
         """
         now = utc_now()
-        changed = []
+        changed: list[Endpoint] = []
         with self._database.write() as session:
             for endpoint_id in ids:
                 row = session.get(EndpointRow, endpoint_id)
@@ -60,9 +60,10 @@ class TriageRepository:
                     at=now, who=who, action=action, subject=endpoint_id, why=why,
                     before=before.model_dump_json(), after=after.model_dump_json(),
                 ))  # fmt: skip
-                endpoint = finish(session, value_of(row).model_copy(update={"owner": None}), now)
-                keep(session, endpoint)
-                changed.append(endpoint)
+                changed.append(value_of(row).model_copy(update={"owner": None}))
+            session.flush()
+            changed = finish(session, changed, now)
+            keep(session, changed)
         return changed
 
 

@@ -37,9 +37,7 @@ from inventory.store.database import Database
 from inventory.store.migrate import EMPTY, FOLDER, HEAD, current_revision, migrate
 
 SCOPE = Scope(name="lab", targets=("127.0.0.0/24",), exclude=("127.0.0.7",), ports="80,5000", created_at=NOW)
-EXAMPLES = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -234,9 +232,7 @@ def test_many_writers_lose_nothing(database_url: str):
                     observation(identified(), listener=Listener(site=site, address="127.0.0.1", port=port)),
                 )
 
-        threads = [
-            threading.Thread(target=write, args=(s, n)) for s, n in ((one, "a"), (two, "b"), (one, "c"))
-        ]
+        threads = [threading.Thread(target=write, args=(s, n)) for s, n in ((one, "a"), (two, "b"), (one, "c"))]
         for thread in threads:
             thread.start()
         for thread in threads:

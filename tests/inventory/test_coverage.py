@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import NOW, ago, endpoint, scan
 
-from inventory.coverage import BEHIND_THE_GATEWAY, coverage, is_governed, why_not
+from inventory.coverage import BEHIND_THE_GATEWAY, BYPASS, coverage, is_governed, why_not
 from inventory.model import Account, Governance, Kind, Posture, Presence, Routing, ScanStatus
 from inventory.risk import assess
 
@@ -38,7 +38,9 @@ def test_no_metric_exceeds_its_whole_and_every_ungoverned_endpoint_is_a_gap(endp
     report = coverage(endpoints, [])
     assert all(0 <= m.part <= m.whole for m in report.metrics)
     present = [e for e in endpoints if e.kind and e.kind.is_ml and e.presence is not Presence.GONE]
-    assert len(report.gaps) == sum(not is_governed(e) for e in present)
+    bypassed = [e for e in present if is_governed(e) and e.routing is Routing.ENFORCED and e.presence is Presence.SEEN]
+    assert len(report.gaps) == sum(not is_governed(e) for e in present) + len(bypassed)
+    assert {gap.subject for gap in report.gaps if gap.why == BYPASS} == {e.id for e in bypassed}
 
 
 @pytest.mark.parametrize(("governance", "routing"), product(Governance, Routing))

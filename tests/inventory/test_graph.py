@@ -10,9 +10,7 @@ from inventory.graph import FORMATS, build, export, neighbourhood
 from inventory.model import GatewayStatus, Revision
 
 REVISION = Revision(route="iris", number=3, spec=route(), at=NOW, who="ana", why="adopt")
-GATEWAY = GatewayStatus(
-    id="local", address="127.0.0.1:8780", healthy=True, heartbeat_at=NOW, revisions={"iris": 3}
-)
+GATEWAY = GatewayStatus(id="local", address="127.0.0.1:8780", healthy=True, heartbeat_at=NOW, revisions={"iris": 3})
 HOSTILE = endpoint(
     id="bad234", address="127.0.0.66", url="http://127.0.0.66:5000", product='x"]; click n0 "javascript:"'
 )

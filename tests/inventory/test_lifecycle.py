@@ -16,9 +16,7 @@ RULES = {"now": NOW, "stale_after": timedelta(days=7), "gone_after_scans": 2}
 @pytest.mark.parametrize(("before", "to"), product(Governance, Governance))
 def test_any_decision_may_follow_any_other_with_a_reason(before: Governance, to: Governance):
     until = TOMORROW if to is Governance.EXEMPT else None
-    after = decide(
-        Triage(endpoint="e", governance=before, owner="ana"), to, until=until, why="agreed", now=NOW
-    )
+    after = decide(Triage(endpoint="e", governance=before, owner="ana"), to, until=until, why="agreed", now=NOW)
     assert (after.governance, after.exempt_until, after.owner) == (to, until, "ana")
 
 

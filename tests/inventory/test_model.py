@@ -54,9 +54,7 @@ def test_a_scan_covers_its_targets_and_ports_less_its_exclusions(address: str, p
     assert scan(exclude=("127.0.0.7/32",)).covers(address, port) is covered
 
 
-@pytest.mark.parametrize(
-    "url", ["ftp://a", "http://", "http://u:p@a", "http://a?x=1", "http://a:99999", "a:80"]
-)
+@pytest.mark.parametrize("url", ["ftp://a", "http://", "http://u:p@a", "http://a?x=1", "http://a:99999", "a:80"])
 def test_a_backend_is_a_plain_http_url(url: str):
     with pytest.raises(ValidationError):
         Backend(name="a", url=url)

@@ -106,9 +106,7 @@ moments = st.integers(0, 5).map(lambda hours: NOW + timedelta(hours=hours))
 base_paths = st.sampled_from(["/", "/ml/iris", "/api"])
 facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(Exposed, scheme=st.sampled_from([Scheme.HTTP, Scheme.HTTPS])),
-    st.builds(
-        Certificate, names=st.sampled_from([(), ("a.example",)]), key_digest=st.sampled_from(["k1", "k2"])
-    ),
+    st.builds(Certificate, names=st.sampled_from([(), ("a.example",)]), key_digest=st.sampled_from(["k1", "k2"])),
     st.builds(
         Identified,
         kind=st.sampled_from(Kind),

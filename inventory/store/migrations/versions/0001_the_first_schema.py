@@ -116,7 +116,7 @@ def upgrade() -> None:
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("port", sa.Integer(), nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_observation_listener", "observation", ["site", "address", "port"])

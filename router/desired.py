@@ -1,0 +1,135 @@
+"""Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
+
+from collections.abc import Iterable, Mapping
+
+from pydantic import ValidationError
+
+from inventory.model import Backend, Endpoint, RouteSpec, Scheme, Shadow
+from router.errors import RouteError
+
+ORIGIN = "origin"
+"""The backend that was adopted: where callers went before the gateway."""
+
+REPLACEMENT = "replacement"
+"""The backend that is meant to take over."""
+
+ADOPTED_TIMEOUT = 300.0
+"""Seconds. An adopted application had no limit before: the gateway's only ends what hangs."""
+
+
+def adopt(
+    endpoint: Endpoint,
+    *,
+    name: str,
+    domain: str,
+    to: str | None = None,
+    to_endpoint: str | None = None,
+    shadow_percent: float | None = None,
+) -> RouteSpec:
+    """The route that puts an endpoint behind the gateway as NAME.DOMAIN, with every request still going to it.
+
+    ``to`` is the URL of a replacement, which starts without live requests; ``to_endpoint`` is its id where the
+    inventory knows it. ``shadow_percent`` is the share of
+    requests that the replacement gets a copy of. RouteError where the endpoint does not speak HTTP, or where
+    there is a shadow without a replacement.
+    """
+    if endpoint.scheme not in {Scheme.HTTP, Scheme.HTTPS}:
+        raise RouteError(
+            f"{endpoint.url} speaks {endpoint.scheme.value}: only endpoints of http and https can be adopted"
+        )
+    if shadow_percent and to is None:
+        raise RouteError("a shadow needs a replacement to send copies to: name its URL with --to")
+    backends = [{"name": ORIGIN, "url": origin_url(endpoint), "weight": 100, "endpoint": endpoint.id}]
+    if to is not None:
+        backends.append({"name": REPLACEMENT, "url": to, "weight": 0, "endpoint": to_endpoint})
+    return _valid(
+        {
+            "name": name,
+            "hosts": (f"{name}.{domain}".lower(),),
+            "backends": backends,
+            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent} if shadow_percent else None,
+            "timeout_seconds": ADOPTED_TIMEOUT,
+            "endpoint": endpoint.id,
+        }
+    )
+
+
+def origin_url(endpoint: Endpoint) -> str:
+    """Where the endpoint's application is, with its base path and without query or trailing slash."""
+    host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
+    return f"{endpoint.scheme.value}://{host}:{endpoint.port}{endpoint.base_path}".rstrip("/")
+
+
+def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
+    """The route with these weights, in percent of the live requests; the other backends keep theirs.
+
+    A shadow whose backend now gets every request is dropped: there is nothing left to compare it with.
+    RouteError where a backend is unknown or where the weights do not add up to 100.
+    """
+    for backend in weights:
+        _known(spec, backend)
+    outside = {backend: weight for backend, weight in weights.items() if not 0 <= weight <= 100}
+    if outside:
+        backend, weight = next(iter(outside.items()))
+        raise RouteError(f"a weight is from 0 to 100 percent, and {backend} was given {weight}")
+    after = {backend.name: weights.get(backend.name, backend.weight) for backend in spec.backends}
+    if sum(after.values()) != 100:
+        listed = ", ".join(f"{backend}={weight}" for backend, weight in after.items())
+        raise RouteError(f"the weights of {spec.name} must add up to 100, and {listed} add up to {sum(after.values())}")
+    shadow = spec.shadow if spec.shadow and after[spec.shadow.backend] < 100 else None
+    backends = tuple(backend.model_copy(update={"weight": after[backend.name]}) for backend in spec.backends)
+    return _edited(spec, backends=backends, shadow=shadow)
+
+
+def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
+    """The route with this share of its requests copied to a backend; 0 percent ends the copying.
+
+    What the shadow was told beside its share (methods, size of bodies) is kept. RouteError where the backend
+    is unknown, has every live request, or where the share is not a percentage.
+    """
+    _known(spec, backend)
+    if not 0 <= percent <= 100:
+        raise RouteError(f"a share is from 0 to 100 percent, not {percent:g}")
+    if percent == 0:
+        return _edited(spec, shadow=None)
+    if spec.backend(backend).weight == 100:
+        raise RouteError(f"{backend} has every live request of {spec.name}: it cannot be its own shadow")
+    before = spec.shadow or Shadow(backend=backend, percent=percent)
+    return _edited(spec, shadow=before.model_copy(update={"backend": backend, "percent": float(percent)}))
+
+
+def parse_weights(words: Iterable[str]) -> dict[str, int]:
+    """``["origin=90", "replacement=10"]`` as weights. RouteError names the word that cannot be read."""
+    weights: dict[str, int] = {}
+    for word in words:
+        backend, equals, weight = word.partition("=")
+        if not (backend and equals and weight.isascii() and weight.isdecimal()):
+            raise RouteError(f"{word!r} is not BACKEND=WEIGHT with a weight in whole percent, like origin=90")
+        if backend in weights:
+            raise RouteError(f"{backend} was given two weights")
+        weights[backend] = int(weight)
+    if not weights:
+        raise RouteError("no weights were given: write BACKEND=WEIGHT for each backend that changes")
+    return weights
+
+
+def _known(spec: RouteSpec, backend: str) -> Backend:
+    try:
+        return spec.backend(backend)
+    except KeyError:
+        names = ", ".join(known.name for known in spec.backends)
+        raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
+
+
+def _edited(spec: RouteSpec, **changes: object) -> RouteSpec:
+    return _valid({**{name: getattr(spec, name) for name in RouteSpec.model_fields}, **changes})
+
+
+def _valid(fields: Mapping[str, object]) -> RouteSpec:
+    try:
+        return RouteSpec.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        what = problem["msg"].removeprefix("Value error, ")
+        raise RouteError(f"{where}: {what}" if where else what) from error

@@ -1,0 +1,69 @@
+"""Gateways: what makes desired routes real. One package for each kind, and one line here.
+
+A gateway takes a ``router.plan.Plan``, says what it acknowledged and what it refused, and counts what passed.
+Nothing here reads the store, and nothing here decides what is desired.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+from inventory.model import Revision, Traffic
+from inventory.settings import Settings
+from router.observed import Observed
+from router.plan import Plan
+
+
+class Gateway(Protocol):
+    """What the controller asks of a gateway. Every method is called from one event loop."""
+
+    @property
+    def address(self) -> str:
+        """Where callers reach it, ``host:port``."""
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is up and takes changes."""
+
+    def observed(self) -> Observed:
+        """What it has acknowledged and refused."""
+
+    def seed(self, served: Iterable[Revision]) -> None:
+        """Before the start: what it served when last heard of, to fall back to."""
+
+    def last_good(self) -> tuple[Revision, ...]:
+        """What it kept on disk of the revisions it served; empty where it kept nothing that can be read."""
+
+    async def start(self) -> None:
+        """Bring it up. GatewayError, with one sentence, where it cannot be."""
+
+    async def apply(self, plan: Plan) -> None:
+        """Do a plan; return once every touched route is acknowledged, refused and rolled back, or late."""
+
+    async def traffic(self) -> list[Traffic]:
+        """What passed since the last call, by route and backend. Empty where it cannot be asked."""
+
+    async def keep(self) -> None:
+        """Called about each second: keep on disk what is served, and tidy up."""
+
+    async def stop(self) -> None:
+        """Take it down, letting requests under way finish within bounds."""
+
+
+GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
+"""Each kind of gateway, and the class to import for it."""
+
+Factory = Callable[..., Gateway]
+
+
+def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Gateway:
+    """A gateway of one kind. ``detached``: it goes on serving when this process is killed."""
+    module, _, name = GATEWAYS[kind].partition(":")
+    factory = cast("Factory", getattr(import_module(module), name))
+    return factory(settings, detached=detached)
+
+
+def capture_file(state_folder: Path) -> Path:
+    """Where gateways write captured answers of primary and shadow, as JSON lines. Private to this user."""
+    return state_folder / "capture" / "pairs.jsonl"

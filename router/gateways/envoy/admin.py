@@ -1,0 +1,62 @@
+"""Envoy's administration interface, over its Unix socket. Blocking: async code calls it in a thread."""
+
+import http
+import http.client
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+MOST = 64 * 1024 * 1024
+"""Bytes of an answer that are read at most."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("admin", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ask(path: Path, target: str, *, method: str = "GET", timeout: float = 2.0) -> tuple[int, str]:
+    """Status and body of one request. OSError where nobody answers on the socket, or too late (seconds)."""
+    connection = _UnixConnection(path, timeout)
+    try:
+        connection.request(method, target)
+        answer = connection.getresponse()
+        return answer.status, answer.read(MOST).decode("utf-8", "replace")
+    except http.client.HTTPException as error:
+        raise ConnectionError(f"{path} did not answer in HTTP: {error!r}") from error
+    finally:
+        connection.close()
+
+
+def ready(path: Path) -> bool:
+    """Whether Envoy is there and has its first configuration."""
+    try:
+        return ask(path, "/ready")[0] == http.HTTPStatus.OK
+    except OSError:
+        return False
+
+
+def alive(path: Path) -> bool:
+    """Whether Envoy answers at all."""
+    try:
+        ask(path, "/ready")
+    except OSError:
+        return False
+    return True
+
+
+def counters(path: Path, pattern: str) -> dict[str, int]:
+    """Counters and gauges whose name matches a pattern of RE2. OSError where Envoy cannot be asked."""
+    _, text = ask(path, f"/stats?usedonly&filter={quote(pattern)}")
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        name, _, value = line.rpartition(": ")
+        if value.isdecimal():
+            found[name] = int(value)
+    return found

@@ -1,0 +1,51 @@
+"""Where the files of one Envoy are, all private to this user."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from router.errors import GatewayError
+from router.gateways import capture_file
+
+# sockaddr_un holds 108 bytes on Linux, 104 elsewhere, with a zero at the end.
+_LONGEST_SOCKET = 100
+
+
+class Files:
+    """The paths under a state folder. ``prepare`` makes what must be there."""
+
+    def __init__(self, state_folder: Path) -> None:
+        """Under an absolute folder, which may not exist yet."""
+        self.folder = state_folder.absolute() / "gateway"
+        self.bootstrap = self.folder / "bootstrap.json"
+        self.log = self.folder / "envoy.log"
+        self.pid = self.folder / "envoy.pid"
+        self.lastgood = self.folder / "lastgood.json"
+        self.capture = capture_file(state_folder.absolute())
+        self.sockets = self._sockets()
+        self.xds = self.sockets / "xds.sock"
+        self.admin = self.sockets / "admin.sock"
+
+    def _sockets(self) -> Path:
+        """The folder of the sockets: elsewhere where the path would be too long for one."""
+        if len(str(self.folder / "admin.sock")) <= _LONGEST_SOCKET:
+            return self.folder
+        digest = hashlib.blake2b(str(self.folder).encode(), digest_size=8).hexdigest()
+        return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{digest}"
+
+    def prepare(self) -> None:
+        """Make the folders and the capture file. GatewayError where they cannot be made or are not ours."""
+        try:
+            for folder in (self.folder, self.capture.parent, self.sockets):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                    raise GatewayError(f"{folder} belongs to another user: set state_folder to one of your own")
+                folder.chmod(0o700)
+            os.close(os.open(self.capture, os.O_CREAT | os.O_WRONLY, 0o600))
+            self.capture.chmod(0o600)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise GatewayError(
+                f"the gateway cannot keep its files under {self.folder.parent}: {reason}; set state_folder"
+            ) from error

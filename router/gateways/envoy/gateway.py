@@ -1,0 +1,262 @@
+"""Envoy as a ``Gateway``: plans become resources, nodes get them over ADS, their verdicts become observed state."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from inventory.model import Revision, Traffic
+from inventory.settings import Settings
+from router.gateways.envoy import admin, lastgood, stats
+from router.gateways.envoy.ads import AdsServer
+from router.gateways.envoy.binary import envoy_binary
+from router.gateways.envoy.bootstrap import Start, bootstrap
+from router.gateways.envoy.descriptors import load_schema
+from router.gateways.envoy.files import Files
+from router.gateways.envoy.process import EnvoyProcess
+from router.gateways.envoy.resources import Resources, resources
+from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, Resource
+from router.observed import Observed, Rejection
+from router.plan import Plan
+
+log = logging.getLogger(__name__)
+
+ACKNOWLEDGE_SECONDS = 5.0
+"""How long one plan waits for the gateway's verdict before the next look at what is desired."""
+
+_WARM_SECONDS = 5.0
+_MOST_CAPTURED = 256 * 1024 * 1024
+"""Bytes of captured answers that nobody reads, after which they are thrown away."""
+
+Named = dict[tuple[str, str], Resource]
+
+
+class EnvoyGateway:
+    """The local Envoy, and any other that connects to the same ADS server."""
+
+    def __init__(self, settings: Settings, *, detached: bool = False) -> None:
+        """Nothing is started. ``detached``: Envoy goes on serving when this process is killed."""
+        self._settings = settings
+        self._files = Files(settings.state_folder)
+        self._binary = envoy_binary()
+        self._schema = load_schema(self._binary, self._files.folder)
+        self._ads = AdsServer(self._schema, self._files.xds, self._warmed)
+        self.process = EnvoyProcess(
+            self._binary,
+            self._files,
+            address=settings.gateway_address,
+            port=settings.gateway_port,
+            detached=detached,
+        )
+        self._good: dict[str, Revision] = {}
+        self._made: dict[str, Named] = {}
+        self._rejected: dict[str, Rejection] = {}
+        self._counters: dict[str, int] = {}
+        self._kept: tuple[Revision, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Where callers reach it, ``host:port``."""
+        host = self._settings.gateway_address
+        return f"[{host}]:{self._settings.gateway_port}" if ":" in host else f"{host}:{self._settings.gateway_port}"
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the local Envoy runs and listens to this process."""
+        return self.process.pid is not None and self._settings.gateway_id in self._ads.nodes
+
+    def seed(self, served: Iterable[Revision]) -> None:
+        """What it served when last heard of: what a refused change falls back to."""
+        for revision in served:
+            self._good[revision.route] = revision
+            self._made[revision.route] = _named(self._schema, resources(revision))
+
+    def last_good(self) -> tuple[Revision, ...]:
+        """What this gateway kept on disk when it last ran."""
+        return lastgood.load(self._files.lastgood)
+
+    def observed(self) -> Observed:
+        """The routes whose every resource the local Envoy acknowledged, and the revisions it refused."""
+        served = {route: revision for route, revision in self._good.items() if self._has(self._made.get(route))}
+        return Observed(routes=served, rejected=dict(self._rejected))
+
+    async def start(self) -> None:
+        """Bring the ADS server and Envoy up."""
+        await asyncio.to_thread(self._files.prepare)
+        await self._ads.start()
+        settings, files = self._settings, self._files
+        start = Start(
+            node=settings.gateway_id,
+            address=settings.gateway_address,
+            port=settings.gateway_port,
+            xds_socket=str(files.xds),
+            admin_socket=str(files.admin),
+            capture_file=str(files.capture),
+        )
+        form = bootstrap(start)
+        self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
+        try:
+            await self.process.start(form)
+        except BaseException:
+            await self._ads.stop()
+            raise
+        with contextlib.suppress(OSError):
+            self._counters = await asyncio.to_thread(admin.counters, files.admin, stats.PATTERN)
+
+    async def stop(self) -> None:
+        """Take Envoy and the ADS server down, and keep what was served."""
+        await self.process.stop()
+        await self._ads.stop()
+        await self.keep()
+
+    async def apply(self, plan: Plan) -> None:
+        """Do a plan. A route whose change is refused goes back to what it was, with the gateway's words kept."""
+        changes = plan.changes()
+        before = {route: self._made.get(route, {}) for route in changes}
+        wanted, refused = self._compile_all(changes)
+        await self._bring(wanted, complete=not plan.postponed)
+        await self._ads.settled(lambda: self._decided(wanted, before), ACKNOWLEDGE_SECONDS)
+        refused |= {route: error for route in wanted if (error := self._refusal(wanted[route]))}
+        for route, revision in changes.items():
+            if revision is None:
+                self._good.pop(route, None)
+                self._rejected.pop(route, None)
+            elif route in refused:
+                self._rejected[route] = Rejection(number=revision.number, error=refused[route])
+                log.error("revision %d of %s was refused: %s", revision.number, route, refused[route])
+            elif self._has(wanted[route]):
+                self._good[route] = revision
+                self._rejected.pop(route, None)
+        back = {route: before[route] for route in refused}
+        if back:
+            await self._bring(back, complete=not plan.postponed)
+            await self._ads.settled(lambda: self._decided(back, wanted), ACKNOWLEDGE_SECONDS)
+
+    async def traffic(self) -> list[Traffic]:
+        """What passed since the last call. Empty while Envoy cannot be asked."""
+        try:
+            now = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
+        except OSError:
+            return []
+        moved = stats.delta(self._counters, now)
+        self._counters = now
+        return stats.traffic(moved)
+
+    async def keep(self) -> None:
+        """Write the last known good configuration where it changed, and bound what was captured."""
+        served = tuple(self._good[route] for route in sorted(self._good))
+        try:
+            if served != self._kept:
+                await asyncio.to_thread(lastgood.save, self._files.lastgood, served)
+                self._kept = served
+            await asyncio.to_thread(self._bound_capture)
+        except OSError as error:
+            log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
+
+    async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
+        """Stop copying the requests of a route at once, whatever is desired; or follow what is desired again."""
+        value = "0" if off else ""
+        target = f"/runtime_modify?gnomon.shadow.{route}={value}"
+        await asyncio.to_thread(admin.ask, self._files.admin, target, method="POST")
+
+    async def _bring(self, wanted: Mapping[str, Named], *, complete: bool) -> None:
+        """Make these the resources of their routes, in the target of every node."""
+        changed: list[tuple[str, str, Resource | None]] = []
+        for route, named in wanted.items():
+            old = self._made.get(route, {})
+            changed += [
+                (kind, name, None) for kind, name in old if (kind, name) not in named and self._owns(route, kind, name)
+            ]
+            if named:
+                self._made[route] = named
+            else:
+                self._made.pop(route, None)
+        # After the removals: a host that moves between routes must not be lost on the way.
+        for named in wanted.values():
+            changed += [
+                (kind, name, resource)
+                for (kind, name), resource in named.items()
+                if self._ads.target[kind].get(name) != resource
+            ]
+        await self._ads.change(changed, complete=complete)
+
+    def _owns(self, route: str, kind: str, name: str) -> bool:
+        """Whether a resource in the target is this route's, and not that of one which took its host over."""
+        return self._ads.target[kind].get(name) == self._made[route].get((kind, name))
+
+    def _compile_all(self, changes: Mapping[str, Revision | None]) -> tuple[dict[str, Named], dict[str, str]]:
+        """The resources of each changed route, and why some cannot be made."""
+        wanted: dict[str, Named] = {}
+        refused: dict[str, str] = {}
+        for route, revision in changes.items():
+            try:
+                wanted[route] = _named(self._schema, resources(revision)) if revision else {}
+            except ValueError as error:
+                refused[route] = str(error)
+        return wanted, refused
+
+    def _has(self, named: Named | None) -> bool:
+        node = self._ads.node(self._settings.gateway_id)
+        return (
+            named is not None
+            and bool(named)
+            and node is not None
+            and all(node.acknowledged(kind, name) == resource.version for (kind, name), resource in named.items())
+        )
+
+    def _decided(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> bool:
+        """Whether the node has, or refused, what is wanted, and no longer has a host that is not."""
+        node = self._ads.node(self._settings.gateway_id)
+        hosts = [name for route in wanted for kind, name in before.get(route, ()) if kind == SCOPE]
+        gone = [name for name in hosts if name not in self._ads.target[SCOPE]]
+        return (
+            node is not None
+            and not any(node.acknowledged(SCOPE, name) for name in gone)
+            and all(not named or self._refusal(named) or self._has(named) for named in wanted.values())
+        )
+
+    def _refusal(self, named: Named) -> str | None:
+        node = self._ads.node(self._settings.gateway_id)
+        for (kind, name), resource in named.items() if node is not None else ():
+            error = node.refusal(kind, name, resource.version) if node else None
+            if error:
+                return f"{kind.rpartition('.')[2]} {name}: {' '.join(error.split())[:500]}"
+        return None
+
+    async def _warmed(self, node: str) -> None:
+        """Wait until the local Envoy has resolved the names of its new clusters; others cannot be asked."""
+        deadline = time.monotonic() + _WARM_SECONDS
+        while node == self._settings.gateway_id and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                gauges = await asyncio.to_thread(admin.counters, self._files.admin, "cluster_manager.warming_clusters")
+                if not gauges.get("cluster_manager.warming_clusters"):
+                    return
+            await asyncio.sleep(0.02)
+
+    def _bound_capture(self) -> None:
+        # What the file occupies, not its length: a reader leaves holes where it has read.
+        if self._files.capture.stat().st_blocks * 512 > _MOST_CAPTURED:
+            with self._files.capture.open("r+b") as opened:
+                opened.truncate()
+            log.warning("captured answers that nobody read were thrown away: %s", self._files.capture)
+
+
+def _named(schema: Any, made: Resources) -> Named:
+    """Resources in the form that is sent. ValueError for a field that this Envoy does not have."""
+    clusters = frozenset(made.clusters)
+    messages = {
+        CLUSTER: ("envoy.config.cluster.v3.Cluster", made.clusters, frozenset[str]()),
+        ROUTE: ("envoy.config.route.v3.RouteConfiguration", made.routes, clusters),
+        SCOPE: ("envoy.config.route.v3.ScopedRouteConfiguration", made.scopes, clusters),
+    }
+    found: Named = {}
+    for kind, (message, forms, needs) in messages.items():
+        for name, form in forms.items():
+            body = schema.message(message, form).SerializeToString(deterministic=True)
+            version = hashlib.blake2b(body, digest_size=8).hexdigest()
+            resolves = form.get("type") == "STRICT_DNS"
+            found[kind, name] = Resource(version, body, needs, resolves)
+    return found

@@ -1,0 +1,181 @@
+"""Pure: what must be done to a gateway so that it has what is desired. Showing a plan changes nothing.
+
+The order holds for every gateway: a backend is made ready before a route names it, and a backend is let go
+only after no route names it any more (make before break).
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field
+
+from inventory.model import Backend, Revision, RouteSpec, Value
+from router.observed import Observed
+
+
+class Step(StrEnum):
+    """What an action does, in the order in which actions are taken."""
+
+    WARM = "warm"
+    SERVE = "serve"
+    WITHDRAW = "withdraw"
+    RETIRE = "retire"
+
+
+_OPPOSITE = {Step.WARM: Step.RETIRE, Step.RETIRE: Step.WARM, Step.WITHDRAW: Step.SERVE}
+
+
+class Action(Value):
+    """One step for one route. ``before`` and ``after`` are revisions of it; None where there is no route.
+
+    ``backend`` is set where the step is about a backend (warm, retire).
+    """
+
+    step: Step
+    route: str
+    reason: str
+    backend: Backend | None = None
+    before: Revision | None = None
+    after: Revision | None = None
+
+    def inverse(self) -> Self:
+        """The action that undoes this one."""
+        step = Step.WITHDRAW if self.step is Step.SERVE and self.before is None else _OPPOSITE.get(self.step)
+        return self.model_copy(
+            update={
+                "step": step or Step.SERVE,
+                "before": self.after,
+                "after": self.before,
+                "reason": f"undo: {self.reason}",
+            }
+        )
+
+
+class Limits(Value):
+    """How much one plan may touch. ``routes`` None sets no limit; the rest follows in the next plan."""
+
+    routes: int | None = None
+
+
+class Plan(Value):
+    """Actions in the order in which they are taken.
+
+    ``refused`` says, by route, why a desired revision is not acted on. ``postponed`` counts the routes that
+    the limits left for the next plan.
+    """
+
+    actions: tuple[Action, ...] = ()
+    refused: dict[str, str] = Field(default_factory=dict)
+    postponed: int = 0
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes that the plan touches, each once."""
+        return tuple(dict.fromkeys(action.route for action in self.actions))
+
+    def inverse(self) -> "Plan":
+        """The plan that undoes this one."""
+        return Plan(actions=tuple(action.inverse() for action in reversed(self.actions)))
+
+    def changes(self) -> dict[str, Revision | None]:
+        """What each touched route becomes: a revision, or None where it goes."""
+        routing = [action for action in self.actions if action.step in {Step.SERVE, Step.WITHDRAW}]
+        return {action.route: action.after for action in routing}
+
+
+def reconcile(desired: Iterable[Revision], observed: Observed, limits: Limits | None = None) -> Plan:
+    """The plan that takes a gateway from what it has to what is desired. Equal states give an empty plan.
+
+    A revision that the gateway refused is not tried again; a newer one is. Where two routes want one host,
+    the one that is served keeps it, and otherwise the first by name gets it.
+    """
+    wanted = {revision.route: revision for revision in desired if revision.spec is not None}
+    refused = _rejected(wanted, observed)
+    for route in refused:
+        del wanted[route]
+    # A route that is refused goes on holding the hosts that it is served under: that may refuse another.
+    while collisions := _collisions(wanted, observed, kept=frozenset(refused)):
+        refused |= collisions
+        for route in collisions:
+            del wanted[route]
+    gone = [route for route in observed.routes if route not in wanted and route not in refused]
+    changed = [route for route, revision in wanted.items() if observed.routes.get(route) != revision]
+    touched = sorted(gone) + sorted(changed)
+    allowed = touched if limits is None or limits.routes is None else touched[: limits.routes]
+    actions = [action for route in allowed for action in _actions(route, observed.routes.get(route), wanted.get(route))]
+    order = list(Step)
+    return Plan(
+        actions=tuple(sorted(actions, key=lambda action: order.index(action.step))),
+        refused=refused,
+        postponed=len(touched) - len(allowed),
+    )
+
+
+def perform(plan: Plan, observed: Observed) -> Observed:
+    """What a gateway has once it did all of a plan. The reference that gateways are tested against."""
+    routes = dict(observed.routes)
+    for route, revision in plan.changes().items():
+        if revision is None:
+            routes.pop(route, None)
+        else:
+            routes[route] = revision
+    return observed.model_copy(update={"routes": routes})
+
+
+def _actions(route: str, before: Revision | None, after: Revision | None) -> Iterable[Action]:
+    had, has = _backends(before), _backends(after)
+    if after is None:
+        why = "the route was removed"
+    elif before is None:
+        why = f"revision {after.number} is new here: {after.why}"
+    else:
+        why = f"revision {before.number} is served, {after.number} is desired: {after.why}"
+    for backend in has - had:
+        yield Action(step=Step.WARM, route=route, backend=backend, reason=f"{route} will send requests to it")
+    step = Step.WITHDRAW if after is None else Step.SERVE
+    yield Action(step=step, route=route, before=before, after=after, reason=why)
+    for backend in had - has:
+        yield Action(step=Step.RETIRE, route=route, backend=backend, reason=f"{route} no longer names it")
+
+
+def _backends(revision: Revision | None) -> frozenset[Backend]:
+    """The backends of a revision, their weights aside: a weight is the route's business."""
+    if revision is None or revision.spec is None:
+        return frozenset()
+    return frozenset(backend.model_copy(update={"weight": 0}) for backend in revision.spec.backends)
+
+
+def _rejected(wanted: Mapping[str, Revision], observed: Observed) -> dict[str, str]:
+    return {
+        route: f"the gateway refused revision {revision.number}: {rejection.error}"
+        for route, revision in wanted.items()
+        if (rejection := observed.rejected.get(route)) and rejection.number == revision.number
+    }
+
+
+def _collisions(wanted: Mapping[str, Revision], observed: Observed, kept: frozenset[str]) -> dict[str, str]:
+    """Why some routes cannot be served: a host of theirs belongs to another.
+
+    Routes in ``kept`` hold on to the hosts that they are served under, whatever their new revision says.
+    """
+    owners: dict[str, str] = {}
+    for route in sorted(observed.routes):
+        if route in wanted or route in kept:
+            for host in hosts_of(observed.routes[route].spec):
+                if route in kept or host in hosts_of(wanted[route].spec):
+                    owners.setdefault(host, route)
+    refused: dict[str, str] = {}
+    for route in sorted(wanted):
+        taken = [host for host in hosts_of(wanted[route].spec) if owners.get(host, route) != route]
+        if taken:
+            refused[route] = f"the host {taken[0]} belongs to the route {owners[taken[0]]}"
+            continue
+        for host in hosts_of(wanted[route].spec):
+            owners.setdefault(host, route)
+    return refused
+
+
+def hosts_of(spec: RouteSpec | None) -> tuple[str, ...]:
+    """The hosts of a route as gateways match them: lower case, each once."""
+    return tuple(dict.fromkeys(host.lower() for host in spec.hosts)) if spec else ()

@@ -1,0 +1,130 @@
+"""Whether two answers say the same: by status, by content type, by what their bodies mean. Pure.
+
+The outcome is symmetric, and an answer agrees with itself wherever it can be read. What was not captured
+whole is incomparable, never in agreement.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from router.shadow import bodies, sse
+from router.shadow.bodies import BeyondBoundsError, UnreadableError
+from router.shadow.records import Record
+from router.shadow.render import render_bytes, safe_text
+from router.shadow.rules import CONTENT_TYPE, STATUS, Rules
+from router.shadow.tree import Difference, TooMuchWorkError, differences
+
+
+class Outcome(StrEnum):
+    """What comparing two answers came to."""
+
+    AGREE = "agree"
+    DIFFER = "differ"
+    INCOMPARABLE = "incomparable"
+
+
+class Result(NamedTuple):
+    """An outcome with its reason: the differing places, or why there is nothing to compare."""
+
+    outcome: Outcome
+    differences: tuple[Difference, ...] = ()
+    reason: str = ""
+
+
+AGREED = Result(Outcome.AGREE)
+
+_CALLER_LEFT = frozenset({"DC", "DR"})
+_OVER_BUDGET = "UO"
+
+
+def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes: int | None = None) -> Result:
+    """Compare both answers of one request.
+
+    ``max_mirrored_bytes`` is the size above which the gateway keeps requests from the shadow; the 413 that
+    it then answers itself is no difference of the shadow's.
+    """
+    not_asked = _not_answered(primary, shadow, max_mirrored_bytes)
+    if not_asked:
+        return Result(Outcome.INCOMPARABLE, reason=not_asked)
+    if primary.code != shadow.code and not rules.ignore_status:
+        return _differ(STATUS, str(primary.code), str(shadow.code), "the status codes differ")
+    kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
+    if kinds[0] != kinds[1] and not rules.ignore_content_type:
+        return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
+    if not primary.complete or not shadow.complete:
+        return Result(Outcome.INCOMPARABLE, reason="truncated")
+    same_coding = primary.content_encoding.lower() == shadow.content_encoding.lower()
+    if primary.body == shadow.body and same_coding:
+        return AGREED
+    try:
+        return _compare_bodies(primary, shadow, kinds, rules)
+    except (BeyondBoundsError, TooMuchWorkError) as error:
+        return Result(Outcome.INCOMPARABLE, reason=str(error))
+
+
+def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | None) -> str:
+    primary_flags, shadow_flags = set(primary.flags.split(",")), set(shadow.flags.split(","))
+    if primary_flags & _CALLER_LEFT or primary.code == 0:
+        return "the caller left"
+    if _OVER_BUDGET in shadow_flags:
+        return "over the shadow's budget"
+    if shadow_flags & _CALLER_LEFT:
+        return "the copy was cut off"
+    oversize = max_mirrored_bytes is not None and (primary.received or 0) > max_mirrored_bytes
+    if oversize and shadow.code == 413 and primary.code != 413:
+        return "the request is too large to be copied"
+    return ""
+
+
+def _compare_bodies(primary: Record, shadow: Record, kinds: tuple[str, str], rules: Rules) -> Result:
+    first, second = _opened(primary), _opened(shadow)
+    if first is None or second is None:
+        if first is second:
+            return _compare_bytes(primary.body, shadow.body)
+        return _differ("body", _shown(first), _shown(second), "one body is not in the encoding it declares")
+    if first == second:
+        return AGREED
+    documents = _document(first, kinds[0]), _document(second, kinds[1])
+    if documents[0] is not None and documents[1] is not None:
+        found = differences(documents[0].value, documents[1].value, rules)
+        return Result(Outcome.DIFFER, found) if found else AGREED
+    if documents[0] is None and documents[1] is None:
+        return _compare_bytes(first, second)
+    return _differ("body", _shown(first), _shown(second), "only one of the bodies is what its type says")
+
+
+def _opened(record: Record) -> bytes | None:
+    """The body without its encoding; None where it is corrupt."""
+    try:
+        return bodies.decoded(record.body, record.content_encoding)
+    except UnreadableError:
+        return None
+
+
+def _document(body: bytes, kind: str) -> bodies.Document | None:
+    """What a body means, where its type says how to read it. None for bytes."""
+    try:
+        if bodies.is_json(kind) or not kind:
+            return bodies.parse_json(body)
+        if bodies.is_json_lines(kind):
+            return bodies.parse_json_lines(body)
+        if kind == "text/event-stream":
+            return bodies.Document(sse.document(body))
+    except ValueError as error:
+        if isinstance(error, BeyondBoundsError):
+            raise
+    return None
+
+
+def _compare_bytes(primary: bytes, shadow: bytes) -> Result:
+    if primary == shadow:
+        return AGREED
+    return _differ("body", render_bytes(primary), render_bytes(shadow), "the bytes differ")
+
+
+def _shown(opened: bytes | None) -> str:
+    return "corrupt" if opened is None else render_bytes(opened)
+
+
+def _differ(path: str, primary: str, shadow: str, why: str) -> Result:
+    return Result(Outcome.DIFFER, (Difference(path, path, safe_text(primary), safe_text(shadow), why),))

@@ -1,0 +1,212 @@
+"""Records in, evidence out: the pure core that the monitor runs live and that a replay runs from a list."""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from inventory.model import Disagreement, RouteSpec, ShadowEvidence
+from router.shadow.compare import Outcome, Result, compare
+from router.shadow.pair import Loss, Lost, Pair, Pairer, Window
+from router.shadow.records import Record
+from router.shadow.render import safe_text
+from router.shadow.rules import RuleError, Rules, compile_rules
+from router.shadow.tally import Tally
+
+SpecOf = Callable[[str, int | None], RouteSpec | None]
+"""The specification of a route at a revision (the latest where None); None where there is no such route."""
+
+ResumeFrom = Callable[[str], Iterable[ShadowEvidence]]
+"""What is already known of a route."""
+
+_BAD_RULES = "the route's comparison rules cannot be used"
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What records of one route and revision are judged by."""
+
+    spec: RouteSpec
+    rules: Rules | None
+
+    def basis(self, primary: str, shadow: str) -> str:
+        """What would make two counts incommensurable when it changes; weights and percentages do not."""
+        urls = {backend.name: backend.url for backend in self.spec.backends}
+        said = f"{urls.get(primary)}\n{urls.get(shadow)}\n{self.spec.comparison.model_dump_json()}"
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+class EvidenceFold:
+    """Folds records into evidence by route and pair of backends.
+
+    ``capture`` names the file that the records' positions are of. Rows of ``resume_from`` that were counted
+    from the same file say up to where; what lies before is not counted again.
+    """
+
+    def __init__(
+        self,
+        spec_of: SpecOf,
+        *,
+        resume_from: ResumeFrom = lambda _route: (),
+        window: Window | None = None,
+        capture: str = "",
+    ) -> None:
+        self.pairer = Pairer(window)
+        self.records = 0
+        self.unknown = 0
+        self._spec_of = spec_of
+        self._resume_from = resume_from
+        self._capture = capture
+        self._position = 0
+        self._tallies: dict[Key, Tally] = {}
+        self._known_routes: set[str] = set()
+        self._settings: dict[tuple[str, int | None], _Setting | None] = {}
+        # Which examples are kept is no secret and should be the same in a replay.
+        self._random = random.Random(7)  # noqa: S311 - sampling, not cryptography
+
+    def add(self, record: Record, now: float, at: datetime, start: int = 0, end: int = 0) -> None:
+        """Take one record that lies from ``start`` to ``end`` in the capture file."""
+        self.records += 1
+        self._position = max(self._position, end)
+        for event in self.pairer.add(record, now, start, end):
+            self._take(event, at)
+
+    def expire(self, now: float, at: datetime) -> None:
+        """Count as lost what has waited too long."""
+        for lost in self.pairer.expire(now):
+            self._take(lost, at)
+
+    def changed(self, at: datetime) -> list[ShadowEvidence]:
+        """The evidence that changed since it was last said to be saved."""
+        return [tally.evidence(at, self._capture, self._position) for tally in self._tallies.values() if tally.changed]
+
+    def saved(self, rows: Iterable[ShadowEvidence]) -> None:
+        """These rows are stored: they are no longer changed."""
+        for row in rows:
+            self._tallies[row.route, row.primary, row.shadow].changed = False
+
+    def moved(self, capture: str) -> None:
+        """From here on positions are of another file, or of the same one from its start again."""
+        self._capture = capture
+        self._position = 0
+        self.pairer.forget_positions()
+        for tally in self._tallies.values():
+            tally.counted_up_to = 0
+            tally.changed = True
+
+    def specs_may_have_changed(self) -> None:
+        """Ask again for specifications."""
+        self._settings.clear()
+
+    def _take(self, event: Pair | Lost, at: datetime) -> None:
+        if isinstance(event, Pair):
+            self._take_pair(event, at)
+            return
+        record = event.record
+        setting = self._setting(record)
+        if setting is None:
+            self.unknown += 1
+            return
+        own = record.backend or self._default_backend(record, setting.spec)
+        other = setting.spec.shadow.backend if setting.spec.shadow else None
+        key = (own, other) if record.role == "p" else (setting.spec.primary.name, own)
+        if key[0] is None or key[1] is None:
+            self.unknown += 1
+            return
+        tally = self._tally(record.route, key[0], key[1], setting)
+        if tally is None:
+            return
+        # An answer that waited was not counted before, wherever it lies; a repeated one was, at its place.
+        if event.reason is Loss.DUPLICATE and 0 < event.end <= tally.counted_up_to:
+            return
+        tally.lose(event.reason)
+
+    def _take_pair(self, pair: Pair, at: datetime) -> None:
+        setting = self._setting(pair.primary)
+        if setting is None:
+            self.unknown += 1
+            return
+        primary = pair.primary.backend or self._default_backend(pair.primary, setting.spec)
+        shadow = pair.shadow.backend or self._default_backend(pair.shadow, setting.spec)
+        if primary is None or shadow is None:
+            self.unknown += 1
+            return
+        tally = self._tally(pair.primary.route, primary, shadow, setting)
+        if tally is None or 0 < pair.end <= tally.counted_up_to:
+            return
+        result = self._compare(pair, setting)
+        tally.count(pair, result)
+        if result.outcome is Outcome.DIFFER:
+            tally.keep(_disagreement(pair, result, at), self._random)
+
+    def _compare(self, pair: Pair, setting: _Setting) -> Result:
+        if setting.rules is None:
+            return Result(Outcome.INCOMPARABLE, reason=_BAD_RULES)
+        limit = setting.spec.shadow.max_body_bytes if setting.spec.shadow else None
+        return compare(pair.primary, pair.shadow, setting.rules, max_mirrored_bytes=limit)
+
+    def _default_backend(self, record: Record, spec: RouteSpec) -> str | None:
+        if record.role == "p":
+            return spec.primary.name
+        return spec.shadow.backend if spec.shadow else None
+
+    def _setting(self, record: Record) -> _Setting | None:
+        key = (record.route, record.revision)
+        if key not in self._settings:
+            spec = self._spec_of(*key)
+            rules: Rules | None = None
+            if spec is not None:
+                try:
+                    rules = compile_rules(spec.comparison)
+                except RuleError:
+                    rules = None
+            self._settings[key] = None if spec is None else _Setting(spec, rules)
+        return self._settings[key]
+
+    def _tally(self, route: str, primary: str, shadow: str, setting: _Setting) -> Tally | None:
+        """The counts of one pair of backends; None for backends that the route does not have."""
+        names = {backend.name for backend in setting.spec.backends}
+        if primary not in names or shadow not in names:
+            self.unknown += 1
+            return None
+        if route not in self._known_routes:
+            self._known_routes.add(route)
+            for row in self._resume_from(route):
+                same_file = row.capture == self._capture
+                self._tallies[route, row.primary, row.shadow] = Tally.resume(row, same_file=same_file)
+        basis = setting.basis(primary, shadow)
+        tally = self._tallies.get((route, primary, shadow))
+        if tally is None or tally.basis != basis:
+            counted_up_to = tally.counted_up_to if tally else 0
+            tally = Tally(route, primary, shadow, basis, counted_up_to=counted_up_to)
+            self._tallies[route, primary, shadow] = tally
+        return tally
+
+
+def replay(
+    records: Iterable[Record], spec_of: SpecOf, at: datetime, *, window: Window | None = None
+) -> list[ShadowEvidence]:
+    """The evidence that these records amount to. What stays unpaired at the end is counted as lost."""
+    fold = EvidenceFold(spec_of, window=window)
+    for record in records:
+        fold.add(record, 0.0, at)
+    fold.expire(float("inf"), at)
+    return fold.changed(at)
+
+
+def _disagreement(pair: Pair, result: Result, at: datetime) -> Disagreement:
+    first = result.differences[0]
+    return Disagreement(
+        at=at,
+        request_id=safe_text(pair.primary.rid, 128),
+        path=first.path,
+        primary=first.primary,
+        shadow=first.shadow,
+        why=first.why,
+        group=first.group,
+        operation=safe_text(f"{pair.primary.method} {pair.primary.path}".strip()),
+        paths=tuple(difference.path for difference in result.differences),
+    )

@@ -1,0 +1,152 @@
+"""The rules of a comparison, compiled: which numbers are near enough, which paths do not matter.
+
+Paths are the subset of RFC 9535 that names places: ``$``, ``.name``, ``['name']``, ``[3]``, ``[*]``, ``.*``
+and ``..name``.
+"""
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from inventory.model import Comparison
+
+STATUS = "status"
+CONTENT_TYPE = "content-type"
+
+_STEP = re.compile(
+    r"""(?P<descend>\.\.)?(?:
+          \[(?:(?P<index>\d{1,9})|(?P<any_index>\*)|'(?P<single>[^']*)'|"(?P<double>[^"]*)")\]
+        | (?(descend)|\.)(?:(?P<any_name>\*)|(?P<name>[^.\[\]*'"]+))
+        )""",
+    re.VERBOSE,
+)
+_MEMO_LIMIT = 4096
+
+Key = str | int
+"""A name in an object, or a place in a list."""
+
+State = tuple[tuple[int, int], ...]
+"""Which patterns are matched up to which of their steps."""
+
+
+class RuleError(ValueError):
+    """A rule that cannot be used. Its text is one sentence for the person who wrote it."""
+
+
+class _Step(NamedTuple):
+    key: Key | None
+    descend: bool
+
+
+class _Pattern(NamedTuple):
+    steps: tuple[_Step, ...]
+    ignore: bool
+
+
+@dataclass
+class Rules:
+    """A compiled comparison. Made by ``compile_rules``; the memo only saves time."""
+
+    relative: float
+    absolute: float
+    ignore_status: bool
+    ignore_content_type: bool
+    patterns: tuple[_Pattern, ...]
+    start: State = ()
+    _indexed: bool = False
+    _memo: dict[tuple[State, Key], State] = field(default_factory=dict, repr=False)
+
+    def near(self, one: float, other: float) -> bool:
+        """Whether two numbers agree: |a - b| <= max(relative * max(|a|, |b|), absolute), as in PEP 485.
+
+        NaN agrees with NaN. Two integers are counts, labels or names rather than measurements, so only
+        the absolute tolerance counts for them.
+        """
+        if isinstance(one, int) and isinstance(other, int):
+            return abs(one - other) <= self.absolute
+        try:
+            if math.isclose(one, other, rel_tol=self.relative, abs_tol=self.absolute):
+                return True
+        except OverflowError:
+            return False
+        return math.isnan(one) and math.isnan(other)
+
+    def step(self, state: State, key: Key) -> State:
+        """The state one key further down. Always empty where there are no patterns."""
+        if not state:
+            return ()
+        if not self._indexed and isinstance(key, int):
+            key = 0
+        found = self._memo.get((state, key))
+        if found is None:
+            found = self._advance(state, key)
+            if len(self._memo) >= _MEMO_LIMIT:
+                self._memo.clear()
+            self._memo[state, key] = found
+        return found
+
+    def ignored(self, state: State) -> bool:
+        """Whether the place that led to this state is ignored."""
+        return any(self.patterns[at].ignore and done == len(self.patterns[at].steps) for at, done in state)
+
+    def unordered(self, state: State) -> bool:
+        """Whether the list at the place that led to this state may come in any order."""
+        return any(not self.patterns[at].ignore and done == len(self.patterns[at].steps) for at, done in state)
+
+    def _advance(self, state: State, key: Key) -> State:
+        after: dict[tuple[int, int], None] = {}
+        for at, done in state:
+            steps = self.patterns[at].steps
+            if done == len(steps):
+                continue
+            step = steps[done]
+            if step.descend:
+                after[at, done] = None
+            if step.key is None or step.key == key:
+                after[at, done + 1] = None
+        return tuple(after)
+
+
+def compile_rules(comparison: Comparison) -> Rules:
+    """The rules of a route, ready to use. RuleError where a path cannot be read.
+
+    Beside JSON paths, ``ignore`` takes the words ``status`` and ``content-type``.
+    """
+    paths = [path for path in comparison.ignore if path not in {STATUS, CONTENT_TYPE}]
+    patterns = tuple(
+        [_Pattern(_parse(path), ignore=True) for path in paths]
+        + [_Pattern(_parse(path), ignore=False) for path in comparison.unordered]
+    )
+    return Rules(
+        relative=comparison.relative,
+        absolute=comparison.absolute,
+        ignore_status=STATUS in comparison.ignore,
+        ignore_content_type=CONTENT_TYPE in comparison.ignore,
+        patterns=patterns,
+        start=tuple((at, 0) for at in range(len(patterns))),
+        _indexed=any(isinstance(step.key, int) for pattern in patterns for step in pattern.steps),
+    )
+
+
+def _parse(path: str) -> tuple[_Step, ...]:
+    steps: list[_Step] = []
+    position = 1
+    while position < len(path):
+        match = _STEP.match(path, position)
+        if match is None or match.end() == position:
+            break
+        steps.append(_Step(_key(match), bool(match["descend"])))
+        position = match.end()
+    if not path.startswith("$") or position != len(path):
+        raise RuleError(f"{path!r} is not a path to compare by: write it like $.took_ms, $.items[*].score or $..id")
+    return tuple(steps)
+
+
+def _key(match: re.Match[str]) -> Key | None:
+    if match["index"] is not None:
+        return int(match["index"])
+    for group in ("single", "double", "name"):
+        if match[group] is not None:
+            return match[group]
+    return None

@@ -1,0 +1,165 @@
+"""The running counts of one pair of backends, and the bounded examples kept of where they differ. Pure."""
+
+import random
+from datetime import datetime
+
+from inventory.model import Disagreement, ShadowEvidence
+from router.shadow.compare import Outcome, Result
+from router.shadow.pair import Loss, Pair
+from router.shadow.rules import STATUS
+from router.shadow.sketch import LatencySketch
+from router.shadow.statistics import lower_bound, upper_bound
+
+ALPHA = 0.05
+"""The error that each of the saved bounds of the agreement is allowed."""
+
+MAX_EXAMPLES = 40
+EXAMPLES_A_GROUP = 5
+MAX_GROUPS = 50
+OTHER_GROUPS = "(other)"
+
+
+class Tally:
+    """Counts that only grow. ``counted_up_to`` is the byte of the capture file that an earlier run reached."""
+
+    def __init__(self, route: str, primary: str, shadow: str, basis: str, *, counted_up_to: int = 0) -> None:
+        self.basis = basis
+        self.counted_up_to = counted_up_to
+        self.changed = False
+        self._names = {"route": route, "primary": primary, "shadow": shadow}
+        self._counts: dict[str, int] = {}
+        self._incomparable: dict[str, int] = {}
+        self._lost: dict[str, int] = {}
+        self._paths: dict[str, int] = {}
+        self._examples: list[Disagreement] = []
+        self._latency = {"p": LatencySketch(), "s": LatencySketch()}
+        self._revision: int | None = None
+
+    @classmethod
+    def resume(cls, row: ShadowEvidence, *, same_file: bool) -> "Tally":
+        """Go on from saved evidence."""
+        cursor = row.cursor if same_file else 0
+        tally = cls(row.route, row.primary, row.shadow, row.basis, counted_up_to=cursor)
+        tally._counts = {name: getattr(row, name) for name in _COUNTS}
+        tally._incomparable = dict(row.incomparable_reasons)
+        tally._lost = dict(row.lost_reasons)
+        tally._paths = dict(row.paths)
+        tally._examples = list(row.disagreements)
+        tally._latency = {"p": LatencySketch(row.primary_latency), "s": LatencySketch(row.shadow_latency)}
+        tally._revision = row.revision
+        return tally
+
+    def count(self, pair: Pair, result: Result) -> None:
+        """Count one pair by what comparing it came to.
+
+        Answers that nobody was asked for, or that were cut off, say nothing about errors or latency.
+        """
+        self.changed = True
+        self._grow("pairs")
+        self._revision = pair.primary.revision or self._revision
+        if result.outcome is Outcome.INCOMPARABLE:
+            self._grow("incomparable")
+            reason = result.reason
+            self._incomparable[reason] = self._incomparable.get(reason, 0) + 1
+        elif result.outcome is Outcome.AGREE:
+            self._grow("agreed")
+        else:
+            self._count_differences(result)
+        if result.outcome is Outcome.INCOMPARABLE and result.reason != "truncated":
+            return
+        self._count_errors(pair)
+        for record in (pair.primary, pair.shadow):
+            if record.micros is not None:
+                self._latency[record.role].add(record.micros)
+
+    def lose(self, reason: Loss) -> None:
+        """Count a request whose answers will never be compared."""
+        self.changed = True
+        self._grow("lost")
+        self._lost[reason.value] = self._lost.get(reason.value, 0) + 1
+
+    def keep(self, example: Disagreement, chance: random.Random) -> None:
+        """Maybe keep an example: a fair sample within its group, and no group crowds out the others.
+
+        Source: J. S. Vitter, "Random sampling with a reservoir", ACM TOMS 11 (1985), algorithm R.
+        """
+        mine = [at for at, other in enumerate(self._examples) if other.group == example.group]
+        if len(mine) < EXAMPLES_A_GROUP:
+            if len(self._examples) >= MAX_EXAMPLES and not self._make_room():
+                return
+            self._examples.append(example)
+            return
+        seen = self._paths.get(example.group, self._paths.get(OTHER_GROUPS, len(mine)))
+        place = chance.randrange(max(seen, len(mine)))
+        if place < len(mine):
+            self._examples[mine[place]] = example
+
+    def evidence(self, at: datetime, capture: str, cursor: int) -> ShadowEvidence:
+        """The counts as they stand, with bounds and quantiles."""
+        counts = {name: self._counts.get(name, 0) for name in _COUNTS}
+        compared = counts["pairs"] - counts["incomparable"]
+        differed = compared - counts["agreed"]
+        primary, shadow = self._latency["p"], self._latency["s"]
+        return ShadowEvidence(
+            **self._names,
+            **counts,
+            lower_bound=lower_bound(counts["agreed"], differed, ALPHA) if compared else None,
+            upper_bound=upper_bound(counts["agreed"], differed, ALPHA) if compared else None,
+            primary_p50=primary.quantile(0.5),
+            shadow_p50=shadow.quantile(0.5),
+            primary_p99=primary.quantile(0.99),
+            shadow_p99=shadow.quantile(0.99),
+            updated_at=at,
+            disagreements=tuple(sorted(self._examples, key=lambda example: (example.group, example.at))),
+            incomparable_reasons=dict(self._incomparable),
+            lost_reasons=dict(self._lost),
+            paths=dict(sorted(self._paths.items(), key=lambda item: -item[1])),
+            primary_latency=dict(primary.buckets),
+            shadow_latency=dict(shadow.buckets),
+            revision=self._revision,
+            basis=self.basis,
+            capture=capture,
+            cursor=cursor,
+        )
+
+    def _count_differences(self, result: Result) -> None:
+        if result.differences[0].path == STATUS:
+            self._grow("status_mismatches")
+        for group in {difference.group for difference in result.differences}:
+            known = group in self._paths or len(self._paths) < MAX_GROUPS
+            name = group if known else OTHER_GROUPS
+            self._paths[name] = self._paths.get(name, 0) + 1
+
+    def _count_errors(self, pair: Pair) -> None:
+        if pair.primary.failed:
+            self._grow("primary_errors")
+        if pair.shadow.failed:
+            self._grow("shadow_errors")
+            if not pair.primary.failed:
+                self._grow("new_errors")
+
+    def _make_room(self) -> bool:
+        """Drop an example of the group that has most; False where no group has more than one."""
+        groups: dict[str, list[int]] = {}
+        for at, example in enumerate(self._examples):
+            groups.setdefault(example.group, []).append(at)
+        largest = max(groups.values(), key=len)
+        if len(largest) < 2:
+            return False
+        del self._examples[largest[0]]
+        return True
+
+    def _grow(self, name: str) -> None:
+        self._counts[name] = self._counts.get(name, 0) + 1
+
+
+_COUNTS = (
+    "pairs",
+    "agreed",
+    "incomparable",
+    "lost",
+    "status_mismatches",
+    "primary_errors",
+    "shadow_errors",
+    "new_errors",
+)

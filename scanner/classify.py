@@ -1,0 +1,145 @@
+"""Is a hand-written service a model endpoint? An explained probability from its description and its routes. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inventory.model import Evidence, InferenceRoute
+from scanner.belief import probability
+from scanner.exchange import clean
+from scanner.lexicon import GIVES, TAKES, page_weight, route_weight
+from scanner.openapi import Description, Operation
+
+PRIOR = -3.0
+"""Log-odds that a web service met at random is a model, before anything is known of it."""
+_SHOWN, _POST_ONLY = 1.0, 0.5
+_CONSTANT = 3.2
+INFERENCE = 0.0
+"""Log-odds from which an operation is listed as an inference route, and a service is called a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether it is a model endpoint, why, and which of its routes run the model."""
+
+    log_odds: float
+    evidence: tuple[Evidence, ...] = ()
+    routes: tuple[InferenceRoute, ...] = ()
+    secured: bool = False
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is more likely a model endpoint than not."""
+        return self.log_odds > INFERENCE
+
+    @property
+    def probability(self) -> float:
+        """The probability of being a model endpoint."""
+        return probability(self.log_odds)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a hand-written service.
+
+    ``description`` is its OpenAPI document and ``described_by`` the request that fetched it. ``found``
+    are routes that answered OPTIONS as POST routes do, ``post_only`` the paths among them that allow no
+    GET. ``pages`` are the texts of harmless pages that it served. ``constant`` says that every GET has
+    the same small JSON answer, from a server that only programs written by hand use.
+    """
+
+    description: Description | None = None
+    described_by: str = ""
+    found: tuple[InferenceRoute, ...] = ()
+    post_only: frozenset[str] = frozenset()
+    pages: tuple[str, ...] = ()
+    constant: bool = False
+
+
+def classify(seen: Seen) -> Verdict:
+    """Weigh what is known of a service. The best route counts in full; others are listed beside it."""
+    context, said = max((page_weight(page) for page in seen.pages), default=(0.0, ""))
+    evidence = [Evidence(signal="few services met at random are models", weight=PRIOR, source="prior")]
+    if context:
+        evidence.append(Evidence(signal=f"it says of itself: {clean(said, 80)}", weight=context, source="page"))
+    routes = sorted(_routes(seen), key=lambda route: (-route.weight, route.route.path))
+    best = max(routes[0].weight, 0.0) if routes else 0.0
+    if best > 0:
+        request = seen.described_by or f"OPTIONS {routes[0].route.path}"
+        evidence.append(Evidence(signal=routes[0].why, weight=round(best, 2), request=request))
+    chosen = [r for r in routes if r.weight > 1.0 and r.weight + PRIOR + context > INFERENCE]
+    total = PRIOR + (context + best if chosen else min(context, 2.5))
+    if routes and not chosen:
+        total = min(total, PRIOR / 2)
+    if seen.constant and not chosen:
+        why = "every GET has the same JSON answer, so its work is done by another method"
+        evidence.append(Evidence(signal=why, weight=_CONSTANT, source="catch-all"))
+        total += _CONSTANT
+        chosen = [_Route(0.0, InferenceRoute(method="POST", path="/"), why, secured=False)]
+    return Verdict(
+        log_odds=round(total, 3),
+        evidence=tuple(evidence),
+        routes=tuple(route.route for route in chosen[:32]),
+        secured=bool(chosen) and all(route.secured for route in chosen),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    weight: float
+    route: InferenceRoute
+    why: str
+    secured: bool
+
+
+def _routes(seen: Seen) -> Iterator[_Route]:
+    described: set[tuple[str, str]] = set()
+    if seen.description is not None:
+        about, _ = page_weight(seen.description.words)
+        for operation in seen.description.operations:
+            weight, why = operation_weight(operation)
+            described.add((operation.method, operation.path))
+            route = InferenceRoute(method=operation.method, path=operation.path)
+            yield _Route(weight + about / 2, route, why, operation.secured)
+    for route in seen.found:
+        if (route.method, route.path) not in described:
+            only = route.path in seen.post_only
+            why = f"OPTIONS {route.path} shows a route that takes POST{' and no GET' if only else ''}"
+            weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else 0.0)
+            yield _Route(weight, route, why, secured=False)
+
+
+def operation_weight(operation: Operation) -> tuple[float, str]:
+    """How far one described operation looks like inference, in nats, and why.
+
+    Inference is nearly always a POST; a GET counts only where its path is an inference word.
+    """
+    weight = route_weight(operation.path)
+    why = [f"the name of {operation.path}"] if weight > 0.5 else []
+    if operation.method == "GET":
+        return (
+            weight - 1.0 if weight >= 2.2 and "{" in operation.path else min(weight, 0.0) - 1.0
+        ), "a GET with an inference word"
+    if operation.method != "POST":
+        return -3.0, f"{operation.method} changes things"
+    taken = sum(sorted((TAKES.get(name.lower(), 0.0) for name, _ in operation.takes), reverse=True)[:2])
+    given = sum(sorted((GIVES.get(name.lower(), 0.0) for name, _ in operation.gives), reverse=True)[:2])
+    tensor = 1.6 if any("array<number" in kind or "array<array" in kind for _, kind in operation.takes) else 0.0
+    said, words = page_weight(operation.words)
+    for part, name in (
+        (taken, "its request fields"),
+        (given, "its answer fields"),
+        (tensor, "arrays of numbers go in"),
+        (said, f"its words ({words})"),
+    ):
+        if part:
+            why.append(name)
+    media = (
+        0.8
+        if any(kind.startswith(("image/", "audio/", "multipart/")) for kind in operation.media) and weight > 0
+        else 0.0
+    )
+    numbers = sum(kind in {"number", "array<number>"} for _, kind in operation.takes)
+    dense = 0.6 if operation.takes and numbers == len(operation.takes) else 0.0
+    return weight + taken + given + tensor + min(said, 2.0) + media + dense, "POST by " + ", ".join(
+        why or ["its method"]
+    )

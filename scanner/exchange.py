@@ -1,0 +1,104 @@
+"""One request and its answer, as values: what the machine yields and what it gets back."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+Method = Literal["GET", "HEAD", "OPTIONS"]
+
+_TITLE = re.compile(r"<title[^>]*>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_SPACE = re.compile(r"\s+")
+
+
+def clean(text: str, longest: int = 120) -> str:
+    """Text of a scanned host, made fit for a terminal and a listing: no control or direction marks, bounded."""
+    return _SPACE.sub(" ", _CONTROL.sub(" ", text[: longest * 4])).strip()[:longest]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. ``path`` is the request target with its query. There is never a body or a credential.
+
+    ``relative`` is the same target without the base path of the application it is meant for.
+    """
+
+    method: Method
+    path: str
+    relative: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back. ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
+
+    ``reason`` is the phrase after the status code, as sent: its case tells Werkzeug from others.
+    ``outcome`` is ``answered`` for a complete answer, otherwise what ended it: ``timeout``, ``reset``, ``refused``,
+    ``closed``, ``invalid-http``, ``too-large``, ``forbidden`` and ``unasked`` (never sent). Header names are in
+    lower case. ``body`` is bounded by the client and decoded from any content coding. ``raw`` is the very beginning
+    of what came, ``host_names`` are the authorities that mean this listener in a redirect.
+    """
+
+    request: Request
+    status: int | None = None
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    outcome: str = "answered"
+    milliseconds: float = 0.0
+    raw: bytes = field(default=b"", repr=False)
+    host_names: frozenset[str] = frozenset()
+
+    def header(self, name: str) -> str:
+        """All the values of a header, joined by commas; empty where there is none."""
+        return ", ".join(value for key, value in self.headers if key == name)
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; bytes that are no UTF-8 are replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    @cached_property
+    def document(self) -> Any:
+        """The body as JSON, or None where it is none. Nesting beyond the parser's depth is not JSON here."""
+        if not self.body or self.body.lstrip()[:1] not in b'{["tfn-0123456789':
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def media(self) -> str:
+        """The media type without its parameters, in lower case."""
+        return self.header("content-type").partition(";")[0].strip().lower()
+
+    @cached_property
+    def title(self) -> str:
+        """The title of an HTML page, cleaned; empty where there is none."""
+        match = _TITLE.search(self.text[:65536])
+        return clean(match.group(1)) if match else ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return self.status is not None and 200 <= self.status < 300
+
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of the bounded body in hex; None without an answer."""
+        return hashlib.sha256(self.body).hexdigest() if self.status is not None else None
+
+    @cached_property
+    def shape(self) -> tuple[int | None, str, bytes]:
+        """What is equal for two answers that differ only in the path they were asked for."""
+        body = self.body[:4096].replace(self.request.path.encode(), b"\x00")
+        bare = self.request.path.partition("?")[0].strip("/").encode()
+        body = body.replace(bare, b"\x00") if bare else body
+        return self.status, self.media, re.sub(rb"[0-9a-f]{8,}|\d+", b"#", body)

@@ -1,0 +1,109 @@
+"""Writes one scan into the store as it goes, and loses nothing where the store fails."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from inventory.model import Observation, Scan, ScanStatus, utc_now
+from inventory.store import Store, StoreError
+from scanner.sources import Run, Update
+from scanner.spill import recover, spill
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds for which a failing store is tried again before the results go to a file."""
+
+_SAVE_EVERY = 2.0
+_FIRST_WAIT = 0.1
+
+
+class JournalError(RuntimeError):
+    """The store failed for good. Its text is one sentence that names the file with the results."""
+
+
+class Journal:
+    """The record of one scan. ``folder`` takes what the store would not."""
+
+    def __init__(self, store: Store, folder: Path, scan: Scan) -> None:
+        self.scan = scan
+        self._store = store
+        self._folder = folder
+        self._unsaved: list[Observation] = []
+        self._saved_at = float("-inf")
+
+    async def open(self) -> None:
+        """Write that the scan began, after putting right what earlier ones left. Raises StoreError."""
+        await asyncio.to_thread(self._open)
+
+    async def write(self, update: Update) -> None:
+        """Keep an update. Raises JournalError when the store failed for longer than the patience."""
+        changes = {"account": update.account, "requests": update.requests}
+        self.scan = self.scan.model_copy(update=changes)
+        self._unsaved.extend(update.observations)
+        if self._unsaved or time.monotonic() - self._saved_at >= _SAVE_EVERY:
+            await self._insist()
+
+    async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
+        """Write how the scan ended, and settle what it covered. Raises JournalError."""
+        changes = {"status": status, "reason": reason, "exclude": run.exclude, "ended_at": utc_now()}
+        self.scan = self.scan.model_copy(update=changes)
+        await self._insist()
+        return self.scan
+
+    def _open(self) -> None:
+        recover(self._folder, self._store)
+        # The lease is ours, so a scan of this scope that still says "running" has no process any more.
+        for earlier in self._store.scans.list(self.scan.scope):
+            if earlier.status is ScanStatus.RUNNING:
+                self._store.scans.save(
+                    earlier.model_copy(
+                        update={
+                            "status": ScanStatus.INCOMPLETE,
+                            "reason": "its process ended without a word",
+                            "ended_at": self.scan.started_at,
+                        }
+                    )
+                )
+        self._store.scans.save(self.scan)
+
+    async def _insist(self) -> None:
+        give_up_at = time.monotonic() + PATIENCE
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                await asyncio.to_thread(self._save)
+            except StoreError as error:
+                if time.monotonic() + wait > give_up_at:
+                    raise self._give_up(error) from error
+                log.warning("the scan %s waits for the store: %s", self.scan.id, error)
+                await asyncio.sleep(wait)
+                wait *= 2
+            else:
+                return
+
+    def _save(self) -> None:
+        now = utc_now()
+        # Every step may be repeated: an observation written twice is one, and a fold is idempotent.
+        if self._unsaved:
+            self._store.observations.append(self._unsaved)
+            self._store.endpoints.refold({one.listener for one in self._unsaved}, now)
+        self._store.scans.save(self.scan)
+        if self.scan.ended_at is not None:
+            self._store.endpoints.settle(self.scan, now)
+        self._unsaved.clear()
+        self._saved_at = time.monotonic()
+
+    def _give_up(self, error: StoreError) -> JournalError:
+        scan = self.scan
+        if scan.ended_at is None:
+            reason = "the database failed"
+            changes = {"status": ScanStatus.INCOMPLETE, "reason": reason, "ended_at": utc_now()}
+            scan = scan.model_copy(update=changes)
+        try:
+            path = spill(self._folder, scan, self._unsaved)
+        except OSError as trouble:
+            lost = f"{len(self._unsaved)} observations could not be kept, as {self._folder} failed too: {trouble}"
+            return JournalError(f"{error}; {lost}")
+        return JournalError(f"{error}; what the scan found is in {path}, and the next scan reads it in")

@@ -1,0 +1,150 @@
+"""All signatures together: read from the built-in folder and the user's, checked against each other."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from scanner.exchange import Request
+from scanner.signature import Layer, Never, Signal, Signature
+
+BUILT_IN = Path(__file__).parent / "signatures"
+"""The folder of the signatures that come with gnomon."""
+
+LARGEST_FILE = 256 * 1024
+
+
+class SignatureError(ValueError):
+    """A signature that cannot be used. Its text is one sentence that names the file and the field."""
+
+
+def parse_request(text: str) -> Request:
+    """The request that ``GET /path`` names."""
+    method, _, path = text.partition(" ")
+    if method not in {"GET", "HEAD", "OPTIONS"} or not path.startswith("/"):
+        raise ValueError(f"{text!r} is not a GET, HEAD or OPTIONS of a path")
+    return Request(method, path, path)  # type: ignore[arg-type]  # checked above
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """The signatures by id, and the indexes that the machine reads. Made by ``load_knowledge``."""
+
+    signatures: Mapping[str, Signature]
+
+    @cached_property
+    def never(self) -> tuple[Never, ...]:
+        """What must not be sent, of all signatures."""
+        return tuple(rule for signature in self.signatures.values() for rule in signature.never)
+
+    @cached_property
+    def signals_on(self) -> Mapping[str, tuple[tuple[str, int, Signal], ...]]:
+        """Signals by the answer they look at: (signature id, number within it, signal)."""
+        index: dict[str, list[tuple[str, int, Signal]]] = {}
+        for signature in self.signatures.values():
+            for number, signal in enumerate(signature.signals):
+                index.setdefault(signal.on, []).append((signature.id, number, signal))
+        return {on: tuple(signals) for on, signals in index.items()}
+
+    @cached_property
+    def products(self) -> tuple[Signature, ...]:
+        """The signatures of the product layer, in the order of their ids."""
+        return tuple(s for s in self.signatures.values() if s.layer is Layer.PRODUCT)
+
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """Where any signature says that an API description is served, most usual first."""
+        named = [path for signature in self.signatures.values() for path in signature.documents]
+        return tuple(sorted(dict.fromkeys(named), key=named.count, reverse=True))
+
+
+def load_knowledge(*folders: Path | None) -> Knowledge:
+    """The built-in signatures and those of further folders; a later file of the same id replaces the earlier.
+
+    Raises SignatureError with one sentence at the first file that cannot be used.
+    """
+    signatures: dict[str, Signature] = {}
+    for folder in (BUILT_IN, *folders):
+        if folder is None:
+            continue
+        if not folder.is_dir():
+            raise SignatureError(f"the signature folder {folder} does not exist; name a folder of .yaml files")
+        for path in sorted(folder.glob("*.yaml")):
+            signature = read_signature(path)
+            signatures[signature.id] = signature
+    return assemble(signatures.values())
+
+
+def assemble(signatures: Iterable[Signature]) -> Knowledge:
+    """Knowledge of these signatures, checked against each other.
+
+    A request that one signature asks for and another forbids is a SignatureError: the ledger would
+    refuse it for ever.
+    """
+    knowledge = Knowledge({signature.id: signature for signature in sorted(signatures, key=lambda s: s.id)})
+    absolute = [rule for rule in knowledge.never if rule.once is None]
+    for signature in knowledge.signatures.values():
+        for text in signature.requests:
+            for rule in absolute:
+                if rule.covers(parse_request(text)):
+                    raise SignatureError(
+                        f"signature {signature.id} asks {text}, which must not be sent: {rule.because}"
+                    )
+    return knowledge
+
+
+def read_signature(path: Path) -> Signature:
+    """The signature in a file. Raises SignatureError with one sentence that names file, field and fault."""
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise SignatureError(f"{path}: a signature file is at most {LARGEST_FILE} bytes")
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SignatureError(f"the signature file {path} cannot be read: {error}") from error
+    signature = parse_signature(text, str(path))
+    if signature.id != path.stem:
+        raise SignatureError(f"{path}: its id is {signature.id!r}; name the file {signature.id}.yaml")
+    return signature
+
+
+def parse_signature(text: str, origin: str = "signature") -> Signature:
+    """The signature in a text. ``origin`` is what errors call it."""
+    try:
+        document: Any = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader without aliases
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise SignatureError(f"{origin}: this is not YAML: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(document, dict):
+        raise SignatureError(f"{origin}: a signature is a mapping of fields; start with 'id: PRODUCT'")
+    try:
+        return Signature.model_validate(document)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "signature"
+        raise SignatureError(f"{origin}: {where}: {problem['msg']}") from error
+    except RecursionError as error:
+        raise SignatureError(f"{origin}: conditions are nested too deeply") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader without aliases, by which a small file grows without bound, and with YAML 1.2's booleans.
+
+    Only ``true`` and ``false`` are booleans: ``on`` is a field of signals.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """As the parent class, but an alias is an error."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed in a signature")
+        return super().compose_node(parent, index)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))

@@ -1,0 +1,103 @@
+"""What was sent to whom, and the refusal of what must never be sent. No request goes out around it."""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from inventory.model import Asked, Listener
+from scanner.exchange import Answer, Request
+from scanner.knowledge import Knowledge
+from scanner.signature import Never
+
+ALLOWED = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was not sent, and the rule that forbade it."""
+
+    listener: Listener
+    request: str
+    because: str
+
+
+@dataclass
+class _Page:
+    asked: list[Asked] = field(default_factory=list)
+    awake: set[int] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
+
+
+class Ledger:
+    """The account of one scan. It is asked before and told after every request.
+
+    Rules with a condition sleep until an answer of that listener wakes them, and are settled by the
+    answer that proves them needless. Pages are dropped with ``close``; totals and the latest
+    refusals (at most ``keep``) stay.
+    """
+
+    def __init__(self, knowledge: Knowledge, keep: int = 1000) -> None:
+        self._rules: tuple[Never, ...] = knowledge.never
+        self._conditional = tuple((n, rule) for n, rule in enumerate(self._rules) if rule.once is not None)
+        self._pages: dict[Listener, _Page] = {}
+        self.methods: Counter[str] = Counter()
+        self.refusals: deque[Refusal] = deque(maxlen=keep)
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent in all."""
+        return self.methods.total()
+
+    def refusal(self, listener: Listener, request: Request) -> str | None:
+        """Why the request must not be sent to the listener; None where it may. A refusal is recorded."""
+        because = self._why_not(self._page(listener), request)
+        if because is not None:
+            self.refusals.append(Refusal(listener, str(request), because))
+        return because
+
+    def record(self, listener: Listener, answer: Answer) -> None:
+        """Write down that a request was sent, and what its answer wakes or settles."""
+        page = self._page(listener)
+        request = answer.request
+        self.methods[request.method] += 1
+        page.asked.append(
+            Asked(
+                method=request.method,
+                path=request.path[:2048],
+                status=answer.status,
+                outcome=answer.outcome,
+                digest=answer.digest,
+                bytes=len(answer.body),
+                milliseconds=round(answer.milliseconds, 1),
+            )
+        )
+        for number, rule in self._conditional:
+            if number not in page.awake and rule.once is not None and rule.once.holds(answer):
+                page.awake.add(number)
+            if rule.until in {str(request), f"{request.method} {request.relative}"} and (
+                rule.proof is not None and rule.proof.holds(answer)
+            ):
+                page.settled.add(number)
+
+    def asked(self, listener: Listener) -> tuple[Asked, ...]:
+        """What was asked of the listener so far, in order."""
+        return tuple(self._page(listener).asked)
+
+    def close(self, listener: Listener) -> tuple[Asked, ...]:
+        """The listener's page, which is then forgotten here."""
+        asked = self.asked(listener)
+        self._pages.pop(listener, None)
+        return asked
+
+    def _page(self, listener: Listener) -> _Page:
+        return self._pages.setdefault(listener, _Page())
+
+    def _why_not(self, page: _Page, request: Request) -> str | None:
+        if request.method not in ALLOWED:
+            return f"{request.method} is not one of GET, HEAD and OPTIONS"
+        if not request.path.startswith("/") or any(ord(c) <= 32 or ord(c) >= 127 for c in request.path):
+            return "a request target is an absolute path of printable ASCII"
+        for number, rule in enumerate(self._rules):
+            sleeping = rule.once is not None and (number not in page.awake or number in page.settled)
+            if not sleeping and rule.covers(request):
+                return rule.because
+        return None

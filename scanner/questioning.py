@@ -1,0 +1,91 @@
+"""Puts questions to many listeners at once, so that a slow one holds up nobody."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from inventory.model import Listener
+from scanner.findings import Finding
+from scanner.sources.source import Ask
+
+log = logging.getLogger(__name__)
+
+Done = Callable[[Listener, tuple[Finding, ...] | Exception], None]
+
+
+class Questioning:
+    """At most ``concurrency`` listeners are asked at once; at most ``backlog`` more wait.
+
+    ``done`` is told of each listener, with its findings or with the error that ended its questions.
+    """
+
+    def __init__(self, ask: Ask, done: Done, *, concurrency: int, backlog: int = 10_000) -> None:
+        self._ask = ask
+        self._done = done
+        self._concurrency = concurrency
+        self._backlog = backlog
+        self._waiting: deque[Listener] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._held = False
+        self._ending = False
+
+    @property
+    def unfinished(self) -> int:
+        """How many listeners were handed over and have no findings yet."""
+        return len(self._waiting) + len(self._tasks)
+
+    async def put(self, listener: Listener) -> None:
+        """Hand over a listener. Waits while too many wait already."""
+        while len(self._waiting) >= self._backlog:
+            self._changed.clear()
+            await self._changed.wait()
+        self._waiting.append(listener)
+        self._start()
+
+    def hold(self, held: bool) -> None:
+        """Begin no further questions, or begin them again: what asked for the findings is behind."""
+        self._held = held
+        self._start()
+
+    async def finish(self) -> None:
+        """Wait until every listener has been asked."""
+        while self.unfinished:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def cancel(self) -> None:
+        """End the questions that are under way. Who was not asked to the end stays unfinished."""
+        self._held = self._ending = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _start(self) -> None:
+        while self._waiting and len(self._tasks) < self._concurrency and not self._held:
+            task = asyncio.create_task(self._question(self._waiting.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if self._ending and task.cancelled():
+            return
+        self._tasks.discard(task)
+        self._changed.set()
+        self._start()
+
+    async def _question(self, listener: Listener) -> None:
+        try:
+            findings = await self._ask(listener)
+        except asyncio.CancelledError:
+            if self._ending:
+                raise
+            self._done(listener, RuntimeError("the questions cancelled themselves"))
+        except Exception as error:
+            # One listener must never end the scan of the others.
+            log.warning("the questions to %s failed", listener, exc_info=error)
+            self._done(listener, error)
+        else:
+            self._done(listener, findings)

@@ -1,0 +1,150 @@
+"""The interpreter of the identification machine: it opens the connections and sends what the machine yields."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+from inventory.model import Evidence, Exposed, Identified, Kind, Listener, Questioned, Scheme
+from scanner.certificate import read_certificate
+from scanner.exchange import Answer, Request
+from scanner.findings import Finding, Limits
+from scanner.identify import Machine, Subject, identify
+from scanner.io.http import HttpConnection
+from scanner.knowledge import Knowledge
+from scanner.ledger import Ledger
+
+TLS_PORTS = frozenset({443, 636, 8443, 9443, 6443, 10443, 4443})
+"""Ports where TLS is tried before plain HTTP."""
+
+_PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server", b"sent an HTTP request")
+_H2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
+
+
+async def question(listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> tuple[Finding, ...]:
+    """Ask a listener what it is. Never raises for anything that the host does; bounded by ``limits``.
+
+    The findings are ``Exposed``, a ``Certificate`` where TLS was spoken, ``Identified`` and ``Postured``
+    for every application found, and ``Questioned`` with all that was asked. What the ledger refuses is
+    not sent. Cancelling the task drops the connection at once.
+    """
+    conversation = _Conversation(listener, knowledge, limits, ledger)
+    try:
+        async with asyncio.timeout(limits.host):
+            await conversation.run()
+    except TimeoutError:
+        conversation.cut_short()
+    finally:
+        conversation.close()
+    asked = ledger.close(listener)
+    return (*conversation.findings, Finding(fact=Questioned(requests=asked)))
+
+
+class _Conversation:
+    def __init__(self, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> None:
+        self._listener = listener
+        self._knowledge = knowledge
+        self._limits = limits
+        self._ledger = ledger
+        self._connection: HttpConnection | None = None
+        self._machine: Machine | None = None
+        self._scheme = Scheme.TCP
+        self._applications: tuple[Finding, ...] = ()
+        self._certificate: bytes | None = None
+        self._why = "no answer was HTTP"
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is known by now."""
+        found = [Finding(fact=Exposed(scheme=self._scheme))]
+        if self._certificate is not None:
+            certificate = read_certificate(self._certificate)
+            found.append(Finding(fact=certificate))
+        applications = self._applications or (
+            Finding(
+                fact=Identified(kind=Kind.NOT_HTTP, confidence=0.9),
+                evidence=(Evidence(signal=self._why),),
+            ),
+        )
+        return (*found, *applications)
+
+    async def run(self) -> None:
+        """Try plain HTTP and TLS, the likelier first, until one of them is answered by HTTP."""
+        order = (True, False) if self._listener.port in TLS_PORTS else (False, True)
+        for tls in order:
+            self.close()
+            self._connection = HttpConnection(self._listener.address, self._listener.port, self._limits, tls=tls)
+            if not await self._connection.connect():
+                if self._connection.failure in {"refused", "timeout"} and not tls:
+                    return
+                continue
+            if tls:
+                self._certificate = self._connection.certificate
+                self._scheme = Scheme.TLS
+            if await self._interview(Scheme.HTTPS if tls else Scheme.HTTP):
+                return
+
+    async def _interview(self, scheme: Scheme) -> bool:
+        """Let the machine ask over the open connection. False where this is not the scheme that is spoken."""
+        subject = Subject(self._listener.port, secrets.token_hex(6))
+        self._machine = identify(self._knowledge, self._limits, subject)
+        answer: Answer | None = None
+        first = True
+        while True:
+            try:
+                request = next(self._machine) if answer is None else self._machine.send(answer)
+            except StopIteration as stop:
+                self._applications = stop.value
+                break
+            answer = await self._answer(request)
+            if first and self._is_other_scheme(answer, scheme):
+                return False
+            first = False
+        if self._applications:
+            self._scheme = scheme
+        return bool(self._applications)
+
+    async def _answer(self, request: Request) -> Answer:
+        if self._ledger.refusal(self._listener, request) is not None:
+            return Answer(request, outcome="forbidden")
+        assert self._connection is not None
+        answer = await self._connection.ask(request)
+        self._ledger.record(self._listener, answer)
+        return answer
+
+    def _is_other_scheme(self, answer: Answer, scheme: Scheme) -> bool:
+        if scheme is not Scheme.HTTP:
+            return False
+        if answer.status == 400 and any(words in answer.body for words in _PLAIN_TO_TLS):
+            return True
+        if answer.raw[3:9] == _H2_SETTINGS:
+            self._scheme = Scheme.GRPC
+            self._why = "it speaks HTTP/2 without an upgrade, as gRPC servers do"
+        return False
+
+    def cut_short(self) -> None:
+        """The time is up: keep what the answers so far come to, as inconclusive."""
+        machine, self._machine = self._machine, None
+        if machine is None or self._applications:
+            return
+        ending: Callable[[Answer], Request] = machine.send
+        try:
+            request = Request("GET", "/")
+            for _ in range(200):
+                request = ending(Answer(request, outcome="timeout"))
+        except (StopIteration, TypeError) as stop:
+            found = getattr(stop, "value", None) or ()
+            self._applications = tuple(_inconclusive(finding) for finding in found)
+            if found:
+                self._scheme = Scheme.HTTPS if self._certificate else Scheme.HTTP
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _inconclusive(finding: Finding) -> Finding:
+    if isinstance(finding.fact, Identified):
+        return finding.model_copy(update={"fact": finding.fact.model_copy(update={"conclusive": False})})
+    return finding

@@ -1,0 +1,159 @@
+"""Runs one scan of one scope: takes its lease, follows its source, and keeps what is found as it is found.
+
+A scan that is interrupted, loses its database or meets an error ends incomplete or failed, with the
+reason; what was found until then is in the inventory, or in a file that the next scan reads in.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+
+from inventory.model import Listener, Scan, ScanStatus, Scope, new_scan_id, utc_now
+from inventory.settings import Settings
+from inventory.store import Store
+from scanner.journal import Journal, JournalError
+from scanner.lease import LEASE_SECONDS, Lease
+from scanner.sources import Ask, Progress, Run, choose, source_name, source_of
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[Progress], None]
+
+
+class ScanBusy(RuntimeError):  # noqa: N818 - a state, not a fault
+    """The scope is being scanned at this moment. Its text is one sentence."""
+
+
+async def run_scan(
+    scope: Scope,
+    store: Store,
+    settings: Settings,
+    *,
+    stop: asyncio.Event | None = None,
+    report: Report | None = None,
+) -> Scan:
+    """Scan a scope with the questions of the signatures. See ``Runner.run``."""
+    return await Runner(store, settings, await asyncio.to_thread(asker, settings)).run(scope, stop=stop, report=report)
+
+
+def asker(settings: Settings) -> Ask:
+    """What puts the questions of every signature to a listener, on one ledger."""
+    from scanner.findings import Finding, Limits
+    from scanner.knowledge import load_knowledge
+    from scanner.ledger import Ledger
+    from scanner.questions import question
+
+    knowledge = load_knowledge(settings.signatures)
+    ledger = Ledger(knowledge)
+    limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
+
+    async def ask(listener: Listener) -> tuple[Finding, ...]:
+        return await question(listener, knowledge, limits, ledger)
+
+    return ask
+
+
+class Runner:
+    """Runs scans over one store, with one way of asking."""
+
+    def __init__(self, store: Store, settings: Settings, ask: Ask) -> None:
+        self._store = store
+        self._settings = settings
+        self._ask = ask
+
+    async def run(self, scope: Scope, *, stop: asyncio.Event | None = None, report: Report | None = None) -> Scan:
+        """Scan a scope, and return the scan as it ended: look at its status and reason.
+
+        ``stop`` ends it early, as incomplete. So does cancellation, which then goes on its way after
+        everything was kept. ``report`` is called a few times a second.
+
+        Nothing is sent and no scan begins where this raises TargetError, PortsError, NotAuthorised or
+        ScanBusy. JournalError: the store failed for good, and where the results are instead.
+        """
+        prefix, targets = choose(scope.targets)
+        run = await source_of(prefix)(scope, targets, self._ask, self._settings)
+        ending = _Ending()
+        job = asyncio.create_task(self._leased(scope, source_name(prefix), run, ending, report))
+        stopping = asyncio.create_task((stop or asyncio.Event()).wait())
+        stopping.add_done_callback(lambda task: None if task.cancelled() else ending.end("it was stopped"))
+        cancelled = False
+        while not job.done():
+            try:
+                await asyncio.wait({job})
+            except asyncio.CancelledError:
+                cancelled = True
+                ending.end("it was interrupted")
+        stopping.cancel()
+        if cancelled:
+            if not job.cancelled() and (error := job.exception()):
+                log.error("the interrupted scan of %s could not end well: %s", scope.name, error)
+            raise asyncio.CancelledError
+        return job.result()
+
+    async def _leased(self, scope: Scope, source: str, run: Run, ending: "_Ending", report: Report | None) -> Scan:
+        started = utc_now()
+        scan = Scan(
+            id=new_scan_id(started),
+            scope=scope.name,
+            site=scope.site,
+            source=source,
+            targets=run.targets,
+            exclude=run.exclude,
+            ports=run.ports,
+            started_at=started,
+            account=run.account,
+        )
+        lease = Lease(self._store, f"scan:{scope.name}", LEASE_SECONDS)
+        if not await asyncio.to_thread(lease.take):
+            raise ScanBusy(f"the scope {scope.name!r} is being scanned already: wait until that scan ends")
+        try:
+            journal = Journal(self._store, self._settings.state_folder / "unsaved", scan)
+            await journal.open()
+            status, reason = await self._follow(run, journal, lease, ending, report)
+            return await journal.close(status, reason, run)
+        finally:
+            await asyncio.to_thread(lease.give_back)
+
+    async def _follow(
+        self, run: Run, journal: Journal, lease: Lease, ending: "_Ending", report: Report | None
+    ) -> tuple[ScanStatus, str | None]:
+        """Keep every update of the source. How the scan ended, and why so."""
+        failure: list[str] = []
+        try:
+            async with aclosing(run.observe(journal.scan.id, ending.event)) as updates:
+                async for update in updates:
+                    if report is not None:
+                        report(update.progress)
+                    await journal.write(update)
+                    if not await asyncio.to_thread(lease.keep):
+                        ending.end("another process took over its scope")
+        except JournalError:
+            raise
+        except Exception as error:
+            log.exception("the scan of %s failed", journal.scan.scope)
+            failure = [_in_words(error)]
+        shortfalls = [*failure, *ending.reasons, *run.shortfalls]
+        reason = "; ".join([*shortfalls, *run.notes]) or None
+        if failure:
+            return ScanStatus.FAILED, reason
+        return (ScanStatus.INCOMPLETE if shortfalls else ScanStatus.COMPLETE), reason
+
+
+class _Ending:
+    """The wish that a scan end early, and why."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.reasons: list[str] = []
+
+    def end(self, reason: str) -> None:
+        if not self.event.is_set():
+            self.reasons.append(reason)
+            self.event.set()
+
+
+def _in_words(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"it failed: {error}" if str(error) else f"it failed by {type(error).__name__}"

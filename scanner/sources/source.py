@@ -1,0 +1,74 @@
+"""What every source of observations offers the runner, whatever it speaks to."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import Field
+
+from inventory.model import Account, Listener, Observation, Scope, Value
+from inventory.settings import Settings
+from scanner.findings import Finding
+from scanner.targets import Target
+
+Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
+"""Puts every question to one listener, within its own limits of time and size."""
+
+
+class Progress(Value):
+    """How far a scan is. ``rate`` is in probes a second over the last seconds; times in seconds.
+
+    ``seconds_left`` is None while it cannot be told.
+    """
+
+    rate: float = Field(default=0.0, ge=0)
+    percent: float = Field(default=0.0, ge=0, le=100)
+    open: int = Field(default=0, ge=0)
+    identified: int = Field(default=0, ge=0)
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What happened since the update before. ``account``, ``requests`` and ``progress`` are totals."""
+
+    observations: tuple[Observation, ...]
+    account: Account
+    requests: int
+    progress: Progress
+
+
+class Run(Protocol):
+    """One run of a source over one scope, checked and authorised; nothing was sent yet.
+
+    ``targets``, ``exclude`` and ``ports`` are what a Scan says of it. ``exclude`` may grow during the
+    run. ``shortfalls`` are the reasons, after it, why it is not complete; ``notes`` are worth telling
+    though it is.
+    """
+
+    targets: tuple[str, ...]
+    exclude: tuple[str, ...]
+    ports: tuple[int, ...]
+    shortfalls: list[str]
+    notes: list[str]
+
+    @property
+    def account(self) -> Account:
+        """Where every planned probe went so far."""
+        ...
+
+    def observe(self, scan: str, stop: asyncio.Event) -> AsyncGenerator[Update, None]:
+        """Do the work as the scan of that id, reporting a few times a second.
+
+        When ``stop`` is set it ends soon, with a last update that holds what was found until then.
+        """
+        ...
+
+
+class Source(Protocol):
+    """A way to find endpoints: a module has a function of this shape."""
+
+    async def __call__(self, scope: Scope, targets: Sequence[Target], ask: Ask, settings: Settings) -> Run:
+        """Check the targets of a scope. Raises TargetError, PortsError or NotAuthorised; sends nothing."""
+        ...

@@ -1,0 +1,244 @@
+"""Subnets, addresses and host names: which ports are open, and what answers on them."""
+
+import asyncio
+import random
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+
+from inventory.model import (
+    Account,
+    Evidence,
+    Exposed,
+    Identified,
+    Kind,
+    Listener,
+    Observation,
+    Questioned,
+    Scheme,
+    Scope,
+    utc_now,
+)
+from inventory.settings import Settings
+from scanner.findings import Finding
+from scanner.io.connect import Tally, most_in_flight, reason_of
+from scanner.io.discovery import accepts, connect_scan, resolve
+from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
+from scanner.pacing import Pacer
+from scanner.plan import Plan, make_plan
+from scanner.ports import parse_ports
+from scanner.questioning import Questioning
+from scanner.sources.source import Ask, Run, Update
+from scanner.speed import Speedometer
+from scanner.targets import Addresses, HostName, Network, Target, TargetError, parse_network, parse_target
+
+IN_FLIGHT = 15_000
+TICK = 0.2
+OBSERVATIONS_UNREAD = 20_000
+_FILES_OF_OTHERS = 128
+
+
+async def prepare(scope: Scope, targets: Sequence[Target], ask: Ask, settings: Settings) -> Run:
+    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError or NotAuthorised."""
+    resolved = [addresses for target in targets for addresses in await _addresses(target)]
+    exclude = [network for text in scope.exclude for network in await _excluded(text)]
+    plan = make_plan(
+        resolved,
+        parse_ports(scope.ports),
+        exclude,
+        allow_public=scope.allow_public,
+        key=secrets.token_bytes(16),
+    )
+    return SubnetRun(scope, plan, ask, settings)
+
+
+async def _addresses(target: Target) -> list[Addresses]:
+    if isinstance(target, Addresses):
+        return [target]
+    if not isinstance(target, HostName):
+        raise TargetError(f"'{target.prefix}:{target.rest}' is no address")
+    try:
+        found = await resolve(target.name)
+    except (OSError, UnicodeError) as error:
+        raise TargetError(f"the host name {target.name!r} has no address that can be found: {error}") from error
+    return [Addresses(parse_network(address), target.port) for address in found]
+
+
+async def _excluded(text: str) -> list[Network]:
+    target = parse_target(text)
+    if isinstance(target, Addresses | HostName) and target.port is None:
+        return [addresses.network for addresses in await _addresses(target)]
+    raise TargetError(f"{text!r} cannot be excluded: an exclusion is a CIDR, an address or a host name")
+
+
+class SubnetRun:
+    """One run over addresses: a connect scan, and the questions to whatever accepts, at the same time."""
+
+    def __init__(self, scope: Scope, plan: Plan, ask: Ask, settings: Settings) -> None:
+        self._scope = scope
+        self._plan = plan
+        self._settings = settings
+        self.targets = plan.coverage.targets
+        self.exclude = plan.coverage.exclude
+        self.ports = plan.coverage.ports
+        self.shortfalls: list[str] = []
+        self.notes: list[str] = []
+        self._totals = Tally()
+        self._open = 0
+        self._asked = 0
+        self._requests = 0
+        self._failures: list[str] = []
+        self._scan = ""
+        self._found: list[Observation] = []
+        self._middleboxes = Middleboxes()
+        self._chance = random.SystemRandom()
+        self._speed = Speedometer()
+        self._questions = Questioning(ask, self._answered, concurrency=settings.scan_concurrency)
+
+    @property
+    def account(self) -> Account:
+        """Where every planned probe went so far."""
+        totals, plan = self._totals, self._plan.account
+        return Account(
+            planned=plan.planned,
+            answered=self._open,
+            refused=totals.refused,
+            silent=totals.silent,
+            lost=totals.lost.total(),
+            excluded=plan.excluded,
+            forbidden=plan.forbidden + totals.forbidden,
+        )
+
+    async def observe(self, scan: str, stop: asyncio.Event) -> AsyncGenerator[Update, None]:
+        """See ``scanner.sources.source.Run.observe``."""
+        self._scan = scan
+        work = asyncio.create_task(self._work())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not work.done() and not stop.is_set():
+                await asyncio.wait({work, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+                yield self._update()
+        finally:
+            stopping.cancel()
+            work.cancel()
+            await asyncio.wait({work, stopping})
+            await self._questions.cancel()
+        self._conclude()
+        yield self._update()
+        if not work.cancelled() and (error := work.exception()):
+            raise error
+
+    async def _work(self) -> None:
+        pacer = Pacer(self._scope.rate)
+        reserve = self._settings.scan_concurrency + _FILES_OF_OTHERS
+        discovered = connect_scan(
+            self._plan.pairs(),
+            pacer,
+            patience=self._settings.scan_timeout,
+            in_flight=most_in_flight(IN_FLIGHT, reserve),
+        )
+        async with aclosing(discovered) as tallies, asyncio.TaskGroup() as confirming:
+            async for tally in tallies:
+                self._count(tally)
+                for address, port in tally.answered:
+                    await self._opened(address, port, confirming)
+        await self._questions.finish()
+
+    def _count(self, tally: Tally) -> None:
+        self._totals.refused += tally.refused
+        self._totals.silent += tally.silent
+        self._totals.forbidden += tally.forbidden
+        self._totals.lost += tally.lost
+        self._open += len(tally.answered)
+
+    async def _opened(self, address: str, port: int, confirming: asyncio.TaskGroup) -> None:
+        advice = self._middleboxes.opened(address, port)
+        if advice is Advice.ASK:
+            await self._questions.put(self._listener(address, port))
+        elif advice is Advice.CONFIRM:
+            confirming.create_task(self._confirm(address))
+
+    async def _confirm(self, address: str) -> None:
+        ports = confirming_ports(frozenset(self.ports), self._chance)
+        timeout = self._settings.scan_timeout
+        answers = await asyncio.gather(*(accepts(address, port, timeout) for port in ports))
+        for port in self._middleboxes.judged(address, all(answers)):
+            await self._questions.put(self._listener(address, port))
+
+    def _listener(self, address: str, port: int) -> Listener:
+        return Listener(site=self._scope.site, address=address, port=port)
+
+    def _answered(self, listener: Listener, result: tuple[Finding, ...] | Exception) -> None:
+        self._asked += 1
+        if isinstance(result, Exception):
+            self._failures.append(f"{listener} ({type(result).__name__})")
+            result = (_open_only("accepted a connection; the questions to it failed"),)
+        self._keep(listener, result)
+        if len(self._found) >= OBSERVATIONS_UNREAD:
+            self._questions.hold(True)
+
+    def _keep(self, listener: Listener, findings: Iterable[Finding]) -> None:
+        now = utc_now()
+        for finding in findings:
+            if isinstance(finding.fact, Questioned):
+                self._requests += len(finding.fact.requests)
+            self._found.append(
+                Observation(
+                    scan=self._scan,
+                    scope=self._scope.name,
+                    listener=listener,
+                    base_path=finding.base_path,
+                    at=now,
+                    fact=finding.fact,
+                    evidence=finding.evidence,
+                )
+            )
+
+    def _update(self) -> Update:
+        found, self._found = self._found, []
+        self._questions.hold(False)
+        account = self.account
+        sendable = account.planned - account.excluded - account.forbidden
+        progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
+        return Update(tuple(found), account, self._requests, progress)
+
+    def _conclude(self) -> None:
+        """After the work: record the middleboxes, and say what is missing."""
+        for address, port in sorted(self._middleboxes.confirmed.items()):
+            self._keep(self._listener(address, port), _middlebox())
+            self.exclude = (*self.exclude, str(parse_network(address)))
+            self.notes.append(f"{address} accepts connections on every port and is recorded as one finding")
+        account = self.account
+        unasked = self._questions.unfinished + self._middleboxes.held
+        if account.unprobed or unasked:
+            self.shortfalls.append(
+                f"{account.unprobed} of {account.planned} planned probes were not sent and "
+                f"{_count(unasked, 'open port was', 'open ports were')} not asked to the end"
+            )
+        if self._totals.lost:
+            self.shortfalls.append(_losses(self._totals.lost, account.planned))
+        if self._failures:
+            named = ", ".join(self._failures[:3]) + (" and others" if len(self._failures) > 3 else "")
+            listeners = _count(len(self._failures), "listener", "listeners")
+            self.shortfalls.append(f"the questions to {listeners} failed: {named}")
+
+
+def _losses(lost: Counter[int], planned: int) -> str:
+    reasons = ", ".join(f"{count} by {reason_of(code)}" for code, count in lost.most_common(3))
+    return f"{lost.total()} of {planned} planned probes were lost: {reasons}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _open_only(signal: str) -> Finding:
+    return Finding(fact=Exposed(scheme=Scheme.TCP), evidence=(Evidence(signal=signal, source="connect"),))
+
+
+def _middlebox() -> tuple[Finding, ...]:
+    signal = f"accepts connections on {CONFIRMING} random high ports too: a middlebox, not one server a port"
+    evidence = (Evidence(signal=signal, weight=4.0, source="connect"),)
+    fact = Identified(kind=Kind.NOT_HTTP, confidence=0.98, catch_all=True)
+    return _open_only(signal), Finding(fact=fact, evidence=evidence)

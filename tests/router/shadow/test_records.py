@@ -1,0 +1,104 @@
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router.shadow.records import MAX_LINE, MalformedRecordError, Record, parse
+
+WHOLE = {
+    "rid": "r", "role": "s", "route": "churn", "rev": "7", "backend": "b", "code": 200, "flags": "-",
+    "us": 12, "rx": 3, "tx": 5, "rb": "YXNr", "sb": "aGVsbG8=", "n": 5.0, "ct": "text/plain",
+    "ce": "gzip", "method": "POST", "path": "/predict?key=secret",
+}  # fmt: skip
+
+
+def line(**changes: object) -> bytes:
+    return json.dumps({key: value for key, value in (WHOLE | changes).items() if value is not None}).encode()
+
+
+def test_every_field_arrives_and_the_query_does_not() -> None:
+    record = parse(line(), keep_request=True)
+    assert record == Record(
+        "r", "s", "churn", 7, "b", 200, "", 12, 3, 5, b"ask", b"hello", 5, "text/plain", "gzip", "POST", "/predict"
+    )  # fmt: skip
+    assert record.complete
+    assert parse(line()).request == b""
+
+
+def test_what_is_missing_is_not_invented() -> None:
+    record = parse(b'{"rid":"r","role":"p","route":"churn"}')
+    assert (record.code, record.micros, record.length, record.backend, record.revision) == (
+        0, None, None, None, None,
+    )  # fmt: skip
+    assert record.failed
+    assert not record.complete
+
+
+@pytest.mark.parametrize(
+    ("changes", "complete"),
+    [
+        ({}, True),
+        ({"n": 6}, False),
+        ({"n": None}, True),
+        ({"n": None, "tx": 6}, False),
+        ({"n": None, "tx": None}, False),
+        ({"n": 0, "sb": None}, True),
+        ({"n": None, "tx": 0, "sb": None}, True),
+    ],
+)
+def test_a_body_is_complete_only_where_its_length_says_so(changes: dict[str, object], complete: bool) -> None:
+    assert parse(line(**changes)).complete is complete
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rid": None}, {"rid": ""}, {"rid": 5}, {"route": "-"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
+        {"code": -1}, {"code": "abc"}, {"code": True}, {"us": 1.5}, {"n": 2**60}, {"n": "9" * 400}, {"n": [1]},
+        {"sb": "???"}, {"sb": 7}, {"sb": "YQ"}, {"sb": "é"}, {"ct": {}}, {"rev": {}},
+    ],
+)  # fmt: skip
+def test_a_field_of_the_wrong_kind_is_malformed(changes: dict[str, object]) -> None:
+    with pytest.raises(MalformedRecordError):
+        parse(line(**changes))
+
+
+@pytest.mark.parametrize("bad", [b"", b"{", b"[]", b"3", b"\xff", b"[" * 100_000, b"x" * (MAX_LINE + 1)])
+def test_a_line_that_is_no_object_is_malformed(bad: bytes) -> None:
+    with pytest.raises(MalformedRecordError):
+        parse(bad)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.fixed_dictionaries({}, optional={key: JSON | st.just(WHOLE[key]) for key in WHOLE}))
+def test_anything_is_a_record_or_malformed_and_nothing_else(fields: dict[str, object]) -> None:
+    try:
+        record = parse(json.dumps(fields).encode())
+    except MalformedRecordError:
+        return
+    assert record.role in {"p", "s"}
+    assert record.rid
+
+
+@given(st.binary(max_size=200))
+def test_noise_is_never_fatal(noise: bytes) -> None:
+    with pytest.raises(MalformedRecordError):
+        parse(noise)
+
+
+@given(st.binary(max_size=200))
+def test_bodies_survive(body: bytes) -> None:
+    assert parse(line(sb=base64.b64encode(body).decode() or None, n=len(body))).body == body
+
+
+def test_the_contracts_lines_are_records(line: Callable[..., bytes]) -> None:
+    assert parse(line("a", "p", {"x": 1})).body == b'{"x": 1}'

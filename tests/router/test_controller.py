@@ -1,0 +1,367 @@
+"""The whole loop, with a real Envoy: what the store desires is what callers get, and no request fails on the way."""
+
+import asyncio
+import base64
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from making import observation, route
+
+from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
+from router import desired
+from router.errors import GatewayError
+from router.gateways.envoy import resources
+
+pytestmark = pytest.mark.e2e
+
+Until = Callable[..., Awaitable[Any]]
+HOST = "iris.localhost"
+
+
+def spec_of(*backends: Any, **parts: Any) -> RouteSpec:
+    """The first backend has every live request."""
+    listed = [
+        {"name": one.name, "url": one.url + base, "weight": 0 if number else 100}
+        for number, (one, base) in enumerate(one if isinstance(one, tuple) else (one, "") for one in backends)
+    ]
+    return RouteSpec.model_validate({"name": "iris", "hosts": (HOST,), "backends": listed, **parts})
+
+
+async def test_weights_move_under_load_without_one_failed_request(rig: Any, backends: Any, load: Any) -> None:
+    spec = spec_of(await backends("origin"), await backends("replacement"))
+    await rig.put(spec)
+    callers = load(rig.settings, HOST)
+    for weight in [*range(10, 101, 10), 50, 0, 100]:
+        await rig.put(desired.shift(spec, {"origin": 100 - weight, "replacement": weight}))
+        await callers.passed(40)
+    await callers.stop()
+    assert callers.failed == []
+    assert callers.by["origin"] > 100
+    assert callers.by["replacement"] > 100
+
+
+async def test_a_backend_that_moves_fails_nobody(rig: Any, backends: Any, load: Any) -> None:
+    first, second = await backends("first"), await backends("second")
+    await rig.put(spec_of(first, name="iris"))
+    callers = load(rig.settings, HOST)
+    for number in range(10):
+        server, base = (first, "") if number % 2 else (second, "/base")
+        moved = route("iris", backends=({"name": "origin", "url": server.url + base, "weight": 100},))
+        await rig.put(moved)
+        await callers.passed(20)
+    await callers.stop()
+    assert callers.failed == []
+    assert {one.path for one in second.seen} == {"/base/predict"}
+    assert {one.path for one in first.seen} == {"/predict"}
+
+
+async def test_routes_come_and_go_beside_one_that_is_used(rig: Any, backends: Any, load: Any, until: Until) -> None:
+    spec = spec_of(await backends("origin"))
+    await rig.put(spec)
+    callers = load(rig.settings, HOST)
+    for number in range(20):
+        other = route(f"other-{number}", backends=spec.backends, shadow=None)
+        await rig.put(other)
+        assert (await rig.ask(other.hosts[0])).status == 200
+        rig.store.routes.remove(other.name, who="tester", why="done")
+    await until(lambda: set(rig.status().revisions) == {"iris"})
+    await callers.stop()
+    assert callers.failed == []
+    assert (await rig.ask("other-3.localhost")).status == 404
+
+
+async def test_shadow_gets_a_copy_without_credentials_and_both_answers_are_captured(
+    rig: Any, backends: Any, until: Until
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    spec = spec_of((origin, "/ml"), (replacement, "/v2"), shadow=Shadow(backend="replacement", percent=100))
+    number = await rig.put(spec)
+    secrets = {name.replace("-", "_"): "s3cret" for name in resources.CREDENTIAL_HEADERS}
+    forged = {"x_request_id": "mine", "x_gnomon_hop": "elsewhere", "x_gnomon_shadow": "1", "x_gnomon_path": "/no"}
+    answer = await rig.ask(HOST, "/predict?a=1", body=b'{"x": 1}', **secrets, **forged, accept="text/plain")
+    assert answer.json == {"from": "origin", "path": "/ml/predict?a=1", "bytes": 8}
+    (live,) = origin.seen
+    (copy,) = await replacement.received(lambda seen: len(seen) == 1)
+    assert copy.path == "/v2/predict?a=1"
+    assert copy.body == b'{"x": 1}'
+    assert live.headers["authorization"] == "s3cret"
+    assert not set(copy.headers) & set(resources.CREDENTIAL_HEADERS)
+    assert copy.headers["accept"] == "text/plain"
+    assert copy.headers["x-gnomon-shadow"] == "1"
+    assert not [name for name in live.headers if name.startswith("x-gnomon")]
+    assert [name for name in copy.headers if name.startswith("x-gnomon")] == ["x-gnomon-shadow"]
+    assert live.headers["x-request-id"] == copy.headers["x-request-id"] != "mine"
+    await until(lambda: len(rig.captured()) == 2)
+    sides = {one["role"]: one for one in rig.captured()}
+    assert {one["rid"] for one in sides.values()} == {live.headers["x-request-id"]}
+    assert sides["p"]["backend"] == "origin"
+    assert sides["s"]["backend"] == "replacement"
+    for side in sides.values():
+        assert (side["route"], side["rev"], side["code"]) == ("iris", number, 200)
+        assert (side["method"], side["path"], side["ct"]) == ("POST", "/predict", "application/json")
+        assert base64.b64decode(side["rb"]) == b'{"x": 1}'
+        assert side["us"] > 0
+    assert base64.b64decode(sides["p"]["sb"]) == answer.body
+    assert rig.capture.stat().st_mode & 0o777 == 0o600
+    assert rig.capture.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_only_declared_requests_are_copied(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    shadow = Shadow(backend="replacement", percent=100, max_body_bytes=1000)
+    await rig.put(spec_of(origin, replacement, shadow=shadow))
+    await rig.ask(HOST, "/a", "DELETE")
+    await rig.ask(HOST, "/b?api_key=abc", "GET")
+    await rig.ask(HOST, "/c", "POST", b"x" * 1001)
+    await rig.ask(HOST, "/d", "POST", b"x" * 1000)
+    await until(lambda: len(rig.captured()) == 2)
+    assert [one.path for one in origin.seen] == ["/a", "/b?api_key=abc", "/c", "/d"]
+    assert [one.path for one in replacement.seen] == ["/d"]
+
+
+async def test_every_arm_of_a_split_is_sampled_alike(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement, third = await backends("origin"), await backends("replacement"), await backends("third")
+    spec = spec_of(origin, replacement, third, shadow=Shadow(backend="third", percent=30))
+    await rig.put(desired.shift(spec, {"origin": 90, "replacement": 10}))
+    many = 2000
+    for _ in range(many):
+        await rig.ask(HOST)
+    await until(lambda: sum(one["role"] == "p" for one in rig.captured()) == len(third.seen) > 0)
+    sampled = [one["backend"] for one in rig.captured() if one["role"] == "p"]
+    # Six standard deviations of a binomial count: a biased sample takes 0 or 300 of the small arm.
+    for backend, share in (("origin", 0.9), ("replacement", 0.1)):
+        expected = many * 0.3 * share
+        assert abs(sampled.count(backend) - expected) < 6 * (many * 0.3 * share) ** 0.5
+    assert abs(len(replacement.seen) - many * 0.1) < 6 * (many * 0.09) ** 0.5
+
+
+async def test_a_shadow_that_does_not_read_stalls_nobody(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement", stalled=True)
+    shadow = Shadow(backend="replacement", percent=100, max_body_bytes=16_777_216)
+    await rig.put(spec_of(origin, replacement, shadow=shadow))
+    body = b"x" * 16_000_000
+    for _ in range(3):
+        assert (await rig.ask(HOST, body=body)).json["bytes"] == len(body)
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (20_000_000, b"x" * 20_000_000)
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.settings.gateway_port)
+    writer.write(b"POST / HTTP/1.1\r\nhost: %s\r\ntransfer-encoding: chunked\r\n\r\n" % HOST.encode() + chunked)
+    async with asyncio.timeout(10):
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
+
+
+async def test_streams_and_upgrades_pass_unbuffered(rig: Any, backends: Any) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    await rig.put(spec_of(origin, replacement, shadow=Shadow(backend="replacement", percent=100)))
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.settings.gateway_port)
+    writer.write(f"GET /events HTTP/1.1\r\nhost: {HOST}\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"data: 1\n\n")
+        await rig.ask(HOST, "/next")
+        await reader.readuntil(b"data: 2\n\n")
+    writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.settings.gateway_port)
+    writer.write(f"GET /ws HTTP/1.1\r\nhost: {HOST}\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        writer.write(b"ping")
+        assert await reader.readexactly(4) == b"PING"
+    writer.close()
+    assert "/ws" not in {one.path for one in replacement.seen}
+
+
+async def test_a_refused_revision_is_rolled_back_and_said(
+    rig: Any, backends: Any, load: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(await backends("origin"), await backends("replacement"))
+    served = await rig.put(spec)
+    callers = load(rig.settings, HOST)
+    real = resources._action
+
+    def broken(spec: RouteSpec, clusters: Any) -> Any:
+        made = real(spec, clusters)
+        if spec.backend("replacement").weight == 30:
+            made["weighted_clusters"]["clusters"][0]["weight"] = 4_294_967_295
+        return made
+
+    monkeypatch.setattr(resources, "_action", broken)
+    other = route("other", backends=spec.backends, shadow=None)
+    rig.store.routes.put(other, who="tester", why="beside the broken one")
+    rig.store.routes.put(desired.shift(spec, {"origin": 70, "replacement": 30}), who="tester", why="broken")
+    status = await until(lambda: "iris" in (status := rig.status()).errors and status)
+    assert "refused revision 2" in status.errors["iris"]
+    assert "RouteConfiguration iris" in status.errors["iris"]
+    assert status.revisions == {"iris": served, "other": 1}
+    await callers.passed(50)
+    await callers.stop()
+    assert callers.failed == []
+    assert set(callers.by) == {"origin"}
+    await rig.put(desired.shift(spec, {"origin": 60, "replacement": 40}))
+    assert rig.status().errors == {}
+
+
+async def test_envoy_is_started_again_with_all_it_had(rig: Any, backends: Any, until: Until) -> None:
+    await rig.put(spec_of(await backends("origin")))
+    killed = rig.process.pid
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: rig.process.pid not in {None, killed} and rig.controller.gateway.healthy)
+    await until(lambda: rig.controller.gateway.observed().routes)
+    rig.connection.close()
+    assert (await rig.ask(HOST)).status == 200
+
+
+def ended(pid: int) -> bool:
+    """Whether a process ended; its parent may not have asked after it yet."""
+    try:
+        return not Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+CHILD = """
+import asyncio, sys
+from pathlib import Path
+from inventory.settings import Settings
+from inventory.store import open_store
+from router.controller import Controller
+
+async def main():
+    settings = Settings(state_folder=Path(sys.argv[1]), gateway_port=int(sys.argv[2]))
+    controller = Controller(open_store(sys.argv[3], settings), settings, detached=sys.argv[4] == "detached")
+    await controller.run(asyncio.Event())
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def killed_controller(settings: Any, store: Any, tmp_path: Path, until: Until) -> Any:
+    """Runs a controller in a process of its own, and kills that process; gives the pid of its Envoy."""
+    left: list[int] = []
+
+    async def run(mode: str, during: Callable[[], Awaitable[None]]) -> int:
+        words = [str(settings.state_folder), str(settings.gateway_port), f"sqlite:///{tmp_path}/inventory.db", mode]
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, *words)
+        try:
+            await until(lambda: [one for one in store.gateways.list() if one.healthy])
+            pid = int((settings.state_folder / "gateway" / "envoy.pid").read_text())
+            left.append(pid)
+            await during()
+        finally:
+            child.kill()
+            await child.wait()
+        return pid
+
+    yield run
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_killed_gnomon_leaves_a_gateway_that_serves_and_is_taken_over(
+    killed_controller: Any, run_controller: Any, store: Any, settings: Any, backends: Any, load: Any, until: Until
+) -> None:
+    spec = spec_of(await backends("origin"), await backends("replacement"))
+    store.routes.put(spec, who="tester", why="a test")
+    callers = []
+
+    async def during() -> None:
+        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        callers.append(load(settings, HOST))
+        await callers[0].passed(20)
+
+    pid = await killed_controller("detached", during)
+    await callers[0].passed(50)
+    store.routes.put(desired.shift(spec, {"origin": 0, "replacement": 100}), who="tester", why="meanwhile")
+    async with run_controller(detached=True) as rig:
+        assert rig.process.pid == pid
+        await until(lambda: rig.status().revisions == {"iris": 2})
+        await callers[0].passed(50)
+        await callers[0].stop()
+        assert callers[0].failed == []
+        assert (await rig.ask(HOST)).json["from"] == "replacement"
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: rig.process.pid not in {None, pid} and rig.controller.gateway.observed().routes)
+    await until(lambda: ended(pid))
+
+
+async def test_a_killed_demo_takes_its_gateway_with_it(killed_controller: Any, until: Until) -> None:
+    async def during() -> None:
+        return None
+
+    pid = await killed_controller("attached", during)
+    await until(lambda: ended(pid))
+
+
+async def test_a_port_in_use_is_one_clear_sentence(run_controller: Any, free_port: int) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", free_port))
+        taken.listen()
+        with pytest.raises(GatewayError, match=rf"^port {free_port} on 127\.0\.0\.1 is in use .*gateway_port"):
+            async with run_controller():
+                pass
+
+
+async def test_a_stop_leaves_no_process_and_no_socket(run_controller: Any) -> None:
+    async with run_controller() as rig:
+        pid = rig.process.pid
+        assert await rig.process.owns_port()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not rig.status().healthy
+    assert not list((rig.settings.state_folder / "gateway").glob("*.sock"))
+
+
+async def test_endpoints_follow_what_the_gateway_has(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    seen = observation(Exposed(scheme=Scheme.HTTP))
+    rig.store.observations.append([seen])
+    (known,) = rig.store.endpoints.refold([seen.listener], utc_now())
+    spec = spec_of(origin, replacement, endpoint=known.id)
+    first = spec.backends[0].model_copy(update={"endpoint": known.id})
+    spec = spec.model_copy(update={"backends": (first, spec.backends[1])})
+    for changed, expected in (
+        (spec, Routing.FRONTED),
+        (desired.shadow(spec, "replacement", 10), Routing.SHADOWED),
+        (desired.shift(spec, {"origin": 50, "replacement": 50}), Routing.SPLIT),
+        (desired.shift(spec, {"origin": 0, "replacement": 100}), Routing.ENFORCED),
+        (spec, Routing.FRONTED),
+    ):
+        await rig.put(changed)
+        await until(lambda expected=expected: rig.store.endpoints.get(known.id).routing is expected)
+    rig.store.routes.remove("iris", who="tester", why="done")
+    await until(lambda: rig.store.endpoints.get(known.id).routing is Routing.DIRECT)
+
+
+async def test_traffic_is_counted_by_backend(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement = await backends("origin", status=500), await backends("replacement")
+    await rig.put(spec_of(origin, replacement, shadow=Shadow(backend="replacement", percent=100)))
+    for _ in range(5):
+        await rig.ask(HOST)
+    await until(lambda: len(rig.store.shadow.traffic("iris")) == 2)
+    counted = {one.backend: one for one in rig.store.shadow.traffic("iris")}
+    assert (counted["origin"].requests, counted["origin"].failures, counted["origin"].shadowed) == (5, 5, 0)
+    assert (counted["replacement"].requests, counted["replacement"].shadowed) == (0, 5)
+
+
+async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(
+    run_controller: Any, backends: Any, until: Until
+) -> None:
+    given: list[Any] = []
+
+    async def companion(store: Any, path: Any, stop: asyncio.Event) -> None:
+        given.append(path)
+        raise RuntimeError("a companion that fails")
+
+    async with run_controller(companions=[companion]) as rig:
+        await rig.put(spec_of(await backends("origin")))
+        assert (await rig.ask(HOST)).status == 200
+        assert given == [rig.capture]

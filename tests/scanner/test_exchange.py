@@ -1,0 +1,40 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.exchange import Answer, Request, clean
+
+ROOT = Request("GET", "/", "/")
+
+
+@given(st.text(max_size=400), st.integers(1, 200))
+def test_cleaned_text_is_fit_for_a_terminal(text: str, longest: int) -> None:
+    cleaned = clean(text, longest)
+    assert len(cleaned) <= longest
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0x202A <= ord(c) <= 0x202E for c in cleaned)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"{", b"nope", b"\xff\xfe{", b"9" * 10_000, b""])
+def test_what_is_no_json_is_none(body: bytes) -> None:
+    assert Answer(ROOT, status=200, body=body).document is None
+
+
+def test_json_title_media_and_headers() -> None:
+    headers = (("content-type", "Text/HTML; charset=x"), ("a", "1"), ("a", "2"))
+    answer = Answer(ROOT, status=200, headers=headers, body=b"<TITLE lang=en>\n A&B\x1b[31m </TITLE>")
+    assert (answer.media, answer.header("a"), answer.header("none"), answer.ok) == ("text/html", "1, 2", "", True)
+    assert answer.title == "A&B [31m"
+    assert Answer(ROOT, status=200, body=b' {"a": [1]}').document == {"a": [1]}
+
+
+def test_the_shape_does_not_depend_on_the_path_asked_for() -> None:
+    def said(path: str, body: str) -> Answer:
+        return Answer(Request("GET", path, path), status=200, body=body.encode())
+
+    assert said("/a/b", "no /a/b here, id 17").shape == said("/c", "no /c here, id 23").shape
+    assert said("/a", "something").shape != said("/a", "else").shape
+
+
+def test_an_answer_that_never_came_has_no_digest() -> None:
+    assert Answer(ROOT, outcome="timeout").digest is None
+    assert Answer(ROOT, status=200).digest is not None

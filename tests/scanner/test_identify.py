@@ -1,0 +1,204 @@
+"""The machine, by transcripts: recorded from real servers, or written from what a product's source says."""
+
+from pathlib import Path
+
+import pytest
+
+from inventory.model import Identified, Kind, Posture, Postured
+from scanner.authoring import Transcript, read_transcript
+from scanner.exchange import Answer, Request
+from scanner.findings import Limits
+from scanner.identify import Subject, identify
+from scanner.knowledge import Knowledge, load_knowledge
+
+TRANSCRIPTS = Path(__file__).parent.parent / "data" / "transcripts"
+FILES = sorted(TRANSCRIPTS.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return load_knowledge()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_transcript_comes_to_what_it_expects(path: Path, knowledge: Knowledge) -> None:
+    transcript = read_transcript(path)
+    findings, asked = transcript.replay(knowledge, Limits())
+    identified = {f.base_path: f.fact for f in findings if isinstance(f.fact, Identified)}
+    postures = {f.base_path: f.fact for f in findings if isinstance(f.fact, Postured)}
+    assert transcript.expect
+    assert len(identified) == len(transcript.expect)
+    for expected in transcript.expect:
+        fact = identified[expected["base_path"]]
+        assert fact.product == expected["product"]
+        assert fact.kind == expected["kind"]
+        assert fact.is_model_endpoint == expected["is_model_endpoint"]
+        assert postures[expected["base_path"]].posture == expected["posture"]
+    assert len(asked) == len(set(asked))
+    assert len(asked) <= Limits().requests
+
+
+def test_every_signature_has_a_transcript(knowledge: Knowledge) -> None:
+    named = {expected["product"] for path in FILES for expected in read_transcript(path).expect}
+    assert set(knowledge.signatures) <= named
+
+
+def test_every_posture_that_was_decided_names_a_request_that_was_sent(knowledge: Knowledge) -> None:
+    for path in FILES:
+        findings, asked = read_transcript(path).replay(knowledge, Limits())
+        for finding in findings:
+            if isinstance(finding.fact, Postured) and finding.fact.posture is not Posture.UNKNOWN:
+                assert finding.fact.decided_by in asked, path
+
+
+def test_confidence_is_calibrated_over_the_transcripts(knowledge: Knowledge) -> None:
+    buckets: dict[float, list[bool]] = {}
+    for path in FILES:
+        transcript = read_transcript(path)
+        expected = {e["base_path"]: e for e in transcript.expect}
+        for finding in transcript.replay(knowledge, Limits())[0]:
+            if isinstance(finding.fact, Identified) and finding.fact.confidence >= 0.9:
+                right = finding.fact.kind == expected[finding.base_path]["kind"]
+                buckets.setdefault(round(finding.fact.confidence, 1), []).append(right)
+    assert all(abs(sum(right) / len(right) - bucket) <= 0.1 for bucket, right in buckets.items())
+
+
+def ask(
+    knowledge: Knowledge, answers: dict[str, Answer], limits: Limits | None = None
+) -> tuple[list[Identified], tuple[str, ...]]:
+    transcript = Transcript(origin="test", port=8000, expect=(), answers=answers)
+    findings, asked = transcript.replay(knowledge, limits or Limits())
+    return [f.fact for f in findings if isinstance(f.fact, Identified)], asked
+
+
+def answer(text: str, status: int, body: str = "", media: str = "text/html", **headers: str) -> Answer:
+    method, path = text.split(" ", 1)
+    request = Request(method, path, path)  # type: ignore[arg-type]
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return Answer(request, status=status, headers=(("content-type", media), *named), body=body.encode())
+
+
+FASTAPI = answer("GET /-/routes", 404, '{"detail":"Not Found"}', "application/json", server="uvicorn")
+WERKZEUG = "The requested URL was not found on the server. If you entered the URL manually please check"
+FLASK = answer("GET /-/routes", 404, WERKZEUG, server="gunicorn")
+
+
+def book(*answers: Answer) -> dict[str, Answer]:
+    return {str(a.request): a for a in answers}
+
+
+def test_a_post_only_route_of_a_bare_flask_service_is_a_model(knowledge: Knowledge) -> None:
+    (fact,), asked = ask(knowledge, book(FLASK, answer("OPTIONS /api/v1/predict", 200, allow="POST, OPTIONS")))
+    assert (fact.product, fact.kind, fact.is_model_endpoint) == ("flask", Kind.MODEL_ENDPOINT, True)
+    assert [(r.method, r.path) for r in fact.inference_routes] == [("POST", "/api/v1/predict")]
+    assert not any(request.startswith("GET") and "predict" in request for request in asked)
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [("/forecast", "GET, HEAD, OPTIONS"), ("/score", "GET, HEAD"), ("/predict", "OPTIONS")],
+)
+def test_a_route_without_post_is_no_model(knowledge: Knowledge, path: str, allow: str) -> None:
+    (fact,), _ = ask(knowledge, book(FLASK, answer(f"OPTIONS {path}", 200, allow=allow)))
+    assert not fact.is_model_endpoint
+    assert fact.kind is Kind.ORDINARY_WEB
+
+
+def test_a_host_that_answers_every_options_alike_shows_no_route(knowledge: Knowledge) -> None:
+    everywhere = {f"OPTIONS {p}": answer(f"OPTIONS {p}", 204, allow="GET, POST") for p in ("/-/routes", "/predict")}
+    (fact,), asked = ask(knowledge, {**book(FLASK), **everywhere})
+    assert not fact.is_model_endpoint
+    assert "OPTIONS /predict" not in asked
+
+
+def test_words_on_a_page_become_routes_to_try(knowledge: Knowledge) -> None:
+    root = answer("GET /", 200, "<h1>Tumour model</h1>Send scans to <code>/segment-scan</code>.")
+    route = answer("OPTIONS /segment-scan", 405, allow="POST")
+    (fact,), _ = ask(knowledge, book(FLASK, root, route))
+    assert [r.path for r in fact.inference_routes] == ["/segment-scan"]
+
+
+def test_the_routes_of_a_django_debug_page_are_read(knowledge: Knowledge) -> None:
+    page = "<p>Using the URLconf defined in x, Django tried these URL patterns</p><li>\n<code>\n ml/risk-score/\n </code></li>"
+    canary = answer("GET /-/routes", 404, page)
+    route = answer("OPTIONS /ml/risk-score/", 405, allow="POST")
+    (fact,), asked = ask(knowledge, book(canary, route))
+    assert (fact.product, fact.is_model_endpoint) == ("django", True)
+    assert len(asked) <= 10
+
+
+def test_a_car_dealers_list_of_models_is_no_model(knowledge: Knowledge) -> None:
+    cars = '{"models":[{"id":1,"name":"Estate 2.0","price":31000}]}'
+    (fact,), _ = ask(knowledge, book(FASTAPI, answer("GET /v1/models", 200, cars, "application/json")))
+    assert not fact.is_model_endpoint
+
+
+def test_where_a_visit_would_run_a_notebook_only_the_head_is_asked(knowledge: Knowledge) -> None:
+    policy = "frame-ancestors 'self'; report-uri /api/security/csp-report"
+    redirect = answer("GET /-/routes", 302, location="/voila/files/-/routes", content_security_policy=policy)
+    (fact, *_), asked = ask(knowledge, book(redirect))
+    assert fact.product == "voila"
+    assert "GET /" not in asked
+
+
+def test_ray_serve_is_asked_nothing_but_its_own_routes(knowledge: Knowledge) -> None:
+    (fact,), asked = ask(knowledge, book(answer("GET /-/routes", 200, '{"/": "app"}', "application/json")))
+    assert (fact.product, asked) == ("ray-serve", ("GET /-/routes",))
+
+
+def test_a_host_that_echoes_requests_is_a_catch_all(knowledge: Knowledge) -> None:
+    token, reverse = "0123456789ab", "ba9876543210"
+    paths = ("/-/routes", f"/{token}/{reverse}", "/", "/v1/models", "/info", "/v2", "/openapi.json")
+    echoes = [answer(f"GET {p}", 200, f'{{"path": "{p}"}}', "application/json") for p in paths]
+    (fact,), _ = ask(knowledge, book(*echoes))
+    assert (fact.catch_all, fact.kind) == (True, Kind.ORDINARY_WEB)
+
+
+def test_titles_reach_no_terminal_raw(knowledge: Knowledge) -> None:
+    root = answer("GET /", 200, "<title>\x1b[2J\x1b]0;owned\x07 Shop \u202egnp</title>")
+    (fact,), _ = ask(knowledge, book(FLASK, root))
+    assert fact.title is not None
+    assert fact.title.isprintable()
+
+
+def test_a_redirect_leads_to_no_other_host(knowledge: Knowledge) -> None:
+    away = answer("GET /", 302, location="http://198.51.100.7/predict")
+    _, asked = ask(knowledge, book(FLASK, away))
+    assert "GET /predict" not in asked
+
+
+def test_a_notebook_under_a_prefix_is_found_by_its_policy(knowledge: Knowledge) -> None:
+    policy = "frame-ancestors 'self'; report-uri /team/lab/api/security/csp-report"
+    canary = answer("GET /-/routes", 404, "<title>Jupyter Server</title>", content_security_policy=policy)
+    inner = answer("GET /team/lab/-/routes", 404, "<title>Jupyter Server</title>", content_security_policy=policy)
+    version = answer("GET /team/lab/api", 200, '{"version": "2.17.0"}', "application/json")
+    status = answer("GET /team/lab/api/status", 403, '{"message": "Forbidden"}', "application/json")
+    transcript = Transcript("test", 8888, (), book(canary, inner, version, status))
+    findings, _ = transcript.replay(knowledge, Limits())
+    found = {f.base_path: f.fact for f in findings if isinstance(f.fact, Identified)}
+    postures = {f.base_path: f.fact.posture for f in findings if isinstance(f.fact, Postured)}
+    assert found["/team/lab"].product == "jupyter-server"
+    assert found["/team/lab"].version == "2.17.0"
+    assert postures["/team/lab"] is Posture.PROTECTED
+
+
+def test_what_speaks_no_http_has_no_findings(knowledge: Knowledge) -> None:
+    machine = identify(knowledge, Limits(), Subject(6379, "0" * 12))
+    request = next(machine)
+    with pytest.raises(StopIteration) as stop:
+        machine.send(Answer(request, outcome="invalid-http", raw=b"-ERR unknown"))
+    assert stop.value.value == ()
+
+
+def test_a_host_that_stalls_is_left_alone_and_inconclusive(knowledge: Knowledge) -> None:
+    machine = identify(knowledge, Limits(), Subject(80, "0" * 12))
+    request = next(machine)
+    with pytest.raises(StopIteration) as stop:
+        machine.send(Answer(request, status=200, headers=(("server", "Apache"),), outcome="timeout"))
+    fact = stop.value.value[0].fact
+    assert (fact.kind, fact.conclusive) == (Kind.ORDINARY_WEB, False)
+
+
+def test_the_cap_on_requests_holds(knowledge: Knowledge) -> None:
+    _, asked = ask(knowledge, book(FASTAPI), Limits(requests=9))
+    assert len(asked) == 9

@@ -1,0 +1,63 @@
+"""stdout is data: exact JSON, safe CSV, tables that nothing can break."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from tui.output import Column, Format, narrate, progress, write_rows
+
+ROWS = [
+    {"name": "a\x1b[31mred", "n": 1, "list": ["x"], "none": None},
+    {"name": "=cmd()", "n": 0.5, "list": [], "none": True},
+    {"name": "[bold]markup[/bold]", "n": 2, "list": [], "none": False},
+]
+COLUMNS = (Column("NAME", "name"), Column("N", "n", numeric=True), Column("NONE", "none"))
+
+
+def test_json_is_the_rows(capsys):
+    write_rows(ROWS, COLUMNS, Format.JSON)
+    out = capsys.readouterr().out
+    assert json.loads(out) == ROWS
+    assert "\x1b" not in out
+
+
+def test_csv_has_every_key_and_no_formulas(capsys):
+    write_rows(ROWS, COLUMNS, Format.CSV)
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0] == ["name", "n", "list", "none"]
+    assert rows[2][0] == "'=cmd()"
+    assert rows[1][2] == '["x"]'
+
+
+def test_an_empty_listing_is_still_data(capsys):
+    write_rows([], COLUMNS, Format.JSON)
+    assert json.loads(capsys.readouterr().out) == []
+    write_rows([], COLUMNS, Format.CSV)
+    assert capsys.readouterr().out.strip() == "name,n,none"
+    write_rows([], COLUMNS, Format.TABLE)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_table_shows_control_characters_and_markup_as_text(capsys):
+    write_rows(ROWS, COLUMNS, Format.TABLE)
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "[bold]markup[/bold]" in out
+    assert out.splitlines()[0].split() == ["NAME", "N", "NONE"]
+
+
+def test_narration_is_on_stderr_and_clean(capsys):
+    narrate("a\x1b[2Jb\nc")
+    out, err = capsys.readouterr()
+    assert (out, "\x1b" in err, err.count("\n")) == ("", False, 1)
+
+
+@pytest.mark.parametrize("interval", [0.0, 1000.0])
+def test_progress_in_a_pipe_is_quiet_lines(capsys, monkeypatch, interval):
+    monkeypatch.setattr("tui.output.QUIET_LINE_EVERY", interval)
+    with progress("scan") as report:
+        report(5, 10, "3 open")
+    expected = "scan: 5 of 10, 3 open\n" if interval == 0.0 else ""
+    assert capsys.readouterr().err == expected

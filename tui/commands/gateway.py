@@ -1,0 +1,54 @@
+"""``serve`` and ``doctor``: the daemon, and what is missing on this machine."""
+
+from typing import Annotated
+
+import typer
+
+from tui.commands.options import FormatOption
+from tui.exits import CommandError, Exit
+from tui.output import Column, Format, narrate, write_rows
+from tui.wiring import daemon, settings_of, workspace
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("serve")(serve)
+    app.command("doctor")(doctor)
+
+
+def serve(
+    context: typer.Context,
+    gateway: Annotated[bool, typer.Option(help="Run the gateway and its controller.")] = True,
+    schedules: Annotated[bool, typer.Option(help="Run the schedules.")] = True,
+) -> None:
+    """Run schedules, controller and gateway, until Ctrl-C.
+
+    It ends cleanly, and the next start goes on from there.
+
+    Example: gnomon serve
+    """
+    if not gateway and not schedules:
+        raise CommandError("with neither the gateway nor the schedules there is nothing to run")
+    with workspace(context.obj) as here:
+        if gateway:
+            where = f"{here.settings.gateway_address}:{here.settings.gateway_port}"
+            narrate(f"gateway on http://{where}, routes as http://NAME.{here.settings.gateway_domain}:PORT")
+        if schedules:
+            narrate(f"{len(here.store.schedules.list())} schedules")
+        narrate("press Ctrl-C to stop")
+        daemon(here, gateway=gateway, schedules=schedules)
+    narrate("stopped")
+
+
+def doctor(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
+    """Say what works on this machine, and what does not.
+
+    Each finding says what to do about it. The exit code is 1 where something does not work.
+    """
+    from tui.doctor import examine
+
+    findings = examine(settings_of(context.obj))
+    rows = [{"check": one.check, "works": one.works, "finding": one.finding} for one in findings]
+    write_rows(rows, (Column("CHECK", "check"), Column("WORKS", "works"), Column("FINDING", "finding")), form)
+    if not all(one.works for one in findings):
+        raise typer.Exit(Exit.FAILED)

@@ -1,0 +1,222 @@
+"""``adopt``, ``shift``, ``shadow``, ``rollback``, ``release``: the life of a route.
+
+These commands write what is desired; the controller in ``gnomon serve`` brings it about, and these
+wait for its word. Where no gateway answers, the desire stays on record, and the exit code says that
+the work is incomplete.
+"""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.commands.options import WhyOption
+from tui.commands.routes import NameArgument, describe, existing, spec_of
+from tui.exits import CommandError, Exit
+from tui.output import narrate, write_text
+from tui.wiring import Workspace, workspace
+
+if TYPE_CHECKING:
+    from inventory.model import Endpoint, Revision, RouteSpec
+
+WaitOption = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a gateway's word.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+REASON = "by command line"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (adopt, shift, shadow, rollback, release):
+        app.command(command.__name__)(command)
+
+
+def adopt(
+    context: typer.Context,
+    endpoint_id: Annotated[str, typer.Argument(metavar="ID", help="The endpoint, by id or its beginning.")],
+    name: Annotated[str | None, typer.Option(help="The route's name; it becomes part of its host.")] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL|ID", help="A managed replacement, which gets no live request yet.")
+    ] = None,
+    percent: Annotated[
+        float, typer.Option("--shadow", metavar="PERCENT", min=0, max=100, help="Copy so many requests to it.")
+    ] = 0.0,
+    why: WhyOption = REASON,
+    wait: WaitOption = 10.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Put an endpoint behind the gateway.
+
+    Callers get the same answers, from a name that is governed; nothing changes for those who stay.
+
+    Examples:
+      gnomon adopt p34w5uwj --name iris
+
+      gnomon adopt p34w5uwj --name iris --to http://10.0.0.8:8000 --shadow 10
+
+    """
+    from router import desired
+
+    with workspace(context.obj) as here:
+        endpoint = here.store.endpoints.get(endpoint_id)
+        replacement, known = _replacement(here, to)
+        spec = desired.adopt(
+            endpoint,
+            name=name or _default_name(endpoint),
+            domain=here.settings.gateway_domain,
+            to=replacement,
+            to_endpoint=known,
+            shadow_percent=percent,
+        )
+        current = here.store.routes.get(spec.name)
+        if current is not None and current.spec is not None:
+            raise CommandError(
+                f"there is a route {spec.name!r} already: choose another --name, or change it by `gnomon shift`"
+            )
+        if dry_run:
+            write_text(describe(spec))
+            return
+        revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
+        _manage(here, endpoint.id, why)
+        narrate(f"callers move by using http://{spec.hosts[0]}:{here.settings.gateway_port} instead of {endpoint.url}")
+        _converge(here, revision, wait)
+
+
+def shift(
+    context: typer.Context,
+    name: NameArgument,
+    weights: Annotated[list[str], typer.Argument(metavar="BACKEND=PERCENT...", help="Weights that add up to 100.")],
+    why: WhyOption = REASON,
+    wait: WaitOption = 10.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Move live requests between a route's backends.
+
+    Example: gnomon shift iris origin=90 replacement=10
+    """
+    from router import desired
+
+    with workspace(context.obj) as here:
+        spec = desired.shift(spec_of(existing(here, name)), desired.parse_weights(weights))
+        _change(here, spec, why, wait, dry_run=dry_run)
+
+
+def shadow(
+    context: typer.Context,
+    name: NameArgument,
+    percent: Annotated[float, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off.")],
+    to: Annotated[str | None, typer.Option(metavar="BACKEND", help="The backend that gets the copies.")] = None,
+    why: WhyOption = REASON,
+    wait: WaitOption = 10.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Copy live requests to another backend, and compare.
+
+    The copies' answers reach no caller; `gnomon route NAME` shows how far they agree.
+
+    Examples:
+      gnomon shadow iris --to replacement --percent 10
+
+      gnomon shadow iris --percent 0
+
+    """
+    from router import desired
+
+    with workspace(context.obj) as here:
+        spec = spec_of(existing(here, name))
+        backend = to or (spec.shadow.backend if spec.shadow else None)
+        if backend is None and percent:
+            names = ", ".join(b.name for b in spec.backends if b.weight < 100) or "none: it has one backend"
+            raise CommandError(f"say where the copies go with --to; the backends that can shadow: {names}")
+        after = desired.shadow(spec, backend, percent) if backend else spec.model_copy(update={"shadow": None})
+        _change(here, after, why, wait, dry_run=dry_run)
+
+
+def rollback(
+    context: typer.Context,
+    name: NameArgument,
+    to: Annotated[int | None, typer.Option(metavar="REVISION", min=1, help="The revision before by default.")] = None,
+    why: WhyOption = "rolled back by command line",
+    wait: WaitOption = 10.0,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Go back to an earlier revision of a route.
+
+    It becomes a new revision, so that this can be undone too.
+
+    Example: gnomon rollback iris --to 2
+    """
+    with workspace(context.obj) as here:
+        history = here.store.routes.history(name)
+        if not history:
+            raise CommandError(f"there is no route {name!r}: `gnomon routes` lists them")
+        number = to if to is not None else history[0].number - 1
+        wanted = next((one for one in history if one.number == number), None)
+        if wanted is None or wanted.spec is None:
+            raise CommandError(
+                f"route {name!r} has no revision {number} to go back to: `gnomon route {name}` lists them"
+            )
+        _change(here, wanted.spec, why, wait, dry_run=dry_run)
+
+
+def release(
+    context: typer.Context,
+    name: NameArgument,
+    why: WhyOption = REASON,
+    wait: WaitOption = 10.0,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take a route off the gateway. Callers that still use its name get 404, so this asks first."""
+    with workspace(context.obj) as here:
+        spec = spec_of(existing(here, name))
+        if not yes:
+            narrate(f"callers of {', '.join(spec.hosts)} will get 404")
+            typed = typer.prompt("type the route's name to go on", default="", show_default=False, err=True)
+            if typed != name:
+                raise CommandError("nothing was changed", Exit.REFUSED)
+        revision = here.store.routes.remove(name, who=here.settings.actor, why=why)
+        _converge(here, revision, wait)
+
+
+def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | None]:
+    """The URL that is meant, and the id of the endpoint there where the inventory knows one."""
+    if to is None:
+        return None, None
+    if "://" not in to:
+        endpoint = here.store.endpoints.get(to)
+        return endpoint.url, endpoint.id
+    known = [one.id for one in here.store.endpoints.list() if one.url == to.rstrip("/")]
+    return to, known[0] if known else None
+
+
+def _default_name(endpoint: "Endpoint") -> str:
+    """What an endpoint is called on the gateway unless somebody says: product, address and port."""
+    words = f"{endpoint.product or 'app'}-{endpoint.address}-{endpoint.port}{endpoint.base_path}"
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:63].rstrip("-")
+
+
+def _manage(here: Workspace, endpoint_id: str, why: str) -> None:
+    from inventory.model import Governance
+
+    here.store.triage.apply([endpoint_id], governance=Governance.MANAGED, who=here.settings.actor, why=why)
+
+
+def _change(here: Workspace, spec: "RouteSpec", why: str, wait: float, *, dry_run: bool) -> None:
+    if dry_run:
+        write_text(describe(spec))
+        return
+    _converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
+
+
+def _converge(here: Workspace, revision: "Revision", wait: float) -> None:
+    """Wait for a gateway's word, and tell it."""
+    from tui.convergence import Outcome, await_gateways
+
+    said = f"route {revision.route} revision {revision.number}"
+    result = await_gateways(here.store, revision, wait)
+    if result.outcome is Outcome.REFUSED:
+        raise CommandError(f"{said} was refused and rolled back: {result.words}", Exit.FAILED)
+    if result.outcome is Outcome.PENDING:
+        raise CommandError(f"{said} is on record, but {result.words}", Exit.INCOMPLETE)
+    narrate(f"{said} is in force on {result.words}")

@@ -1,0 +1,170 @@
+"""``routes``, ``route``, ``plan``: what is desired of the gateway, what it has, and what is between the two."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.commands.options import FormatOption
+from tui.exits import CommandError
+from tui.output import Column, Format, narrate, write_json, write_rows, write_text
+from tui.wiring import Workspace, workspace
+
+if TYPE_CHECKING:
+    from inventory.model import GatewayStatus, Revision, RouteSpec, ShadowEvidence
+    from router.observed import Observed
+
+COLUMNS = (
+    Column("ROUTE", "name"),
+    Column("HOST", "host"),
+    Column("LIVE", "live"),
+    Column("SHADOW", "shadowing"),
+    Column("AGREEMENT", "agreement"),
+    Column("PAIRS", "pairs", numeric=True),
+    Column("REVISION", "revision", numeric=True),
+    Column("GATEWAY", "gateway"),
+)
+SHOWN_DISAGREEMENTS = 10
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (routes, route, plan):
+        app.command(command.__name__)(command)
+
+
+def routes(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
+    """List the routes.
+
+    Live split, shadow, agreement of its answers, and whether the gateways have what is desired.
+    """
+    with workspace(context.obj) as here:
+        rows = [_row(here, revision) for revision in here.store.routes.list()]
+    write_rows(rows, COLUMNS, form)
+    if form is Format.TABLE:
+        narrate(f"{len(rows)} route{'' if len(rows) == 1 else 's'}")
+
+
+def route(context: typer.Context, name: NameArgument, form: FormatOption = Format.TABLE) -> None:
+    """Show everything about one route.
+
+    Backends, shadow evidence, disagreements, traffic, revisions, and what gateways say of it.
+    """
+    with workspace(context.obj) as here:
+        revision = existing(here, name)
+        spec = spec_of(revision)
+        row = _row(here, revision)
+        history = here.store.routes.history(name)
+        evidence = here.store.shadow.of(name)
+    if form is not Format.TABLE:
+        write_json(row | {"history": [one.model_dump(mode="json") for one in history]})
+        return
+    lines = [describe(spec), f"  gateway    {row['gateway']}"]
+    lines += [line for one in evidence for line in _evidence_lines(one)]
+    lines += [f"  traffic    {t['backend']}: {t['requests']} live, {t['failures']} failed" for t in row["traffic"]]
+    lines += [f"  revision   {one.number}  {one.at:%Y-%m-%d %H:%M:%S}  {one.who}: {one.why}" for one in history[:10]]
+    write_text("\n".join(lines))
+
+
+def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
+    if one.primary == one.shadow:
+        yield f"  baseline   {one.primary} with itself: {one.agreed} of {one.compared} pairs agree"
+        return
+    bound = "too few to say" if one.lower_bound is None else f"at least {100 * one.lower_bound:.1f} %"
+    yield (
+        f"  agreement  {one.shadow} with {one.primary}: {one.agreed} of {one.compared} compared pairs agree ({bound}), "
+        f"{one.incomparable} incomparable, {one.lost} lost"
+    )
+    for reasons in (one.incomparable_reasons, one.lost_reasons):
+        yield from (f"    {count} x {reason}" for reason, count in reasons.items())
+    for example in one.disagreements[:SHOWN_DISAGREEMENTS]:
+        yield (f"    {example.path}  {one.primary}: {example.primary}  {one.shadow}: {example.shadow}  ({example.why})")
+
+
+def describe(spec: "RouteSpec") -> str:
+    """A route in words."""
+    lines = [f"route {spec.name}", f"  hosts      {', '.join(spec.hosts)}"]
+    lines += [f"  backend    {b.name}  {b.weight} %  {b.url}" for b in spec.backends]
+    if spec.shadow:
+        methods = ", ".join(spec.shadow.methods)
+        lines.append(
+            f"  shadow     {spec.shadow.percent:g} % of {methods} requests are copied to {spec.shadow.backend}"
+        )
+    return "\n".join(lines)
+
+
+def plan(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
+    """Show what gateways still have to do.
+
+    Each action with its reason, in the order in which the controller takes them.
+    """
+    from router.plan import reconcile
+
+    with workspace(context.obj) as here:
+        wanted = here.store.routes.list()
+        plans = {one.id: reconcile(wanted, _observed(here, one)) for one in here.store.gateways.list()}
+    rows = [
+        {"gateway": gateway, "step": action.step.value, "route": action.route, "reason": action.reason}
+        for gateway, found in plans.items()
+        for action in found.actions
+    ]
+    write_rows(rows, tuple(Column(key.upper(), key) for key in ("gateway", "step", "route", "reason")), form)
+    for gateway, found in plans.items():
+        for name, why in found.refused.items():
+            narrate(f"gateway {gateway} leaves route {name} as it is: {why}")
+    if not plans:
+        narrate("no gateway has ever reported: start one by `gnomon serve`")
+    elif form is Format.TABLE:
+        narrate(f"{len(rows)} action{'' if len(rows) == 1 else 's'} pending")
+
+
+def _observed(here: Workspace, gateway: "GatewayStatus") -> "Observed":
+    """What a gateway reports, with the revisions that its numbers stand for."""
+    from router.observed import Observed
+
+    served: dict[str, Revision] = {}
+    for name, number in gateway.revisions.items():
+        served |= {one.route: one for one in here.store.routes.history(name) if one.number == number}
+    return Observed(routes=served)
+
+
+def existing(here: Workspace, name: str) -> "Revision":
+    """The latest revision of a route that is not removed. Raises CommandError."""
+    revision = here.store.routes.get(name)
+    if revision is None or revision.spec is None:
+        raise CommandError(f"there is no route {name!r}: `gnomon routes` lists them")
+    return revision
+
+
+def spec_of(revision: "Revision") -> "RouteSpec":
+    """What a revision desires. Raises CommandError where that is that there be no route."""
+    if revision.spec is None:
+        raise CommandError(f"the route {revision.route!r} was removed")
+    return revision.spec
+
+
+def _row(here: Workspace, revision: "Revision") -> dict[str, Any]:
+    spec = spec_of(revision)
+    # A row of a backend with itself is the baseline of a split: it says nothing of the shadow.
+    evidence = [one for one in here.store.shadow.of(spec.name) if one.primary != one.shadow]
+    shown = max(evidence, key=lambda one: one.updated_at, default=None)
+    bound = f" (≥ {100 * shown.lower_bound:.1f} %)" if shown and shown.lower_bound is not None else ""
+    agreement = f"{100 * shown.agreement:.1f} %{bound}" if shown and shown.agreement is not None else None
+    return spec.model_dump(mode="json") | {
+        "host": spec.hosts[0],
+        "live": " / ".join(f"{b.name} {b.weight} %" for b in spec.backends),
+        "shadowing": f"{spec.shadow.percent:g} % to {spec.shadow.backend}" if spec.shadow else None,
+        "agreement": agreement,
+        "pairs": shown.pairs if shown else 0,
+        "revision": revision.number,
+        "gateway": _gateway_words(here, revision),
+        "evidence": [one.model_dump(mode="json") for one in evidence],
+        "traffic": [one.model_dump(mode="json") for one in here.store.shadow.traffic(spec.name)],
+    }
+
+
+def _gateway_words(here: Workspace, revision: "Revision") -> str:
+    from tui.convergence import words_of
+
+    return words_of(here.store.gateways.list(), revision)

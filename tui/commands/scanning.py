@@ -1,0 +1,121 @@
+"""``scan``: asks what listens in some targets, and records what answers. The work is in ``scanner.runner``."""
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.commands.endpoints import COLUMNS, as_row
+from tui.commands.options import FormatOption
+from tui.exits import CommandError, Exit
+from tui.output import Format, Report, narrate, progress, write_json, write_rows
+from tui.wiring import Workspace, scan_until_done, workspace
+
+if TYPE_CHECKING:
+    from inventory.model import Endpoint, Scan, Scope
+    from scanner.sources import Progress
+
+LONGEST_NAME = 40
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("scan")(scan)
+
+
+def scan(
+    context: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET]...", help="CIDRs, addresses, host:port or URLs.")
+    ] = None,
+    scope: Annotated[str | None, typer.Option(metavar="NAME", help="Scan a stored scope instead of targets.")] = None,
+    ports: Annotated[str | None, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Never sent anything.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Probes a second.")] = None,
+    site: Annotated[str, typer.Option(help="The address space that the targets are in.")] = "default",
+    allow_public: Annotated[
+        bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
+    ] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Find what listens, identify it, and record it.
+
+    What is found goes into the inventory. Only GET, HEAD and OPTIONS are sent, never a credential,
+    never an inference. Ctrl-C ends the scan and keeps what was found; the exit code is 3 then.
+
+    Examples:
+      gnomon scan 10.20.0.0/22 --exclude 10.20.1.7
+
+      gnomon scan 127.0.0.1:8000 --format json
+
+      gnomon scan --scope lab
+
+    """
+    with workspace(context.obj) as here:
+        chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
+        changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
+        chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        with progress(f"scan {chosen.name}") as report:
+            done = scan_until_done(here, chosen, lambda state: _tell(report, state))
+        found = [
+            one
+            for one in here.store.endpoints.list(f"scope:{chosen.name}")
+            if one.last_seen >= done.started_at and one.site == done.site
+        ]
+    _write(done, found, form)
+    if done.status.value != "complete":
+        raise typer.Exit(Exit.INCOMPLETE if done.status.value == "incomplete" else Exit.FAILED)
+
+
+def _stored(here: Workspace, name: str, targets: list[str] | None) -> "Scope":
+    if targets:
+        raise CommandError("name either targets or a scope, not both")
+    scope = here.store.scopes.get(name)
+    if scope is None:
+        raise CommandError(f"there is no scope {name!r}: `gnomon scope list` lists them")
+    return scope
+
+
+def _ad_hoc(here: Workspace, targets: list[str] | None, site: str, *, allow_public: bool) -> "Scope":
+    """A scope of the targets on the command line. The same targets are the same scope, so that presence holds."""
+    from inventory.model import Scope, utc_now
+
+    if not targets:
+        raise CommandError("name a target, such as 10.20.0.0/22, or a stored scope by --scope")
+    return Scope(
+        name=_name_of(targets),
+        site=site,
+        targets=tuple(targets),
+        rate=here.settings.scan_rate,
+        allow_public=allow_public,
+        created_at=utc_now(),
+    )
+
+
+def _name_of(targets: list[str]) -> str:
+    whole = " ".join(sorted(targets))
+    words = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")
+    if words and len(words) <= LONGEST_NAME:
+        return words
+    return f"{words[:LONGEST_NAME].strip('-') or 'scope'}-{hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()}"
+
+
+def _tell(report: Report, state: "Progress") -> None:
+    report(int(state.percent), 100, f"{state.rate:.0f} probes/s, {state.open} open, {state.identified} identified")
+
+
+def _write(done: "Scan", found: "list[Endpoint]", form: Format) -> None:
+    rows = [as_row(one, form) for one in found]
+    if form is Format.JSON:
+        counts = done.account.model_dump() | {"probed": done.account.probed, "unprobed": done.account.unprobed}
+        write_json({"scan": done.model_dump(mode="json") | {"account": counts}, "endpoints": rows})
+    else:
+        write_rows(rows, COLUMNS, form)
+    account = done.account
+    narrate(
+        f"scan {done.id} {done.status}: {account.planned} planned, {account.answered} answered, "
+        f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
+        f"{account.forbidden} forbidden, {account.unprobed} not reached; {done.requests} requests"
+        + (f" ({done.reason})" if done.reason else "")
+    )

@@ -1,0 +1,69 @@
+"""Whether gateways have what is desired: pure, with one function that waits for it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from inventory.model import GatewayStatus, Revision, utc_now
+from inventory.store import Store
+
+# A gateway reports each second; one that missed several is not there.
+ALIVE_FOR = timedelta(seconds=10)
+LOOK_EVERY = 0.05
+
+
+class Outcome(Enum):
+    """How a revision fares."""
+
+    IN_FORCE = "in force"
+    REFUSED = "refused"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome, and the words that go with it: where it is in force, why it was refused, what is awaited."""
+
+    outcome: Outcome
+    words: str
+
+
+def judge(gateways: Sequence[GatewayStatus], revision: Revision, now: datetime) -> Result:
+    """How a revision fares on the gateways that are alive. One refusal is enough to be refused."""
+    alive = [one for one in gateways if one.healthy and now - one.heartbeat_at <= ALIVE_FOR]
+    if not alive:
+        return Result(Outcome.PENDING, "no gateway runs: start one by `gnomon serve`")
+    refusals = [f"{one.id}: {one.errors[revision.route]}" for one in alive if revision.route in one.errors]
+    if refusals:
+        return Result(Outcome.REFUSED, "; ".join(refusals))
+    behind = [one.id for one in alive if not _has(one, revision)]
+    if behind:
+        return Result(Outcome.PENDING, f"gateway {', '.join(behind)} has not acknowledged it yet")
+    return Result(Outcome.IN_FORCE, f"gateway {', '.join(one.id for one in alive)}")
+
+
+def words_of(gateways: Sequence[GatewayStatus], revision: Revision) -> str:
+    """How a revision fares now, in a few words."""
+    result = judge(gateways, revision, utc_now())
+    return result.words if result.outcome is Outcome.PENDING else f"{result.outcome.value} ({result.words})"
+
+
+def await_gateways(store: Store, revision: Revision, seconds: float) -> Result:
+    """Wait until the revision is in force or refused, at most so long. Returns how it fares then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        gateways = store.gateways.list()
+        result = judge(gateways, revision, utc_now())
+        if result.outcome is not Outcome.PENDING or time.monotonic() >= deadline:
+            return result
+        if not any(one.healthy for one in gateways):
+            return result
+        time.sleep(LOOK_EVERY)
+
+
+def _has(gateway: GatewayStatus, revision: Revision) -> bool:
+    if revision.spec is None:
+        return revision.route not in gateway.revisions
+    return gateway.revisions.get(revision.route, 0) >= revision.number

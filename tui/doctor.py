@@ -1,0 +1,104 @@
+"""What works on this machine and what does not: each finding with what to do about it."""
+
+import os
+import resource
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from inventory.settings import Settings
+from inventory.store import StoreError, open_store
+from router.errors import GatewayError
+
+LEAST_FREE_BYTES = 512 * 1024 * 1024
+FILES_WANTED = 4096
+CAP_NET_RAW = 13
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: whether it works, and what was found, with what to do where it does not."""
+
+    check: str
+    works: bool
+    finding: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Check everything that gnomon needs here. Changes nothing but the schema of its own database."""
+    return [
+        _database(settings),
+        _state_folder(settings.state_folder),
+        *_envoy(settings),
+        _open_files(),
+        _raw_sockets(),
+    ]
+
+
+def _database(settings: Settings) -> Finding:
+    try:
+        with open_store(settings.database, settings) as store:
+            return Finding("database", True, f"opens, and holds {store.endpoints.count()} endpoints")
+    except StoreError as error:
+        return Finding("database", False, f"{error}; name another by --database or GNOMON_DATABASE")
+
+
+def _state_folder(folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return Finding("state folder", False, f"{existing} cannot be written: set GNOMON_STATE_FOLDER to one that can")
+    free = shutil.disk_usage(existing).free
+    if free < LEAST_FREE_BYTES:
+        return Finding("state folder", False, f"{folder} has {free // 2**20} MiB left: make room for captures and logs")
+    return Finding("state folder", True, f"{folder} can be written, {free // 2**30} GiB are free")
+
+
+def _envoy(settings: Settings) -> Iterator[Finding]:
+    from router.gateways.envoy.binary import envoy_binary
+
+    try:
+        binary = envoy_binary()
+        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    except (GatewayError, OSError, subprocess.SubprocessError) as error:
+        yield Finding("envoy", False, f"does not run: {error}")
+    else:
+        version = next(
+            (part for part in done.stdout.split("/") if part[:1].isdigit() and "." in part), "of some version"
+        )
+        yield Finding("envoy", True, f"Envoy {version} runs")
+    yield _gateway_port(settings.gateway_address, settings.gateway_port)
+
+
+def _gateway_port(address: str, port: int) -> Finding:
+    where = f"{address}:{port}"
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with closing(socket.socket(family)) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except OSError as error:
+            advice = "a gateway that runs already, or another program: choose another by GNOMON_GATEWAY_PORT"
+            return Finding("gateway port", False, f"{where} cannot be listened on ({error.strerror}): {advice}")
+    return Finding("gateway port", True, f"{where} is free")
+
+
+def _open_files() -> Finding:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < FILES_WANTED:
+        return Finding("open files", False, f"at most {most}: scans go slowly; raise it by `ulimit -n {FILES_WANTED}`")
+    return Finding("open files", True, f"up to {'any number' if most == resource.RLIM_INFINITY else most}")
+
+
+def _raw_sockets() -> Finding:
+    """Raw sockets are no need: scans go by ordinary connections."""
+    status = Path("/proc/self/status")
+    effective = 0
+    if status.exists():
+        line = next((text for text in status.read_text().splitlines() if text.startswith("CapEff:")), "CapEff: 0")
+        effective = int(line.split()[1], 16)
+    has = bool(effective & (1 << CAP_NET_RAW))
+    return Finding("raw sockets", True, f"{'there' if has else 'not there'}; scans go by connections, and need none")

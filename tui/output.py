@@ -1,0 +1,180 @@
+"""stdout is data, stderr is narration.
+
+Listings are written as a table for people, or as JSON or CSV for programs. Narration and progress go
+to stderr: a bar on a terminal, quiet lines in a pipe. Nothing that a scanned host said can move a
+cursor: tables and narration show control characters as pictures, JSON escapes them.
+"""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+QUIET_LINE_EVERY = 5.0
+# A spreadsheet runs a cell that begins so; a host may choose its title.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Format(StrEnum):
+    """How a listing is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its heading, the key of the row's value, and whether it holds numbers."""
+
+    heading: str
+    key: str
+    numeric: bool = False
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], form: Format) -> None:
+    """Write a listing to stdout.
+
+    A table shows ``columns``; JSON is an array of the whole rows; CSV has a column for each key of
+    the rows, lists and objects in it as JSON.
+    """
+    if form is Format.JSON:
+        write_json(rows)
+    elif form is Format.CSV:
+        _write_csv(rows, columns)
+    elif rows:
+        _write_table(rows, columns)
+
+
+def write_json(value: object) -> None:
+    """Write one JSON value to stdout, indented; moments in ISO 8601."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def write_text(text: str) -> None:
+    """Write lines to stdout as they are, but for control characters."""
+    from tui.viewmodel.text import clean
+
+    for line in text.splitlines():
+        sys.stdout.write(clean(line) + "\n")
+
+
+def _write_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from tui.viewmodel.text import clean
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(_shown(row.get(column.key)))) for column in columns))
+    _console(stderr=False).print(table)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return str(value)
+
+
+def _write_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    keys = list(dict.fromkeys(key for row in rows for key in row)) or [column.key for column in columns]
+    writer = csv.writer(sys.stdout)
+    writer.writerow(keys)
+    for row in rows:
+        writer.writerow([_cell(row.get(key)) for key in keys])
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, default=str)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value
+
+
+def narrate(sentence: str) -> None:
+    """Say something to the person, on stderr."""
+    from tui.viewmodel.text import clean
+
+    sys.stderr.write(f"{clean(sentence)}\n")
+    sys.stderr.flush()
+
+
+class Report(Protocol):
+    """How long work tells how far it is: ``done`` of ``total``, and a few words."""
+
+    def __call__(self, done: int, total: int, words: str) -> None:
+        """Show the state of the work."""
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Report]:
+    """A progress bar on a terminal; in a pipe a line every few seconds."""
+    if sys.stderr.isatty():
+        with _bar(title) as report:
+            yield report
+        return
+    last = time.monotonic()
+
+    def quiet(done: int, total: int, words: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= QUIET_LINE_EVERY:
+            last = now
+            narrate(f"{title}: {done} of {total}, {words}")
+
+    yield quiet
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from tui.viewmodel.text import clean
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f}%", markup=False),
+        TextColumn("{task.fields[words]}", markup=False),
+        TimeRemainingColumn(compact=True),
+        console=_console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(title, total=None, words="")
+        yield _updater(bar, task, clean)
+
+
+def _updater(bar: "Progress", task: "TaskID", clean: Any) -> Report:
+    def update(done: int, total: int, words: str) -> None:
+        bar.update(task, completed=done, total=total or None, words=clean(words))
+
+    return update
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    # In a pipe nothing is cut: a program, or a pager, reads it.
+    width = None if stream.isatty() else 10_000
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)

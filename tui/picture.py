@@ -1,0 +1,83 @@
+"""Pictures of the screens for the documentation: ``python -m tui.picture DATABASE FOLDER``.
+
+Each is an SVG of a fixed size, drawn by Textual from a real store. What Rich would have a viewer fetch
+from elsewhere, its web font, is taken out, so that a picture names no other host.
+"""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from inventory.model import utc_now
+from inventory.settings import Settings
+from inventory.store import Store, StoreError, open_store
+from tui.app import GnomonApp
+
+SIZE = (132, 36)
+"""Columns and rows of a picture."""
+PICTURES: Mapping[str, tuple[str, ...]] = {
+    "pulse": (),
+    "endpoints": ("2",),
+    "endpoint": ("2", "enter"),
+    "gaps": ("3",),
+    "routes": ("4",),
+}
+"""The keys that lead to each pictured screen."""
+_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
+_FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+_LEARN_MORE = re.compile(r"<!--.*?-->", re.DOTALL)
+
+
+def self_contained(svg: str) -> str:
+    """The picture without its web font and without comments: it needs nothing from any other host."""
+    bare = _LEARN_MORE.sub("", _FONT_FACE.sub("", svg))
+    return re.sub(r"font-family:\s*Fira Code,?\s*monospace", f"font-family: {_FONTS}", bare)
+
+
+async def pictures(
+    store: Store,
+    names: Sequence[str] = tuple(PICTURES),
+    size: tuple[int, int] = SIZE,
+    clock: Callable[[], datetime] = utc_now,
+    theme: str = "gnomon-dark",
+) -> dict[str, str]:
+    """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows."""
+    drawn: dict[str, str] = {}
+    for name in names:
+        app = GnomonApp(store, Settings(), read_only=True, clock=clock)
+        app.theme = theme
+        async with app.run_test(size=size) as pilot:
+            await app.settled()
+            for key in PICTURES[name]:
+                await pilot.press(key)
+                await app.settled()
+            await pilot.pause()
+            drawn[name] = self_contained(app.export_screenshot(title="gnomon", simplify=True))
+    return drawn
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the pictures as NAME.svg into a folder. Returns an exit code: 0, or 2 for a database that can't be read."""
+    parser = argparse.ArgumentParser(prog="python -m tui.picture", description=__doc__)
+    parser.add_argument("database", help="sqlite:///FILE or postgresql://USER@HOST/NAME")
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    parser.add_argument("--theme", default="gnomon-dark")
+    given = parser.parse_args(arguments)
+    try:
+        with open_store(given.database) as store:
+            drawn = asyncio.run(pictures(store, theme=given.theme))
+    except StoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    given.folder.mkdir(parents=True, exist_ok=True)
+    for name, svg in drawn.items():
+        (given.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

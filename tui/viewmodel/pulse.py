@@ -1,0 +1,202 @@
+"""The first screen: how much is covered, what is in the way, and what moves right now."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from inventory.coverage import Coverage, Gap, Metric
+from inventory.model import Endpoint, Kind, Posture, Presence, Scan, ScanStatus
+from tui.viewmodel import words
+from tui.viewmodel.bars import Share, bar, stacked
+from tui.viewmodel.detail import heading
+from tui.viewmodel.routes import split_bar
+from tui.viewmodel.state import RouteState, Snapshot
+from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural
+
+WIDE = 118
+"""From this width on, two columns."""
+_MARGIN = 4
+BAR = 12
+"""A bar shorter than this is worth less than a unit spelled out."""
+
+
+def page(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
+    """The whole page for a width in cells."""
+    if width < WIDE:
+        parts = [
+            headline(snapshot.coverage, width),
+            metrics(snapshot.coverage.metrics, width, now),
+            gaps(snapshot.coverage.gaps, width, limit=6),
+            kinds(snapshot.endpoints, width),
+            routes(snapshot.routes, width),
+            scans(snapshot.scans, width, now),
+        ]
+        return capped(stack(parts), width)
+    left_width = (width - _MARGIN) * 11 // 20
+    right_width = width - _MARGIN - left_width
+    left = stack([metrics(snapshot.coverage.metrics, left_width, now), kinds(snapshot.endpoints, left_width)])
+    right = stack(
+        [
+            gaps(snapshot.coverage.gaps, right_width, limit=8),
+            routes(snapshot.routes, right_width),
+            scans(snapshot.scans, right_width, now),
+        ]
+    )
+    return capped([*headline(snapshot.coverage, width), (), *beside(left, right, left_width)], width)
+
+
+def stack(parts: Sequence[Sequence[Line]]) -> list[Line]:
+    """Sections one under the other, an empty line between those that say something."""
+    lines: list[Line] = []
+    for part in parts:
+        if part:
+            lines.extend([(), *part] if lines else part)
+    return lines
+
+
+def beside(left: Sequence[Line], right: Sequence[Line], left_width: int) -> list[Line]:
+    """Two columns side by side."""
+    height = max(len(left), len(right))
+    rows = ((left[i] if i < len(left) else (), right[i] if i < len(right) else ()) for i in range(height))
+    return [(*fit(a, left_width), Run(" " * _MARGIN), *b) for a, b in rows]
+
+
+def headline(coverage: Coverage, width: int) -> list[Line]:
+    """One sentence and one bar: how much of what belongs behind the gateway is there."""
+    governed = next((metric for metric in coverage.metrics if metric.name == "governed"), None)
+    if governed is None or not governed.whole:
+        said = "Nothing about machine learning was found yet. Run a scan: gnomon scan 127.0.0.0/24"
+        return [line(Run(said, Tone.STRONG)), bar(None, width)]
+    left = governed.whole - governed.part
+    tone = Tone.GOOD if not left else Tone.WARN if governed.part else Tone.BAD
+    percent = Run(f"{shown_percent(governed)} governed", Tone.TITLE)
+    rest = f"   {number(governed.part)} of {plural(governed.whole, 'ML endpoint')}" + (
+        f", {number(left)} still in the open" if left else ", none left"
+    )
+    return [line(percent, rest), bar(governed.part / governed.whole, width, tone)]
+
+
+def shown_percent(metric: Metric) -> str:
+    """A percentage that says 0 and 100 only when it is; a dash without a denominator."""
+    if metric.percent is None:
+        return "—"
+    if 0 < metric.percent < 1:
+        return "<1 %"
+    if 99 < metric.percent < 100:
+        return ">99 %"
+    return f"{metric.percent:.0f} %"
+
+
+def metrics(items: Sequence[Metric], width: int, now: datetime) -> list[Line]:
+    """Each metric with its bar, its percentage and its denominator."""
+    oldest = min((metric.as_of for metric in items if metric.as_of), default=None)
+    note = f"as of {age(oldest, now)} ago" if oldest and age(oldest, now) != "now" else "as of now" if oldest else ""
+    lines = [heading("COVERAGE", width, note)]
+    title = max((len(metric.title) for metric in items), default=0) + 2
+    said = [_count(metric) for metric in items]
+    if width - title - 9 - max(map(len, said), default=0) < BAR:
+        said = [count.partition(" of ")[0] + "/" + number(m.whole) for count, m in zip(said, items, strict=True)]
+    counts = max(map(len, said), default=0)
+    bar_width = min(width - title - 9 - counts, 40)
+    for metric, count in zip(items, said, strict=True):
+        fraction = metric.part / metric.whole if metric.whole else None
+        drawn = bar(fraction, bar_width, _tone(fraction)) if bar_width >= 6 else ()
+        percent = fit(line(Run(shown_percent(metric), Tone.STRONG)), 7, "right")
+        lines.append(
+            line(*fit(line(clean(metric.title)), title), *drawn, *percent, "  ",
+                 *fit(line(Run(count, Tone.MUTED)), counts))
+        )  # fmt: skip
+    return lines
+
+
+def _count(metric: Metric) -> str:
+    return f"{number(metric.part)} of {number(metric.whole)} {metric.unit}"
+
+
+def _tone(fraction: float | None) -> Tone:
+    if fraction is None:
+        return Tone.FAINT
+    if fraction >= 0.9:
+        return Tone.GOOD
+    return Tone.WARN if fraction >= 0.4 else Tone.BAD
+
+
+def gaps(items: Sequence[Gap], width: int, limit: int) -> list[Line]:
+    """The riskiest gaps, each with its reason."""
+    lines = [heading("IN THE OPEN", width, f"{number(len(items))} · 3 shows all" if items else "")]
+    if not items:
+        return [*lines, line(Run("● no gap is known", Tone.GOOD))]
+    for gap in items[:limit]:
+        lines.append(line(*words.risk(gap.risk), "  ", Run(clean(gap.title, 200), Tone.STRONG)))
+        lines.append(fit(line("      ", Run(clean(gap.why, 300), Tone.MUTED)), width))
+    if len(items) > limit:
+        lines.append(line(Run(f"      and {plural(len(items) - limit, 'more', 'more')}", Tone.FAINT)))
+    return lines
+
+
+def kinds(endpoints: Sequence[Endpoint], width: int) -> list[Line]:
+    """What is there: a count of each kind, drawn by how many of them a stranger may use."""
+    present = [e for e in endpoints if e.presence is not Presence.GONE]
+    by_kind = Counter(e.kind for e in present)
+    posture = Counter((e.kind, e.posture) for e in present)
+    lines = [heading("WHAT IS THERE", width, "━ open  ╍ unknown  ═ protected")]
+    if not present:
+        return [*lines, line(Run("nothing yet", Tone.MUTED))]
+    most = max(by_kind.values())
+    room = max(width - 22, 4)
+    order: list[Kind | None] = [*Kind, None]
+    for kind in order:
+        if not (count := by_kind[kind]):
+            continue
+        shares = [
+            Share(posture[kind, Posture.OPEN], Tone.BAD, "━"),
+            Share(posture[kind, Posture.UNKNOWN], Tone.WARN, "╍"),
+            Share(posture[kind, Posture.PROTECTED], Tone.GOOD, "═"),
+        ]
+        drawn = stacked(shares, max(round(count / most * room), 1))
+        lines.append(line(*fit(line(words.kind(kind)), 15), *fit(line(number(count)), 5, "right"), "  ", *drawn))
+    return lines
+
+
+def routes(states: Sequence[RouteState], width: int) -> list[Line]:
+    """The live split of each route."""
+    if not states:
+        return []
+    lines = [heading("ROUTES", width, f"{number(len(states))} · 4 shows all")]
+    for state in states[:6]:
+        name = fit(line(Run(clean(state.revision.route), Tone.STRONG)), 20)
+        lines.append(line(*name, "  ", *split_bar(state, max(width - 22, 8))))
+    return lines
+
+
+def scans(items: Sequence[Scan], width: int, now: datetime) -> list[Line]:
+    """Running scans with their progress, then the last one of each scope."""
+    lines = [heading("SCANS", width, "" if not items else "5 shows all")]
+    if not items:
+        return [*lines, line(Run("none has run yet", Tone.MUTED))]
+    running = [scan for scan in items if scan.status is ScanStatus.RUNNING]
+    ended = [scan for scan in items if scan.status is not ScanStatus.RUNNING]
+    seen: set[str] = set()
+    for scan in [*running, *ended]:
+        if scan.scope in seen and scan.status is not ScanStatus.RUNNING:
+            continue
+        seen.add(scan.scope)
+        lines.append(_scan(scan, width, now))
+        if len(lines) > 6:
+            break
+    return lines
+
+
+def _scan(scan: Scan, width: int, now: datetime) -> Line:
+    account = scan.account
+    todo = account.planned - account.excluded - account.forbidden
+    room = min(width - 13 - 14 - 17 - 5, 30)
+    drawn = bar(account.probed / todo if todo else None, room, Tone.INFO) if room >= 4 else ()
+    when = age(scan.ended_at or scan.started_at, now)
+    return line(
+        *fit(line(words.scan_status(scan.status)), 13),
+        *fit(line(Run(clean(scan.scope), Tone.STRONG)), 14),
+        *drawn,
+        *fit(line(f" {number(account.probed)}/{number(todo)}"), 17),
+        *fit(line(Run(when, Tone.MUTED)), 5, "right"),
+    )

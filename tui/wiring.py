@@ -1,0 +1,197 @@
+"""The one composition root: makes the objects of each layer and hands them to each other.
+
+A command asks here for what it needs; nothing else in gnomon constructs a store, a controller or a
+scanner. Every import of another layer is inside a function, so that a command pays for what it uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inventory.model import Listener, Scan, Scope
+    from inventory.settings import Settings
+    from inventory.store import Store
+    from scanner.findings import Finding
+    from scanner.sources import Progress
+    from tui.demo.outcome import Outcome
+
+
+Service = Callable[[asyncio.Event], Coroutine[None, None, None]]
+"""Something that runs until the event is set."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options before the command, as they were given."""
+
+    database: str | None = None
+    config: Path | None = None
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The settings in force and the open store."""
+
+    settings: Settings
+    store: Store
+
+
+def settings_of(options: Options) -> Settings:
+    """The settings in force. Raises SettingsError."""
+    from inventory.settings import load_settings
+
+    return load_settings(options.config, database=options.database)
+
+
+@contextmanager
+def workspace(options: Options) -> Iterator[Workspace]:
+    """The settings and the store, which is closed at the end. Raises SettingsError or StoreError."""
+    from inventory.store import open_store
+
+    settings = settings_of(options)
+    with open_store(settings.database, settings) as store:
+        yield Workspace(settings, store)
+
+
+def check_scope(here: Workspace, scope: Scope) -> None:
+    """Check a scope as a scan would, sending nothing. Raises TargetError, PortsError or NotAuthorised."""
+    from scanner.sources import choose, source_of
+
+    async def nobody(listener: Listener) -> tuple[Finding, ...]:
+        raise AssertionError(f"a check asks nobody, not even {listener}")
+
+    async def prepare() -> None:
+        prefix, targets = choose(scope.targets)
+        await source_of(prefix)(scope, targets, nobody, here.settings)
+
+    asyncio.run(prepare())
+
+
+def scan_until_done(here: Workspace, scope: Scope, report: Callable[[Progress], None]) -> Scan:
+    """Scan a scope. The first Ctrl-C or SIGTERM ends the scan early and keeps what was found."""
+    from scanner.runner import run_scan
+
+    async def run() -> Scan:
+        async with _stop_on_signals() as stop:
+            return await run_scan(scope, here.store, here.settings, stop=stop, report=report)
+
+    return asyncio.run(run())
+
+
+def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
+    """Run the controller with its gateway, and the schedules, until Ctrl-C or SIGTERM.
+
+    Whichever part fails ends the others too, and its error is raised.
+    """
+
+    async def run() -> None:
+        async with _stop_on_signals() as stop:
+            parts: list[Service] = []
+            if gateway:
+                parts.append(gateway_service(here.store, here.settings, detached=True))
+            if schedules:
+                parts.append(_schedules(here))
+            await _all_until_stopped(parts, stop)
+
+    asyncio.run(run())
+
+
+def show(here: Workspace, *, read_only: bool) -> None:
+    """Open the terminal UI."""
+    from tui.app import GnomonApp
+
+    GnomonApp(here.store, here.settings, read_only=read_only).run()
+
+
+def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
+    """Play the demonstration, ending in the terminal UI where ``screen`` is true. Raises DemoError.
+
+    Ctrl-C, SIGTERM and a terminal that goes away end it, and stop what it started, like its end does.
+    """
+    from tui.demo.stage import set_up
+    from tui.demo.story import tell
+
+    async def run() -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        async with set_up(settings, partial(gateway_service, detached=False), keep=keep) as stage:
+            outcome = await tell(stage)
+            if screen:
+                from tui.app import GnomonApp
+
+                await GnomonApp(stage.store, stage.settings).run_async()
+            return outcome
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError as error:
+        raise KeyboardInterrupt from error
+
+
+def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Service:
+    """The controller with its gateway, and the monitor of shadow answers beside it.
+
+    ``detached``: the gateway goes on serving when this process is killed.
+    """
+    from router.controller import Controller
+    from router.shadow.monitor import Monitor
+
+    async def monitor(store: Store, capture: Path, stop: asyncio.Event) -> None:
+        await Monitor(store, capture).run(stop)
+
+    return Controller(store, settings, detached=detached, companions=[monitor]).run
+
+
+def _schedules(here: Workspace) -> Service:
+    from scanner.runner import Runner, asker
+    from scanner.schedule import Scheduler
+
+    runner = Runner(here.store, here.settings, asker(here.settings))
+
+    async def scan(scope: Scope, stop: asyncio.Event) -> Scan:
+        return await runner.run(scope, stop=stop)
+
+    return Scheduler(here.store, scan).run
+
+
+async def _all_until_stopped(parts: list[Service], stop: asyncio.Event) -> None:
+    async def run(part: Service) -> None:
+        try:
+            await part(stop)
+        finally:
+            stop.set()
+
+    results = await asyncio.gather(*(run(part) for part in parts), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+@asynccontextmanager
+async def _stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second one does what it always did."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def ask_to_stop() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
