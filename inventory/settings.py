@@ -31,7 +31,7 @@ def xdg_folder(variable: str, default: str) -> Path:
 class Settings(BaseSettings):
     """The settings, validated. Made by ``load_settings``."""
 
-    model_config = SettingsConfigDict(env_prefix="GNOMON_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="GNOMON_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     database: str = Field(
         default_factory=lambda: f"sqlite:///{xdg_folder('XDG_STATE_HOME', '.local/state') / 'inventory.db'}",
@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     gateway_port: int = Field(default=8780, ge=0, le=65535, description="The port the gateway listens on.")
     gateway_domain: str = Field(
         default="localhost", description="Routes are served as NAME.DOMAIN; *.localhost needs no DNS."
+    )
+    keys: dict[str, str] = Field(
+        default_factory=dict, description="Keys of the terminal UI, by action: a table in the file."
     )
     actor: str = Field(
         default_factory=lambda: os.environ.get("USER") or "unknown",

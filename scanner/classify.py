@@ -1,6 +1,6 @@
 """Is a hand-written service a model endpoint? An explained probability from its description and its routes. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from inventory.model import Evidence, InferenceRoute
@@ -12,6 +12,7 @@ from scanner.openapi import Description, Operation
 PRIOR = -3.0
 """Log-odds that a web service met at random is a model, before anything is known of it."""
 _SHOWN, _POST_ONLY = 1.0, 0.5
+_TELLING = 2.0
 _CONSTANT = 3.2
 INFERENCE = 0.0
 """Log-odds from which an operation is listed as an inference route, and a service is called a model."""
@@ -111,35 +112,36 @@ def _routes(seen: Seen) -> Iterator[_Route]:
 def operation_weight(operation: Operation) -> tuple[float, str]:
     """How far one described operation looks like inference, in nats, and why.
 
-    Inference is nearly always a POST; a GET counts only where its path is an inference word.
+    Inference is nearly always a POST; a GET counts only where its path is an inference word with a parameter.
     """
-    weight = route_weight(operation.path)
-    why = [f"the name of {operation.path}"] if weight > 0.5 else []
+    name = route_weight(operation.path)
     if operation.method == "GET":
-        return (
-            weight - 1.0 if weight >= 2.2 and "{" in operation.path else min(weight, 0.0) - 1.0
-        ), "a GET with an inference word"
+        fits = name >= _TELLING and "{" in operation.path
+        return (name - 1.0 if fits else min(name, 0.0) - 1.0), "a GET with an inference word"
     if operation.method != "POST":
         return -3.0, f"{operation.method} changes things"
-    taken = sum(sorted((TAKES.get(name.lower(), 0.0) for name, _ in operation.takes), reverse=True)[:2])
-    given = sum(sorted((GIVES.get(name.lower(), 0.0) for name, _ in operation.gives), reverse=True)[:2])
-    tensor = 1.6 if any("array<number" in kind or "array<array" in kind for _, kind in operation.takes) else 0.0
     said, words = page_weight(operation.words)
-    for part, name in (
-        (taken, "its request fields"),
-        (given, "its answer fields"),
-        (tensor, "arrays of numbers go in"),
-        (said, f"its words ({words})"),
-    ):
-        if part:
-            why.append(name)
-    media = (
-        0.8
-        if any(kind.startswith(("image/", "audio/", "multipart/")) for kind in operation.media) and weight > 0
-        else 0.0
+    parts = (
+        (name, f"the name of {operation.path}"),
+        (_SHOWN if name >= _TELLING else 0.0, "a POST of that name"),
+        (_two_best(TAKES, operation.takes), "its request fields"),
+        (_two_best(GIVES, operation.gives), "its answer fields"),
+        (_shape_weight(operation, name), "the shape of its request"),
+        (min(said, 2.0), f"its words ({words})"),
     )
-    numbers = sum(kind in {"number", "array<number>"} for _, kind in operation.takes)
-    dense = 0.6 if operation.takes and numbers == len(operation.takes) else 0.0
-    return weight + taken + given + tensor + min(said, 2.0) + media + dense, "POST by " + ", ".join(
-        why or ["its method"]
-    )
+    why = [text for weight, text in parts if weight > 0.5]
+    return sum(weight for weight, _ in parts), "POST by " + ", ".join(why or ["its method"])
+
+
+def _two_best(known: Mapping[str, float], fields: tuple[tuple[str, str], ...]) -> float:
+    weights = sorted((known.get(name.lower(), 0.0) for name, _ in fields), reverse=True)
+    return sum(weights[:2])
+
+
+def _shape_weight(operation: Operation, name: float) -> float:
+    """Arrays of numbers, nothing but numbers, and pictures or sounds are what models take."""
+    kinds = [kind for _, kind in operation.takes]
+    weight = 1.6 if any("array<number" in kind or "array<array" in kind for kind in kinds) else 0.0
+    weight += 0.6 if kinds and all(kind in {"number", "array<number>"} for kind in kinds) else 0.0
+    media = any(kind.startswith(("image/", "audio/", "multipart/")) for kind in operation.media)
+    return weight + (0.8 if media and name > 0 else 0.0)

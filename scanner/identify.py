@@ -25,7 +25,7 @@ from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge
 from scanner.lexicon import page_weight
 from scanner.openapi import describe
-from scanner.routes import MOVED, PREFIXES, candidates, linked_bases, siblings
+from scanner.routes import MOVED, PAGES, PREFIXES, candidates, linked_bases, siblings
 from scanner.signature import Layer, Signature
 from scanner.verdict import findings, judge
 
@@ -94,7 +94,7 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
     yield from _pursue(app)
     if _known(app) is None and distinct and not judge(app).model.is_model:
         yield from _survey(app)
-    if _known(app) is None and app.description is None and distinct:
+    if _known(app) is None and app.description is None and distinct and not (_base_in_policy(app) and not app.base):
         yield from _try_routes(app)
 
 
@@ -209,12 +209,12 @@ def _how_many(app: Application) -> int:
         return 8
     if _is_plain_site(app):
         return 6
-    return 14 if "fastapi" in app.stacks else 20
+    return 18 if "fastapi" in app.stacks else 20
 
 
 def _is_plain_site(app: Application) -> bool:
     """Whether the root is a page about something else, or every path leads elsewhere."""
-    if app.canary is not None and app.canary.status in {301, 302, 303, 307, 308, 401, 403}:
+    if app.canary is not None and app.canary.status in {301, 302, 303, 307, 308, 401, 403, 502, 503}:
         return True
     said = max((page_weight(page.text)[0] for page in app.pages), default=0.0)
     return said == 0 and any(page.media == "text/html" for page in app.pages)
@@ -246,7 +246,21 @@ def _others(app: Application, subject: Subject) -> Generator[Request, Answer, li
                 found.append(other)
     if not found and _hides_something(app):
         found += yield from _under_prefixes(app, subject)
+    if not found and app.root is not None and app.root.status == 404 and app.stacks & {"fastapi", "starlette"}:
+        found += yield from _pages_under(app, subject)
     return found
+
+
+def _pages_under(app: Application, subject: Subject) -> Generator[Request, Answer, list[Application]]:
+    """A page that is mounted beside an API, as Gradio is, or served under a base path, as Streamlit can be."""
+    for base in PAGES:
+        other = Application(base, app.dialogue, app.knowledge, subject.port)
+        other.canary = app.canary
+        yield from other.visit()
+        if other.root is not None and other.root.ok and not app.dialogue.over:
+            yield from _examine(other, distinct=False)
+            return [other] if _stands_alone(other) else []
+    return []
 
 
 def _bases_told(app: Application) -> tuple[str, ...]:
@@ -255,14 +269,17 @@ def _bases_told(app: Application) -> tuple[str, ...]:
     target = local_target(first) if first is not None else None
     if first is not None and target and not is_wall(first):
         bases.append("/" + target.partition("?")[0].strip("/"))
-    if app.canary is not None:
-        report = re.search(
-            r"report-uri\s+(/\S+?)/api/security/csp-report", app.canary.header("content-security-policy")
-        )
-        bases += [report.group(1)] if report else []
+    bases += _base_in_policy(app)
     for page in app.pages:
         bases += linked_bases(page)
     return tuple(dict.fromkeys(base for base in bases if 1 < len(base) < 100))[:4]
+
+
+def _base_in_policy(app: Application) -> list[str]:
+    """The base path that a Jupyter server under a prefix names in its policy's report address."""
+    policy = app.canary.header("content-security-policy") if app.canary is not None else ""
+    report = re.search(r"report-uri\s+(/\S+?)/api/security/csp-report", policy)
+    return [report.group(1)] if report else []
 
 
 def _stands_alone(other: Application) -> bool:

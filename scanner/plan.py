@@ -117,10 +117,6 @@ class Plan:
         else:
             yield from map(self._at, indices)
 
-    def asks(self, port: int) -> bool:
-        """Whether any address is probed on this port."""
-        return any(port in block.ports for block in self.blocks)
-
 
 def make_plan(
     targets: Iterable[Addresses],

@@ -8,9 +8,9 @@ from scanner.lexicon import ROUTE_WORDS, route_weight, words_of
 
 USUAL = (
     "/predict", "/api/predict", "/score", "/invocations", "/classify", "/v1/predict", "/api/v1/predict",
-    "/infer", "/inference", "/api/v2/predict", "/recommend", "/forecast", "/embed", "/generate", "/detect",
+    "/infer", "/inference", "/api/v2/predict", "/recommend", "/forecast", "/embed", "/v1/score", "/detect",
     "/ner", "/tag", "/knn", "/summarize", "/sentiment", "/v1/chat/completions", "/v1/classify", "/api/score",
-    "/v1/score",
+    "/generate",
 )  # fmt: skip
 """Inference paths by how usual they are in published services."""
 
@@ -20,7 +20,10 @@ PREFIXES = (
 )  # fmt: skip
 """Where proxies and parent applications mount model services."""
 
-MOVED = ("/inference/schema", "/api/openapi.json", "/v1/openapi.json", "/api/v1/openapi.json", "/schema")
+PAGES = ("/gradio", "/demo", "/ui", "/app")
+"""Where pages are mounted beside an API."""
+
+MOVED = ("/inference/schema", "/api/openapi.json", "/v1/openapi.json", "/api/v1/openapi.json")
 """Where descriptions are moved to when they are not at the framework's own place."""
 
 _QUOTED = re.compile(r"(?:[\"'\s=(>]|^)(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})(?=[\"'\s)<>,.?]|$)")

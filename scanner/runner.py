@@ -38,18 +38,20 @@ async def run_scan(
 
 
 def asker(settings: Settings) -> Ask:
-    """What puts the questions of every signature to a listener, on one ledger."""
+    """What puts the questions of every signature to a listener. Raises SignatureError.
+
+    Each listener has a ledger of its own: scans of scopes that overlap may meet at one.
+    """
     from scanner.findings import Finding, Limits
     from scanner.knowledge import load_knowledge
     from scanner.ledger import Ledger
     from scanner.questions import question
 
     knowledge = load_knowledge(settings.signatures)
-    ledger = Ledger(knowledge)
     limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
 
     async def ask(listener: Listener) -> tuple[Finding, ...]:
-        return await question(listener, knowledge, limits, ledger)
+        return await question(listener, knowledge, limits, Ledger(knowledge))
 
     return ask
 

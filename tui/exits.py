@@ -33,12 +33,15 @@ def exit_of(error: Exception) -> Exit | None:
     from inventory.settings import SettingsError
     from inventory.store import StoreError
     from router.errors import GatewayError, RouteError
+    from scanner.cron import ScheduleError
+    from scanner.journal import JournalError
     from scanner.knowledge import SignatureError
     from scanner.plan import NotAuthorised
     from scanner.ports import PortsError
     from scanner.runner import ScanBusy
     from scanner.targets import TargetError
     from tui.demo.process import DemoError
+    from tui.keymap import KeymapError
 
     if isinstance(error, CommandError):
         return error.code
@@ -52,13 +55,15 @@ def exit_of(error: Exception) -> Exit | None:
         SettingsError,
         TransitionError,
         RouteError,
+        KeymapError,
+        ScheduleError,
         ValidationError,
     )
     if isinstance(error, asked_wrongly):
         return Exit.BAD_INPUT
     if isinstance(error, LookupError) and type(error) is LookupError:
         return Exit.BAD_INPUT
-    if isinstance(error, StoreError | GatewayError | ScanBusy | DemoError | OSError):
+    if isinstance(error, StoreError | GatewayError | ScanBusy | JournalError | DemoError | OSError):
         return Exit.FAILED
     return None
 

@@ -7,6 +7,7 @@ cursor: tables and narration show control characters as pictures, JSON escapes t
 
 import csv
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
 QUIET_LINE_EVERY = 5.0
+GAP = "  "
 # A spreadsheet runs a cell that begins so; a host may choose its title.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -34,11 +35,15 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its heading, the key of the row's value, and whether it holds numbers."""
+    """One column of a table: its heading, the key of the row's value, and whether it holds numbers.
+
+    The higher its ``rank``, the sooner it is left out where a terminal is narrow; 0 always stays.
+    """
 
     heading: str
     key: str
     numeric: bool = False
+    rank: int = 0
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], form: Format) -> None:
@@ -70,18 +75,39 @@ def write_text(text: str) -> None:
 
 
 def _write_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len, set_cell_size
 
     from tui.viewmodel.text import clean
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.heading, justify="right" if column.numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(_shown(row.get(column.key)))) for column in columns))
-    _console(stderr=False).print(table)
+    texts = {one.key: [clean(_shown(row.get(one.key))) for row in rows] for one in columns}
+    widths = {one.key: max(map(cell_len, [one.heading, *texts[one.key]])) for one in columns}
+    # In a pipe nothing is cut: a program, or a pager, reads it.
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    shown = fitting(columns, widths, room)
+    lines = [[one.heading for one in shown], *zip(*(texts[one.key] for one in shown), strict=True)]
+    for line in lines:
+        cells = [
+            " " * (widths[one.key] - cell_len(cell)) + cell if one.numeric else set_cell_size(cell, widths[one.key])
+            for one, cell in zip(shown, line, strict=True)
+        ]
+        whole = GAP.join(cells).rstrip()
+        sys.stdout.write((whole if room is None else set_cell_size(whole, room).rstrip()) + "\n")
+    if left_out := [one.heading for one in columns if one not in shown]:
+        narrate(f"left out for want of width: {', '.join(left_out)}")
+
+
+def fitting(columns: Sequence[Column], widths: Mapping[str, int], room: int | None) -> list[Column]:
+    """The columns that fit into so many cells, in their order; those of the highest rank are left out first.
+
+    ``widths`` are by key. Columns of rank 0 stay, whatever the room; None is room for everything.
+    """
+    shown = list(columns)
+    for column in sorted(columns, key=lambda one: -one.rank):
+        total = sum(widths[one.key] for one in shown) + len(GAP) * (len(shown) - 1)
+        if room is None or total <= room or column.rank == 0:
+            break
+        shown.remove(column)
+    return shown
 
 
 def _shown(value: object) -> str:
@@ -146,6 +172,7 @@ def progress(title: str) -> Iterator[Report]:
 
 @contextmanager
 def _bar(title: str) -> Iterator[Report]:
+    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from tui.viewmodel.text import clean
@@ -156,7 +183,7 @@ def _bar(title: str) -> Iterator[Report]:
         TextColumn("{task.percentage:>3.0f}%", markup=False),
         TextColumn("{task.fields[words]}", markup=False),
         TimeRemainingColumn(compact=True),
-        console=_console(stderr=True),
+        console=Console(file=sys.stderr, markup=False, highlight=False, emoji=False),
         transient=True,
     )
     with bar:
@@ -169,12 +196,3 @@ def _updater(bar: "Progress", task: "TaskID", clean: Any) -> Report:
         bar.update(task, completed=done, total=total or None, words=clean(words))
 
     return update
-
-
-def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    # In a pipe nothing is cut: a program, or a pager, reads it.
-    width = None if stream.isatty() else 10_000
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)

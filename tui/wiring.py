@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from inventory.model import Listener, Scan, Scope
     from inventory.settings import Settings
     from inventory.store import Store
+    from scanner.authoring import Trial
     from scanner.findings import Finding
-    from scanner.sources import Progress
+    from scanner.sources import Progress, Run
     from tui.demo.outcome import Outcome
 
 
@@ -44,35 +45,53 @@ class Workspace:
     store: Store
 
 
-def settings_of(options: Options) -> Settings:
+def settings_of(options: Options, signatures: Path | None = None) -> Settings:
     """The settings in force. Raises SettingsError."""
     from inventory.settings import load_settings
 
-    return load_settings(options.config, database=options.database)
+    return load_settings(options.config, database=options.database, signatures=signatures)
 
 
 @contextmanager
-def workspace(options: Options) -> Iterator[Workspace]:
+def workspace(options: Options, signatures: Path | None = None) -> Iterator[Workspace]:
     """The settings and the store, which is closed at the end. Raises SettingsError or StoreError."""
     from inventory.store import open_store
 
-    settings = settings_of(options)
+    settings = settings_of(options, signatures)
     with open_store(settings.database, settings) as store:
         yield Workspace(settings, store)
 
 
-def check_scope(here: Workspace, scope: Scope) -> None:
+def check_scope(settings: Settings, scope: Scope) -> Run:
     """Check a scope as a scan would, sending nothing. Raises TargetError, PortsError or NotAuthorised."""
     from scanner.sources import choose, source_of
 
     async def nobody(listener: Listener) -> tuple[Finding, ...]:
         raise AssertionError(f"a check asks nobody, not even {listener}")
 
-    async def prepare() -> None:
+    async def prepare() -> Run:
         prefix, targets = choose(scope.targets)
-        await source_of(prefix)(scope, targets, nobody, here.settings)
+        return await source_of(prefix)(scope, targets, nobody, settings)
 
-    asyncio.run(prepare())
+    return asyncio.run(prepare())
+
+
+def try_signature(settings: Settings, file: Path, listener: Listener) -> Trial:
+    """Question a host with one signature added. Raises SignatureError for a file that is none."""
+    from scanner.authoring import try_signature as attempt
+    from scanner.findings import Limits
+    from scanner.knowledge import load_knowledge, read_signature
+
+    return asyncio.run(attempt(read_signature(file), listener, load_knowledge(settings.signatures), Limits()))
+
+
+def record_transcript(settings: Settings, listener: Listener) -> str:
+    """Question a host, and give the transcript as YAML."""
+    from scanner.authoring import record
+    from scanner.findings import Limits
+    from scanner.knowledge import load_knowledge
+
+    return asyncio.run(record(listener, load_knowledge(settings.signatures), Limits()))
 
 
 def scan_until_done(here: Workspace, scope: Scope, report: Callable[[Progress], None]) -> Scan:
@@ -108,7 +127,7 @@ def show(here: Workspace, *, read_only: bool) -> None:
     """Open the terminal UI."""
     from tui.app import GnomonApp
 
-    GnomonApp(here.store, here.settings, read_only=read_only).run()
+    GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
 
 
 def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
@@ -129,7 +148,7 @@ def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
             if screen:
                 from tui.app import GnomonApp
 
-                await GnomonApp(stage.store, stage.settings).run_async()
+                await GnomonApp(stage.store, stage.settings, keys=stage.settings.keys).run_async()
             return outcome
 
     try:

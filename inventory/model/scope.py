@@ -3,6 +3,7 @@
 import ipaddress
 import secrets
 from datetime import datetime
+from functools import cached_property, lru_cache
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -105,14 +106,23 @@ class Scan(Value):
 
     def covers(self, address: str, port: int) -> bool:
         """Whether this scan, had it completed, asked this listener."""
-        if port not in self.ports:
+        if port not in self._port_set:
             return False
         numeric = ipaddress.ip_address(address)
         return _within(numeric, self.targets) and not _within(numeric, self.exclude)
 
+    @cached_property
+    def _port_set(self) -> frozenset[int]:
+        return frozenset(self.ports)
+
 
 def _within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, networks: tuple[str, ...]) -> bool:
-    return any(address in ipaddress.ip_network(network) for network in networks)
+    return any(address in _network(network) for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text)
 
 
 def new_scan_id(moment: datetime) -> str:

@@ -8,8 +8,8 @@ from sqlmodel import Session, col, select
 from inventory.lifecycle import decide
 from inventory.model import Change, Endpoint, Governance, Triage, utc_now
 from inventory.store.database import Database
-from inventory.store.endpoints import finish, keep, value_of
-from inventory.store.tables import ChangeRow, EndpointRow, TriageRow
+from inventory.store.endpoints import finish, keep, read_endpoints, select_endpoint
+from inventory.store.tables import ChangeRow, TriageRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Changes = list[Change]
@@ -45,8 +45,8 @@ class TriageRepository:
         changed: list[Endpoint] = []
         with self._database.write() as session:
             for endpoint_id in ids:
-                row = session.get(EndpointRow, endpoint_id)
-                if row is None:
+                known = read_endpoints(session, select_endpoint(endpoint_id))
+                if not known:
                     raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
                 before = _triage(session, endpoint_id)
                 after = before
@@ -60,7 +60,7 @@ class TriageRepository:
                     at=now, who=who, action=action, subject=endpoint_id, why=why,
                     before=before.model_dump_json(), after=after.model_dump_json(),
                 ))  # fmt: skip
-                changed.append(value_of(row).model_copy(update={"owner": None}))
+                changed.append(known[0].model_copy(update={"owner": None}))
             session.flush()
             changed = finish(session, changed, now)
             keep(session, changed)

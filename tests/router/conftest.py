@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -55,22 +57,26 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[str, dict[str, str
 class Backend:
     """A small HTTP/1.1 server that says its name. ``stalled``: it accepts, and never reads."""
 
-    def __init__(self, name: str, *, stalled: bool = False, status: int = 200) -> None:
+    def __init__(self, name: str, *, stalled: bool = False, status: int = 200, certificate: Path | None = None) -> None:
         self.name = name
         self.status = status
         self.seen: list[Seen] = []
         self.got = asyncio.Condition()
         self._stalled = stalled
+        self._tls: ssl.SSLContext | None = None
+        if certificate:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -253,6 +259,16 @@ async def backends() -> AsyncIterator[Callable[..., Awaitable[Backend]]]:
     yield start
     for backend in started:
         await backend.stop()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a certificate that nobody vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=somebody.test"
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    subprocess.run([*words.split(), *files], check=True, capture_output=True)
+    return folder
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from making import observation, route
 from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
 from router import desired
 from router.errors import GatewayError
-from router.gateways.envoy import resources
+from router.gateways.envoy import lastgood, resources
 
 pytestmark = pytest.mark.e2e
 
@@ -60,6 +60,43 @@ async def test_a_backend_that_moves_fails_nobody(rig: Any, backends: Any, load: 
     assert callers.failed == []
     assert {one.path for one in second.seen} == {"/base/predict"}
     assert {one.path for one in first.seen} == {"/predict"}
+
+
+async def test_a_backend_that_is_a_name_is_resolved_before_it_gets_requests(rig: Any, backends: Any, load: Any) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    named = f"http://localhost:{replacement.port}/v2"
+    plain = {"name": "origin", "url": origin.url, "weight": 100}
+    await rig.put(route("iris", backends=(plain,)))
+    callers = load(rig.settings, HOST)
+    for weight in (100, 50, 0):
+        listed = ({**plain, "weight": weight}, {"name": "replacement", "url": named, "weight": 100 - weight})
+        await rig.put(route("iris", backends=listed))
+        await callers.passed(30)
+    await callers.stop()
+    assert callers.failed == []
+    assert {one.headers["host"] for one in replacement.seen} == {f"localhost:{replacement.port}"}
+    assert {one.headers["host"] for one in origin.seen} == {f"{HOST}:{rig.settings.gateway_port}"}
+
+
+async def test_a_backend_with_a_certificate_of_its_own_making_is_reached(
+    rig: Any, backends: Any, certificate: Path
+) -> None:
+    origin, replacement = [await backends(name, certificate=certificate) for name in ("origin", "replacement")]
+    await rig.put(spec_of((origin, "/ml"), replacement, shadow=Shadow(backend="replacement", percent=100)))
+    assert (await rig.ask(HOST)).json["path"] == "/ml/predict"
+    (copy,) = await replacement.received(lambda seen: len(seen) == 1)
+    assert copy.path == "/predict"
+
+
+async def test_without_its_store_the_gateway_serves_what_it_last_had(
+    run_controller: Any, backends: Any, tmp_path: Path, until: Until
+) -> None:
+    async with run_controller() as first:
+        await first.put(spec_of(await backends("origin")))
+    await asyncio.to_thread(spoil, tmp_path)
+    async with run_controller() as rig:
+        assert (await rig.ask(HOST)).status == 200
+        assert {name: one.number for name, one in rig.controller.gateway.observed().routes.items()} == {"iris": 1}
 
 
 async def test_routes_come_and_go_beside_one_that_is_used(rig: Any, backends: Any, load: Any, until: Until) -> None:
@@ -124,6 +161,16 @@ async def test_only_declared_requests_are_copied(rig: Any, backends: Any, until:
     await until(lambda: len(rig.captured()) == 2)
     assert [one.path for one in origin.seen] == ["/a", "/b?api_key=abc", "/c", "/d"]
     assert [one.path for one in replacement.seen] == ["/d"]
+
+
+async def test_a_shadow_is_switched_off_at_once(rig: Any, backends: Any, until: Until) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    await rig.put(spec_of(origin, replacement, shadow=Shadow(backend="replacement", percent=100)))
+    for off, path in ((False, "/a"), (True, "/b"), (False, "/c")):
+        await rig.controller.gateway.switch_off_shadow("iris", off=off)
+        assert (await rig.ask(HOST, path)).status == 200
+    await until(lambda: sum(one["role"] == "s" for one in rig.captured()) == 2)
+    assert [one.path for one in replacement.seen] == ["/a", "/c"]
 
 
 async def test_every_arm_of_a_split_is_sampled_alike(rig: Any, backends: Any, until: Until) -> None:
@@ -215,6 +262,12 @@ async def test_envoy_is_started_again_with_all_it_had(rig: Any, backends: Any, u
     await until(lambda: rig.controller.gateway.observed().routes)
     rig.connection.close()
     assert (await rig.ask(HOST)).status == 200
+
+
+def spoil(folder: Path) -> None:
+    """Make the store's files no database."""
+    for file in folder.glob("inventory.db*"):
+        file.write_bytes(b"this is no database" * 1000)
 
 
 def ended(pid: int) -> bool:
@@ -339,6 +392,30 @@ async def test_endpoints_follow_what_the_gateway_has(rig: Any, backends: Any, un
         await until(lambda expected=expected: rig.store.endpoints.get(known.id).routing is expected)
     rig.store.routes.remove("iris", who="tester", why="done")
     await until(lambda: rig.store.endpoints.get(known.id).routing is Routing.DIRECT)
+
+
+async def test_what_went_while_gnomon_was_away_is_not_kept(run_controller: Any, backends: Any, store: Any) -> None:
+    async with run_controller() as first:
+        await first.put(spec_of(await backends("origin")))
+        kept = first.settings.state_folder / "gateway" / "lastgood.json"
+    assert [one.route for one in lastgood.load(kept)] == ["iris"]
+    store.routes.remove("iris", who="tester", why="meanwhile")
+    async with run_controller() as second:
+        assert (await second.ask(HOST)).status == 404
+        assert second.status().revisions == {}
+    assert lastgood.load(kept) == ()
+
+
+async def test_a_route_that_changes_is_never_reported_as_gone(rig: Any, backends: Any, until: Until) -> None:
+    spec = spec_of(await backends("origin"), await backends("replacement"))
+    await rig.put(spec)
+    for weight in range(1, 20):
+        changed = desired.shift(spec, {"origin": 100 - weight, "replacement": weight})
+        number = rig.store.routes.put(changed, who="tester", why="a test").number
+        seen = await until(lambda: rig.controller.gateway.observed().routes or [])
+        while seen["iris"].number != number:
+            await asyncio.sleep(0)
+            seen = rig.controller.gateway.observed().routes
 
 
 async def test_traffic_is_counted_by_backend(rig: Any, backends: Any, until: Until) -> None:

@@ -40,7 +40,8 @@ async def lamp(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
             path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
             media, body = PAGES.get(path, ("text/plain", ""))
             status = 200 if path in PAGES else 404
-            head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\nSet-Cookie: id=secretcookie\r\nContent-Length: {len(body)}"
+            head = f"HTTP/1.1 {status} X\r\nContent-Type: {media}\r\nSet-Cookie: id=secretcookie"
+            head += f"\r\nContent-Length: {len(body)}"
             writer.write(f"{head}\r\n\r\n{body}".encode())
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -55,7 +56,8 @@ async def with_lamp(signature: Signature) -> tuple[Trial, str]:
         return trial, await record(listener, KNOWLEDGE, Limits())
     finally:
         server.close()
-        await server.wait_closed()
+        for _ in range(10):
+            await asyncio.sleep(0)
 
 
 async def test_a_signature_is_tried_and_a_transcript_recorded(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from scanner.certificate import read_certificate
 def der(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder: Path = tmp_path_factory.mktemp("certificate")
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "30",
          "-keyout", folder / "k.pem", "-out", folder / "c.pem", "-subj", "/O=Lab/CN=a.example",
          "-addext", "subjectAltName=DNS:a.example,DNS:*.b.example,IP:192.0.2.7,IP:2001:db8::1"],
         check=True, capture_output=True,

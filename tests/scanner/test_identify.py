@@ -119,7 +119,8 @@ def test_words_on_a_page_become_routes_to_try(knowledge: Knowledge) -> None:
 
 
 def test_the_routes_of_a_django_debug_page_are_read(knowledge: Knowledge) -> None:
-    page = "<p>Using the URLconf defined in x, Django tried these URL patterns</p><li>\n<code>\n ml/risk-score/\n </code></li>"
+    page = "Using the URLconf defined in x, Django tried these URL patterns"
+    page += "<li>\n<code>\n ml/risk-score/\n </code></li>"
     canary = answer("GET /-/routes", 404, page)
     route = answer("OPTIONS /ml/risk-score/", 405, allow="POST")
     (fact,), asked = ask(knowledge, book(canary, route))

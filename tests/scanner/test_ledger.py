@@ -22,8 +22,10 @@ def test_only_harmless_methods_go_out(method: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/health", "/health?x=1", "/Health/", "/3/Ping", "/3/Shutdown", "/flush_cache", "/health_generate", "/terminate",
-        "/shutdown", "/voila/render/a.ipynb", "/start_profile", "/sleep", "/api/v1/auto_login", "/v2/repository/models/x/load",
+        "/health", "/health?x=1", "/Health/", "/3/Ping", "/3/Shutdown", "/flush_cache", "/health_generate",
+        "/terminate",
+        "/shutdown", "/voila/render/a.ipynb", "/start_profile", "/sleep", "/api/v1/auto_login",
+        "/v2/repository/models/x/load",
         "/gradio_api/queue/join", "/_dash-update-component", "/management/stop", "/webhook/x", "/register_worker",
         "/v1/config/reload", "/_stcore/stream", "/sse",
     ],

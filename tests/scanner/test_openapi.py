@@ -10,7 +10,10 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4)
     | st.dictionaries(
-        st.sampled_from(["get", "post", "paths", "/x", "$ref", "schema", "properties", "items", "type", "in", "parameters", "requestBody", "content", "responses", "200", "allOf", "tags", "servers", "url"]),
+        st.sampled_from(
+            ["get", "post", "paths", "/x", "$ref", "schema", "properties", "items", "type", "in", "parameters",
+             "requestBody", "content", "responses", "200", "allOf", "tags", "servers", "url"]
+        ),
         inner,
         max_size=5,
     ),

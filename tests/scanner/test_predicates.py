@@ -9,7 +9,10 @@ from scanner.exchange import Answer, Request
 from scanner.predicates import Condition, values_at
 
 ANSWER = Answer(
-    Request("GET", "/x", "/x"), status=200, reason="OK", headers=(("content-type", "application/json"), ("server", "Lamp/2")),
+    Request("GET", "/x", "/x"),
+    status=200,
+    reason="OK",
+    headers=(("content-type", "application/json"), ("server", "Lamp/2")),
     body=b'{"data":[{"owned_by":"lamp"},{"owned_by":"oil"}],"n":1,"flag":true,"none":null,"deep":{"k":"v"}}',
 )  # fmt: skip
 

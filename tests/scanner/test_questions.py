@@ -19,6 +19,12 @@ Respond = Callable[[str, str], bytes]
 WERKZEUG = b"<title>404 Not Found</title>The requested URL was not found on the server. If you entered the URL manually"
 
 
+async def let_the_loop_turn() -> None:
+    """Connections that were just accepted get their handler, and those just dropped are closed."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def host(respond: Respond) -> AsyncIterator[Listener]:
     tasks: set[asyncio.Task[Any] | None] = set()
@@ -46,10 +52,12 @@ async def host(respond: Respond) -> AsyncIterator[Listener]:
         yield Listener(site="lab", address="127.0.0.1", port=server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        await let_the_loop_turn()
         for task in tasks:
             assert task is not None
             task.cancel()
         await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+        await let_the_loop_turn()
 
 
 def http(status: int, body: bytes = b"", *headers: str) -> bytes:
@@ -92,8 +100,8 @@ async def test_a_flask_model_is_told_with_everything_that_was_asked() -> None:
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00" + b"\x00" * 18, Kind.NOT_HTTP, Scheme.GRPC),
         (b"HTTP/1.1 200 OK\r\nServer: x\r\n", Kind.ORDINARY_WEB, Scheme.HTTP),
         (b"HTTP/1.1 2", Kind.ORDINARY_WEB, Scheme.HTTP),
-        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1:80/\r\nContent-Length: 0\r\n\r\n", Kind.ORDINARY_WEB, Scheme.HTTP),
-        (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n\r\n" + b"[" * 90000, Kind.ORDINARY_WEB, Scheme.HTTP),
+        (b"HTTP/1.1 302 X\r\nLocation: http://[::1:80/\r\nContent-Length: 0\r\n\r\n", Kind.ORDINARY_WEB, Scheme.HTTP),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n" + b"[" * 90000, Kind.ORDINARY_WEB, Scheme.HTTP),
     ],
 )  # fmt: skip
 async def test_whatever_a_host_does_is_a_finding(payload: bytes, kind: Kind, scheme: Scheme) -> None:

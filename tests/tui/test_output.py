@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tui.output import Column, Format, narrate, progress, write_rows
+from tui.output import Column, Format, fitting, narrate, progress, write_rows
 
 ROWS = [
     {"name": "a\x1b[31mred", "n": 1, "list": ["x"], "none": None},
@@ -61,3 +61,18 @@ def test_progress_in_a_pipe_is_quiet_lines(capsys, monkeypatch, interval):
         report(5, 10, "3 open")
     expected = "scan: 5 of 10, 3 open\n" if interval == 0.0 else ""
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(
+    ("room", "kept"), [(None, "abcd"), (100, "abcd"), (16, "abcd"), (15, "abd"), (9, "ab"), (8, "ab"), (1, "ab")]
+)
+def test_a_narrow_terminal_drops_columns_of_the_highest_rank(room, kept):
+    columns = [Column("A", "a"), Column("B", "b"), Column("C", "c", rank=2), Column("D", "d", rank=1)]
+    widths = {"a": 4, "b": 2, "c": 2, "d": 2}
+    assert "".join(one.key for one in fitting(columns, widths, room)) == kept
+
+
+def test_wide_characters_keep_columns_in_line(capsys):
+    write_rows([{"name": "模型", "n": 1}, {"name": "abcd", "n": 22}], COLUMNS[:2], Format.TABLE)
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert (header, first, second) == ("NAME   N", "模型   1", "abcd  22")

@@ -19,13 +19,13 @@ COLUMNS = (
     Column("URL", "url"),
     Column("KIND", "kind"),
     Column("PRODUCT", "product"),
-    Column("CONF", "confidence", numeric=True),
+    Column("CONF", "confidence", numeric=True, rank=2),
     Column("POSTURE", "posture"),
-    Column("PRESENCE", "presence"),
-    Column("GOVERNANCE", "governance"),
-    Column("ROUTING", "routing"),
+    Column("PRESENCE", "presence", rank=4),
+    Column("GOVERNANCE", "governance", rank=1),
+    Column("ROUTING", "routing", rank=3),
     Column("RISK", "risk", numeric=True),
-    Column("OWNER", "owner"),
+    Column("OWNER", "owner", rank=5),
 )
 
 

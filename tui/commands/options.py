@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,10 @@ from tui.output import Format
 
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="How to write the answer to stdout.")]
 WhyOption = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept on record.")]
+SignaturesOption = Annotated[
+    Path | None,
+    typer.Option("--signatures", metavar="DIR", file_okay=False, exists=True, help="A folder of further signatures."),
+]
 FilterArgument = Annotated[
     list[str] | None,
     typer.Argument(

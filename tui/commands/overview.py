@@ -13,10 +13,10 @@ METRICS = (
     Column("COVERAGE", "title"),
     Column("PART", "part", numeric=True),
     Column("OF", "whole", numeric=True),
-    Column("UNIT", "unit"),
+    Column("UNIT", "unit", rank=1),
     Column("%", "percent", numeric=True),
-    Column("AS OF", "as_of"),
-    Column("MEANING", "why"),
+    Column("AS OF", "as_of", rank=2),
+    Column("MEANING", "why", rank=3),
 )
 GAPS = (Column("RISK", "risk", numeric=True), Column("GAP", "title"), Column("WHY", "why"))
 
@@ -45,6 +45,7 @@ def coverage(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
         metrics = [_for_people(row) for row in metrics]
     write_rows(metrics, METRICS, form)
     if form is Format.TABLE:
+        typer.echo()
         write_rows(gaps, GAPS, form)
         narrate(f"{len(gaps)} gap{'' if len(gaps) == 1 else 's'}")
 

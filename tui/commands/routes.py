@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("ROUTE", "name"),
-    Column("HOST", "host"),
+    Column("HOST", "host", rank=4),
     Column("LIVE", "live"),
-    Column("SHADOW", "shadowing"),
+    Column("SHADOW", "shadowing", rank=1),
     Column("AGREEMENT", "agreement"),
-    Column("PAIRS", "pairs", numeric=True),
-    Column("REVISION", "revision", numeric=True),
+    Column("PAIRS", "pairs", numeric=True, rank=2),
+    Column("REVISION", "revision", numeric=True, rank=3),
     Column("GATEWAY", "gateway"),
 )
 SHOWN_DISAGREEMENTS = 10

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.commands.endpoints import COLUMNS, as_row
-from tui.commands.options import FormatOption
+from tui.commands.options import FormatOption, SignaturesOption
 from tui.exits import CommandError, Exit
 from tui.output import Format, Report, narrate, progress, write_json, write_rows
 from tui.wiring import Workspace, scan_until_done, workspace
@@ -37,6 +37,7 @@ def scan(
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
     ] = False,
+    signatures: SignaturesOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Find what listens, identify it, and record it.
@@ -52,7 +53,7 @@ def scan(
       gnomon scan --scope lab
 
     """
-    with workspace(context.obj) as here:
+    with workspace(context.obj, signatures=signatures) as here:
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
         changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
         chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})

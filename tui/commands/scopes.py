@@ -75,7 +75,7 @@ def scope_add(
             allow_public=allow_public,
             created_at=utc_now(),
         )
-        check_scope(here, scope)
+        check_scope(here.settings, scope)
         replaced = here.store.scopes.get(name) is not None
         here.store.scopes.save(scope)
     narrate(f"scope {name} {'replaced' if replaced else 'added'}: scan it by `gnomon scan --scope {name}`")

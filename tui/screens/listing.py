@@ -139,7 +139,7 @@ class Listing(Page):
         self._leave_box()
 
     @on(Input.Changed, "#filter")
-    def _typed(self, event: Input.Changed) -> None:
+    def _typed(self) -> None:
         if self._typing is not None:
             self._typing.stop()
         if len(self.session.snapshot.endpoints) < MANY:

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from tui.screens.base import Page
 from tui.viewmodel import pulse
-from tui.viewmodel.text import Line, Run, Tone, line
+from tui.viewmodel.text import Line, Run, Tone, line, plural
 from tui.widgets.document import Document
 
 
@@ -32,7 +32,9 @@ class PulsePage(Page):
 
     @override
     def note(self) -> str:
-        return f"database version {self.session.snapshot.version}" if self.session.loaded else ""
+        snapshot = self.session.snapshot
+        parts = ((snapshot.scopes, "scope"), (snapshot.endpoints, "endpoint"), (snapshot.routes, "route"))
+        return " · ".join(plural(len(items), word) for items, word in parts) if self.session.loaded else ""
 
     def _lines(self, width: int) -> list[Line]:
         if not self.session.loaded:

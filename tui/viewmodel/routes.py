@@ -64,7 +64,7 @@ def spec_of(state: RouteState) -> RouteSpec:
 def current(state: RouteState) -> ShadowEvidence | None:
     """The evidence of the pair that the route has now: the one of its shadow; the latest of several."""
     shadow = spec_of(state).shadow
-    fitting = [e for e in state.evidence if shadow is None or e.shadow == shadow.backend]
+    fitting = [e for e in state.evidence if e.primary != e.shadow and (shadow is None or e.shadow == shadow.backend)]
     return max(fitting, key=lambda evidence: evidence.updated_at, default=None)
 
 
@@ -97,16 +97,16 @@ def acknowledged(revision: Revision, gateways: Sequence[GatewayStatus]) -> Line:
 
 def agreement(evidence: ShadowEvidence | None) -> Line:
     """The agreement that is proven: its lower bound, with the count it rests on."""
-    if evidence is None or not evidence.pairs or evidence.lower_bound is None:
+    if evidence is None or evidence.lower_bound is None:
         return line(Run("— no pairs", Tone.FAINT))
-    pairs = Run(f" {plural(evidence.pairs, 'pair')}", Tone.MUTED)
+    pairs = Run(f" {plural(evidence.compared, 'pair')}", Tone.MUTED)
     return line(Run(f"{glyph_of(evidence)} ≥{_down(evidence.lower_bound)}", tone_of(evidence)), pairs)
 
 
 def tone_of(evidence: ShadowEvidence) -> Tone:
     """How good the agreement is, by its lower bound."""
     bound = evidence.lower_bound or 0.0
-    if evidence.pairs < ENOUGH_PAIRS:
+    if evidence.compared < ENOUGH_PAIRS:
         return Tone.WARN
     return Tone.GOOD if bound >= 0.99 else Tone.WARN if bound >= 0.95 else Tone.BAD
 
@@ -191,18 +191,20 @@ def shadow(state: RouteState, width: int, now: datetime) -> list[Line]:
     spec, evidence = spec_of(state), current(state)
     percent = f"{spec.shadow.percent:g} % of {', '.join(spec.shadow.methods)}" if spec.shadow else "off"
     lines = [heading("SHADOW", width, percent)]
-    if evidence is None or not evidence.pairs:
+    share = evidence.agreement if evidence else None
+    if evidence is None or share is None:
         said = "no pair of answers was compared yet" if spec.shadow else "gnomon shadow starts one"
         return [*lines, line(Run(said, Tone.MUTED))]
-    share = evidence.agreed / evidence.pairs
     bound = _down(evidence.lower_bound) if evidence.lower_bound is not None else "unknown"
-    early = "" if evidence.pairs >= ENOUGH_PAIRS else f", preliminary below {ENOUGH_PAIRS} pairs"
+    early = "" if evidence.compared >= ENOUGH_PAIRS else f", preliminary below {ENOUGH_PAIRS} pairs"
     lines += [
         bar(share, width, tone_of(evidence)),
         field("agreement", line(Run(f"{glyph_of(evidence)} {_down(share)}", tone_of(evidence)),
               Run(f"  at least {bound} with confidence{early}", Tone.MUTED)), width),
-        field("pairs", line(f"{number(evidence.agreed)} agreed of {number(evidence.pairs)}",
-              Run(f"  {number(evidence.lost)} lost", Tone.WARN if evidence.lost else Tone.MUTED)), width),
+        field("pairs", line(f"{number(evidence.agreed)} agreed of {number(evidence.compared)}",
+              Run(f"  {number(evidence.lost)} lost", Tone.WARN if evidence.lost else Tone.MUTED),
+              Run(f"  {number(evidence.incomparable)} incomparable" if evidence.incomparable else "", Tone.WARN)),
+              width),
         field("median", line(f"{clean(evidence.primary)} {_ms(evidence.primary_p50)}", Run("  against  ", Tone.MUTED),
               f"{clean(evidence.shadow)} {_ms(evidence.shadow_p50)}"), width),
         field("updated", line(Run(f"{age(evidence.updated_at, now)} ago", Tone.MUTED)), width),

@@ -73,7 +73,7 @@ class AdsServer:
             await self._server.stop(0.2)
             self._server = None
 
-    async def change(self, changes: Iterable[tuple[str, str, Resource | None]], *, complete: bool) -> None:
+    def change(self, changes: Iterable[tuple[str, str, Resource | None]], *, complete: bool) -> None:
         """Change the target: (type, name, resource or None to remove it). ``complete``: it names all there is."""
         touched: dict[str, list[str]] = {kind: [] for kind in TYPES}
         for kind, name, resource in changes:

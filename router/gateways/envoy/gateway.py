@@ -54,6 +54,8 @@ class EnvoyGateway:
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
         self._rejected: dict[str, Rejection] = {}
+        self._moving: frozenset[str] = frozenset()
+        self._listens = False
         self._counters: dict[str, int] = {}
         self._kept: tuple[Revision, ...] = ()
 
@@ -79,8 +81,15 @@ class EnvoyGateway:
         return lastgood.load(self._files.lastgood)
 
     def observed(self) -> Observed:
-        """The routes whose every resource the local Envoy acknowledged, and the revisions it refused."""
-        served = {route: revision for route, revision in self._good.items() if self._has(self._made.get(route))}
+        """The routes whose every resource the local Envoy acknowledged, and the revisions it refused.
+
+        While a plan is under way, its routes are what they were.
+        """
+        served = {
+            route: revision
+            for route, revision in self._good.items()
+            if (route in self._moving and self.healthy) or self._has(self._made.get(route))
+        }
         return Observed(routes=served, rejected=dict(self._rejected))
 
     async def start(self) -> None:
@@ -115,9 +124,29 @@ class EnvoyGateway:
     async def apply(self, plan: Plan) -> None:
         """Do a plan. A route whose change is refused goes back to what it was, with the gateway's words kept."""
         changes = plan.changes()
+        self._moving = frozenset(changes) & self.observed().routes.keys()
+        try:
+            await self._apply(changes, complete=not plan.postponed)
+        finally:
+            self._moving = frozenset()
+        await self._listening()
+        if not plan.postponed:
+            # Remembered from an earlier run, and no longer desired: nothing to fall back to.
+            brought = self._ads.target[ROUTE]
+            self._good = {route: revision for route, revision in self._good.items() if route in brought}
+
+    async def _listening(self) -> None:
+        """After the first plan: wait until Envoy took it in and accepts callers."""
+        deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        while not self._listens and time.monotonic() < deadline:
+            self._listens = await asyncio.to_thread(admin.ready, self._files.admin)
+            if not self._listens:
+                await asyncio.sleep(0.02)
+
+    async def _apply(self, changes: Mapping[str, Revision | None], *, complete: bool) -> None:
         before = {route: self._made.get(route, {}) for route in changes}
         wanted, refused = self._compile_all(changes)
-        await self._bring(wanted, complete=not plan.postponed)
+        self._bring(wanted, complete=complete)
         await self._ads.settled(lambda: self._decided(wanted, before), ACKNOWLEDGE_SECONDS)
         refused |= {route: error for route in wanted if (error := self._refusal(wanted[route]))}
         for route, revision in changes.items():
@@ -132,7 +161,7 @@ class EnvoyGateway:
                 self._rejected.pop(route, None)
         back = {route: before[route] for route in refused}
         if back:
-            await self._bring(back, complete=not plan.postponed)
+            self._bring(back, complete=complete)
             await self._ads.settled(lambda: self._decided(back, wanted), ACKNOWLEDGE_SECONDS)
 
     async def traffic(self) -> list[Traffic]:
@@ -162,7 +191,7 @@ class EnvoyGateway:
         target = f"/runtime_modify?gnomon.shadow.{route}={value}"
         await asyncio.to_thread(admin.ask, self._files.admin, target, method="POST")
 
-    async def _bring(self, wanted: Mapping[str, Named], *, complete: bool) -> None:
+    def _bring(self, wanted: Mapping[str, Named], *, complete: bool) -> None:
         """Make these the resources of their routes, in the target of every node."""
         changed: list[tuple[str, str, Resource | None]] = []
         for route, named in wanted.items():
@@ -181,7 +210,7 @@ class EnvoyGateway:
                 for (kind, name), resource in named.items()
                 if self._ads.target[kind].get(name) != resource
             ]
-        await self._ads.change(changed, complete=complete)
+        self._ads.change(changed, complete=complete)
 
     def _owns(self, route: str, kind: str, name: str) -> bool:
         """Whether a resource in the target is this route's, and not that of one which took its host over."""

@@ -73,6 +73,7 @@ class _Subscription:
     dirty: set[str] = field(default_factory=set)
     alone: set[str] = field(default_factory=set)
     opened: bool = False
+    greeted: bool = False
 
     def wants(self, name: str) -> bool:
         return self.opened and (self.wildcard or name in self.names)
@@ -139,6 +140,7 @@ class NodeSync:
         subscription.wildcard = not request.subscribe or "*" in request.subscribe
         subscription.names = set(request.subscribe) - {"*"}
         subscription.acked.update(request.initial)
+        subscription.greeted = bool(request.initial) or not subscription.wildcard
         subscription.dirty.update(subscription.names, self._target[request.type], request.initial)
 
     def _resubscribe(self, request: Request, subscription: _Subscription) -> None:
@@ -196,6 +198,10 @@ class NodeSync:
             yield self._send(kind, (name,))
         for start in range(0, len(together), BATCH):
             yield self._send(kind, tuple(together[start : start + BATCH]))
+        waiting = any(name in self._target[kind] for name in subscription.dirty)
+        if subscription.opened and not subscription.greeted and not waiting:
+            # A node that has nothing waits for an answer before it listens: an empty one is one.
+            yield self._send(kind, ())
 
     @staticmethod
     def _settled(subscription: _Subscription, flying: Mapping[str, str], name: str, resource: Resource) -> bool:
@@ -235,4 +241,5 @@ class NodeSync:
         nonce = str(self._count)
         versions = {name: self._target[kind][name].version for name in names}
         self._of[kind].flying[nonce] = _Sent(versions, removed)
+        self._of[kind].greeted = True
         return Response(kind, nonce, names, removed)

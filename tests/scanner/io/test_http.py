@@ -19,6 +19,12 @@ LIMITS = Limits(connect=1.0, answer=0.4, body=4096, header=2048)
 Serve = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
+async def let_the_loop_turn() -> None:
+    """Connections that were just accepted get their handler, and those just dropped are closed."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 @asynccontextmanager
 async def server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     tasks: set[asyncio.Task[None]] = set()
@@ -41,9 +47,11 @@ async def server(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterat
         yield listening.sockets[0].getsockname()[1]
     finally:
         listening.close()
+        await let_the_loop_turn()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await let_the_loop_turn()
 
 
 async def one(payload: bytes, *, then: str = "hold", method: Method = "GET", limits: Limits = LIMITS) -> Answer:

@@ -3,12 +3,13 @@
 import dataclasses
 
 import pytest
-from textual.widget import Widget
+from textual.binding import Binding
 
 from inventory.model import Governance, Revision
 from tui.actions import ACTIONS, BY_ID, Context, hints, of_place
 from tui.app import ROOTS, GnomonApp
-from tui.keymap import KeymapError, bindings, keymap, spoken
+from tui.keymap import KeymapError, keymap, spoken
+from tui.screens.base import Page
 from tui.screens.endpoint import EndpointPage
 from tui.screens.help import HelpPage
 from tui.screens.routes import RoutePage
@@ -41,10 +42,9 @@ def test_every_action_is_carried_out_where_it_belongs(action) -> None:
 
 @pytest.mark.parametrize("place", sorted(PLACES))
 def test_every_place_binds_its_actions_by_id(place: str) -> None:
-    bound = {binding.id for kind in PLACES[place] for base in kind.__mro__ if issubclass(base, Widget) or place == "app"
-             for binding in base.__dict__.get("BINDINGS", []) if not isinstance(binding, tuple)}  # fmt: skip
-    if place == "app":
-        bound = {binding.id for binding in bindings("app")}
+    where = [Page] if place == "app" else PLACES[place]
+    listed = [binding for kind in where for base in kind.__mro__ for binding in base.__dict__.get("BINDINGS", [])]
+    bound = {binding.id for binding in listed if isinstance(binding, Binding)}
     assert {action.id for action in of_place(place)} <= bound
 
 
@@ -56,7 +56,8 @@ def test_the_default_keys_do_not_clash() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "complaint"),
-    [({"go.nowhere": "x"}, "no action"), ({"triage.owner": " , "}, "no key"), ({"triage.owner": "x"}, "would mean both"),
+    [({"go.nowhere": "x"}, "no action"), ({"triage.owner": " , "}, "no key"),
+     ({"triage.owner": "x"}, "would mean both"),
      ({"app.quit": "j"}, "would mean both")],
 )  # fmt: skip
 def test_a_keymap_that_cannot_be_used_is_refused(changes, complaint) -> None:

@@ -53,7 +53,8 @@ def test_an_owner_can_be_taken_away_but_not_be_an_escape() -> None:
 @pytest.mark.parametrize(
     ("origin", "managed", "complaint"),
     [("80", "20", "the weights that it has"), ("80", "30", "add up to 110"), ("x", "20", "whole number"),
-     ("", "100", "whole number"), ("101", "0", "whole number"), ("-1", "101", "whole number"), ("٣", "97", "whole number")],
+     ("", "100", "whole number"), ("101", "0", "whole number"), ("-1", "101", "whole number"),
+     ("٣", "97", "whole number")],
 )  # fmt: skip
 def test_weights_that_make_no_sense(origin, managed, complaint, spec) -> None:
     with pytest.raises(ValueError, match=complaint):

@@ -1,0 +1,55 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from inventory.store import Store
+from tui.picture import PICTURES, main, pictures, self_contained
+
+NAMESPACES = {"http://www.w3.org/2000/svg"}
+
+
+async def test_pictures_are_small_and_name_no_other_host(store: Store, now) -> None:
+    drawn = await pictures(store, clock=lambda: now)
+    assert drawn.keys() == PICTURES.keys()
+    for name, svg in drawn.items():
+        ET.fromstring(svg)
+        assert len(svg.encode()) < 150_000, name
+        named = set(re.findall(r"https?://[^\s\"'<&]+", svg)) - NAMESPACES
+        assert all(url.startswith(("http://127.0.0.", "http://churn")) for url in named), named
+        assert "@font-face" not in svg
+        assert "url(http" not in svg
+    assert "governed" in drawn["pulse"].replace("&#160;", " ")
+    assert "churn" in drawn["routes"]
+
+
+async def test_the_same_inventory_at_the_same_moment_is_the_same_picture(store: Store, now) -> None:
+    first = await pictures(store, ("routes",), clock=lambda: now)
+    assert first == await pictures(store, ("routes",), clock=lambda: now)
+
+
+def test_fonts_of_elsewhere_are_taken_out() -> None:
+    face = '@font-face { src: url("https://example.org/a.woff2"); }'
+    svg = f"<style>{face} .x {{ font-family: Fira Code, monospace; }}</style>"
+    bare = self_contained(svg)
+    assert "example.org" not in bare
+    assert "DejaVu Sans Mono" in bare
+
+
+def test_the_module_writes_files(template: Path, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tui.picture", f"sqlite:///{template}", str(tmp_path / "pictures")],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert {path.stem for path in (tmp_path / "pictures").iterdir()} == set(PICTURES)
+
+
+def test_a_database_that_cannot_be_read_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["mysql://x/y", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
