@@ -12,6 +12,7 @@ from inventory.store import Store
 # A gateway reports each second; one that missed several is not there.
 ALIVE_FOR = timedelta(seconds=10)
 LOOK_EVERY = 0.05
+PATIENCE = 10.0
 
 
 class Outcome(Enum):
@@ -32,7 +33,7 @@ class Result:
 
 def judge(gateways: Sequence[GatewayStatus], revision: Revision, now: datetime) -> Result:
     """How a revision fares on the gateways that are alive. One refusal is enough to be refused."""
-    alive = [one for one in gateways if one.healthy and now - one.heartbeat_at <= ALIVE_FOR]
+    alive = _alive(gateways, now)
     if not alive:
         return Result(Outcome.PENDING, "no gateway runs: start one by `gnomon serve`")
     refusals = [f"{one.id}: {one.errors[revision.route]}" for one in alive if revision.route in one.errors]
@@ -50,17 +51,23 @@ def words_of(gateways: Sequence[GatewayStatus], revision: Revision) -> str:
     return result.words if result.outcome is Outcome.PENDING else f"{result.outcome.value} ({result.words})"
 
 
-def await_gateways(store: Store, revision: Revision, seconds: float) -> Result:
-    """Wait until the revision is in force or refused, at most so long. Returns how it fares then."""
-    deadline = time.monotonic() + seconds
+def await_gateways(store: Store, revision: Revision, seconds: float | None = None) -> Result:
+    """Wait until the revision is in force or refused. Returns how it fares then.
+
+    It waits at most ``seconds``; where that is None, some seconds while a gateway is there to wait for.
+    """
+    began = time.monotonic()
     while True:
-        gateways = store.gateways.list()
-        result = judge(gateways, revision, utc_now())
-        if result.outcome is not Outcome.PENDING or time.monotonic() >= deadline:
-            return result
-        if not any(one.healthy for one in gateways):
+        gateways, now = store.gateways.list(), utc_now()
+        result = judge(gateways, revision, now)
+        patience = (PATIENCE if _alive(gateways, now) else 0.0) if seconds is None else seconds
+        if result.outcome is not Outcome.PENDING or time.monotonic() - began >= patience:
             return result
         time.sleep(LOOK_EVERY)
+
+
+def _alive(gateways: Sequence[GatewayStatus], now: datetime) -> list[GatewayStatus]:
+    return [one for one in gateways if one.healthy and now - one.heartbeat_at <= ALIVE_FOR]
 
 
 def _has(gateway: GatewayStatus, revision: Revision) -> bool:

@@ -33,9 +33,13 @@ _LEARN_MORE = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def self_contained(svg: str) -> str:
-    """The picture without its web font and without comments: it needs nothing from any other host."""
+    """The picture without its web font and without comments: it needs nothing from any other host.
+
+    Spaces are marked to be kept, because some viewers trim them even where they do not break.
+    """
     bare = _LEARN_MORE.sub("", _FONT_FACE.sub("", svg))
-    return re.sub(r"font-family:\s*Fira Code,?\s*monospace", f"font-family: {_FONTS}", bare)
+    spaced = bare.replace("<svg ", '<svg xml:space="preserve" ', 1)
+    return re.sub(r"font-family:\s*Fira Code,?\s*monospace", f"font-family: {_FONTS}", spaced)
 
 
 async def pictures(

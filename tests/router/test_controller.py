@@ -17,7 +17,7 @@ from making import observation, route
 from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
 from router import desired
 from router.errors import GatewayError
-from router.gateways.envoy import lastgood, resources
+from router.gateways.envoy import lastgood, ports, process, resources
 
 pytestmark = pytest.mark.e2e
 
@@ -359,6 +359,25 @@ async def test_a_port_in_use_is_one_clear_sentence(run_controller: Any, free_por
         taken.bind(("127.0.0.1", free_port))
         taken.listen()
         with pytest.raises(GatewayError, match=rf"^port {free_port} on 127\.0\.0\.1 is in use .*gateway_port"):
+            async with run_controller():
+                pass
+
+
+async def test_a_port_taken_between_the_look_and_the_start_is_noticed(
+    run_controller: Any, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = ports.require_free
+    with socket.socket() as thief:
+        # Bound first and listening late, as a program that starts at the same moment: both may bind.
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+        def look_and_lose(address: str, port: int) -> None:
+            look(address, port)
+            thief.bind((address, port))
+            thief.listen()
+
+        monkeypatch.setattr(process, "require_free", look_and_lose)
+        with pytest.raises(GatewayError, match=rf"port {free_port} .* in use by .*pid {os.getpid()}"):
             async with run_controller():
                 pass
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from inventory.model import Endpoint, Revision, RouteSpec
 
 WaitOption = Annotated[
-    float, typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a gateway's word.")
+    float | None,
+    typer.Option("--wait", metavar="SECONDS", min=0, help="How long to wait for a gateway's word; 10 if one runs."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 REASON = "by command line"
@@ -43,7 +44,7 @@ def adopt(
         float, typer.Option("--shadow", metavar="PERCENT", min=0, max=100, help="Copy so many requests to it.")
     ] = 0.0,
     why: WhyOption = REASON,
-    wait: WaitOption = 10.0,
+    wait: WaitOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Put an endpoint behind the gateway.
@@ -88,7 +89,7 @@ def shift(
     name: NameArgument,
     weights: Annotated[list[str], typer.Argument(metavar="BACKEND=PERCENT...", help="Weights that add up to 100.")],
     why: WhyOption = REASON,
-    wait: WaitOption = 10.0,
+    wait: WaitOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Move live requests between a route's backends.
@@ -108,7 +109,7 @@ def shadow(
     percent: Annotated[float, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off.")],
     to: Annotated[str | None, typer.Option(metavar="BACKEND", help="The backend that gets the copies.")] = None,
     why: WhyOption = REASON,
-    wait: WaitOption = 10.0,
+    wait: WaitOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Copy live requests to another backend, and compare.
@@ -138,7 +139,7 @@ def rollback(
     name: NameArgument,
     to: Annotated[int | None, typer.Option(metavar="REVISION", min=1, help="The revision before by default.")] = None,
     why: WhyOption = "rolled back by command line",
-    wait: WaitOption = 10.0,
+    wait: WaitOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Go back to an earlier revision of a route.
@@ -164,7 +165,7 @@ def release(
     context: typer.Context,
     name: NameArgument,
     why: WhyOption = REASON,
-    wait: WaitOption = 10.0,
+    wait: WaitOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Take a route off the gateway. Callers that still use its name get 404, so this asks first."""
@@ -202,14 +203,14 @@ def _manage(here: Workspace, endpoint_id: str, why: str) -> None:
     here.store.triage.apply([endpoint_id], governance=Governance.MANAGED, who=here.settings.actor, why=why)
 
 
-def _change(here: Workspace, spec: "RouteSpec", why: str, wait: float, *, dry_run: bool) -> None:
+def _change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, dry_run: bool) -> None:
     if dry_run:
         write_text(describe(spec))
         return
     _converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
 
 
-def _converge(here: Workspace, revision: "Revision", wait: float) -> None:
+def _converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
     """Wait for a gateway's word, and tell it."""
     from tui.convergence import Outcome, await_gateways
 

@@ -31,12 +31,11 @@ class Page(Screen[None]):
         self.session = session
 
     def body(self) -> Iterable[Widget]:
-        """The widgets between the bars."""
-        raise NotImplementedError
+        """The widgets between the bars. None by default."""
+        return ()
 
     def draw(self) -> None:
-        """Fill the widgets from the session's snapshot."""
-        raise NotImplementedError
+        """Fill the widgets from the session's snapshot. By default there is nothing to fill."""
 
     def context(self) -> Context:
         """What the actions of this screen could work on."""

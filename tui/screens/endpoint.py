@@ -1,17 +1,16 @@
 """One endpoint: everything that is known of it, and why."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from textual import work
-from textual.widget import Widget
 from typing_extensions import override
 
 from inventory.model import Change, Endpoint
 from inventory.store import StoreError
 from tui.actions import Context
 from tui.keymap import bindings
+from tui.screens.sheet import Sheet
 from tui.screens.triage import Triaging
 from tui.session import Session
 from tui.viewmodel import detail
@@ -19,7 +18,7 @@ from tui.viewmodel.text import Line, Run, Tone, line
 from tui.widgets.document import Document
 
 
-class EndpointPage(Triaging):
+class EndpointPage(Triaging, Sheet):
     """Evidence, exposures, posture with the request that decided it, what was asked, who decided what."""
 
     PLACE = "endpoint"
@@ -43,26 +42,18 @@ class EndpointPage(Triaging):
         return f"{endpoint.address}:{endpoint.port}" if endpoint else self.endpoint_id[:12]
 
     @override
-    def body(self) -> Iterable[Widget]:
-        yield Document(id="page")
-
-    @override
     def context(self) -> Context:
         return self.context_of(endpoints=(self.endpoint,) if self.endpoint else ())
 
     @override
     def draw(self) -> None:
-        self.query_one("#page", Document).show(self._lines)
+        super().draw()
         if self.session.snapshot.version != self._version:
             self._version = self.session.snapshot.version
             self._read_changes()
 
-    def on_mount(self) -> None:
-        """Fill the widgets for the first time."""
-        super().on_mount()
-        self.query_one("#page", Document).focus()
-
-    def _lines(self, width: int) -> list[Line]:
+    @override
+    def lines(self, width: int) -> list[Line]:
         endpoint = self.endpoint
         if endpoint is None:
             return [
@@ -78,4 +69,4 @@ class EndpointPage(Triaging):
             self.app.notify(str(error), severity="warning", markup=False)
             return
         self._changes = tuple(found)
-        self.query_one("#page", Document).show(self._lines)
+        self.query_one("#page", Document).show(self.lines)

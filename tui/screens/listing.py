@@ -43,16 +43,15 @@ class Listing(Page):
         self._typing: Timer | None = None
 
     def fill(self, table: RowTable) -> None:
-        """Put the rows into the table."""
-        raise NotImplementedError
+        """Put the rows into the table. A listing without rows of its own leaves it empty."""
 
     def pane_lines(self, key: str, width: int) -> list[Line]:
-        """What the pane says of a row."""
-        raise NotImplementedError
+        """What the pane says of a row. Nothing by default."""
+        del key, width
+        return []
 
     def open_row(self, key: str) -> None:
-        """Open the row's own screen."""
-        raise NotImplementedError
+        """Open the row's own screen. By default a row has none."""
 
     def accept_filter(self, text: str) -> str:
         """Take a filter into use; what is wrong with it, or "" where it is taken."""

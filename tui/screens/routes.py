@@ -1,11 +1,10 @@
 """Routes: what is desired and what is in force, the live split, and whether the shadow agrees."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 from textual import work
-from textual.widget import Widget
 from typing_extensions import override
 
 from inventory.model import Revision, RouteSpec
@@ -14,12 +13,12 @@ from tui.actions import Context
 from tui.keymap import bindings
 from tui.screens.form import Field, Form
 from tui.screens.listing import Listing
+from tui.screens.sheet import Sheet
 from tui.screens.triage import Changing
 from tui.session import Session
 from tui.viewmodel import routes, triage
 from tui.viewmodel.copy import value_json
 from tui.viewmodel.text import Line, Run, Tone, line, plural
-from tui.widgets.document import Document
 from tui.widgets.table import RowTable
 
 Shift = tuple[dict[str, int], str]
@@ -68,7 +67,7 @@ class Routing(Changing):
             self.app.notify(f"Copied {revision.route} as JSON.", markup=False, timeout=2)
 
 
-class RoutePage(Routing):
+class RoutePage(Routing, Sheet):
     """One route, everything about it."""
 
     PLACE = "route"
@@ -84,23 +83,11 @@ class RoutePage(Routing):
         return self.route_name
 
     @override
-    def body(self) -> Iterable[Widget]:
-        yield Document(id="page")
-
-    def on_mount(self) -> None:
-        """Fill the widgets for the first time."""
-        super().on_mount()
-        self.query_one("#page", Document).focus()
-
-    @override
-    def draw(self) -> None:
-        self.query_one("#page", Document).show(self._lines)
-
-    @override
     def context(self) -> Context:
         return self.context_of(route=_revision(self.session, self.route_name))
 
-    def _lines(self, width: int) -> list[Line]:
+    @override
+    def lines(self, width: int) -> list[Line]:
         snapshot = self.session.snapshot
         state = snapshot.route(self.route_name)
         if state is None:

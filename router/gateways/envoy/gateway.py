@@ -16,6 +16,7 @@ from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import Start, bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
 from router.gateways.envoy.resources import Resources, resources
 from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, Resource
@@ -136,12 +137,14 @@ class EnvoyGateway:
             self._good = {route: revision for route, revision in self._good.items() if route in brought}
 
     async def _listening(self) -> None:
-        """After the first plan: wait until Envoy took it in and accepts callers."""
+        """After the first plan: wait until Envoy took it in and accepts callers. GatewayError where it cannot."""
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
         while not self._listens and time.monotonic() < deadline:
             self._listens = await asyncio.to_thread(admin.ready, self._files.admin)
             if not self._listens:
                 await asyncio.sleep(0.02)
+        if self._listens and not await self.process.owns_port():
+            raise taken(self._settings.gateway_address, self._settings.gateway_port)
 
     async def _apply(self, changes: Mapping[str, Revision | None], *, complete: bool) -> None:
         before = {route: self._made.get(route, {}) for route in changes}

@@ -9,6 +9,9 @@ from router.errors import GatewayError
 
 _LISTEN = "0A"
 
+CAN_TELL = Path("/proc/net/tcp").exists()
+"""Whether this system tells who listens where."""
+
 
 def require_free(address: str, port: int) -> None:
     """GatewayError, naming the port, its owner where that can be known, and the setting, unless the port is free."""
@@ -20,6 +23,11 @@ def require_free(address: str, port: int) -> None:
             probe.listen(1)
         except OSError as error:
             raise GatewayError(_why(address, port, error)) from error
+
+
+def taken(address: str, port: int) -> GatewayError:
+    """The error for a port that another program listens on."""
+    return GatewayError(_why(address, port, OSError(errno.EADDRINUSE, "Address already in use")))
 
 
 def _why(address: str, port: int, error: OSError) -> str:

@@ -9,6 +9,7 @@ from inventory.store import open_store
 from router.errors import GatewayError
 from tui.demo import stage
 from tui.demo.process import DemoError
+from tui.wiring import gateway_service
 
 
 def test_nothing_of_the_users_is_used(tmp_path):
@@ -59,5 +60,5 @@ async def test_a_gateway_that_fails_ends_the_story_at_once(tmp_path):
         thief.bind((own.gateway_address, own.gateway_port))
         thief.listen()
         with pytest.raises(GatewayError, match=str(own.gateway_port)):
-            async with stage._gateway(own, store):
+            async with stage._running(gateway_service(store, own, detached=False)):
                 await stage.eventually(lambda: None, 30.0, "the gateway did not fail")
