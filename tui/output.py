@@ -7,6 +7,7 @@ cursor: tables and narration show control characters as pictures, JSON escapes t
 
 import csv
 import json
+import logging
 import shutil
 import sys
 import time
@@ -142,6 +143,24 @@ def narrate(sentence: str) -> None:
 
     sys.stderr.write(f"{clean(sentence)}\n")
     sys.stderr.flush()
+
+
+def log_to_stderr() -> None:
+    """Have what the layers log, from INFO, narrated on stderr with the time, one clean line each."""
+    from tui.viewmodel.text import clean
+
+    class OneLine(logging.Formatter):
+        """No line break or escape of a logged text gets through."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return clean(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # What these libraries say at every step, gnomon says itself where it matters.
+    for noisy in ("apscheduler", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 class Report(Protocol):

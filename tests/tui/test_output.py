@@ -3,10 +3,11 @@
 import csv
 import io
 import json
+import logging
 
 import pytest
 
-from tui.output import Column, Format, fitting, narrate, progress, write_rows
+from tui.output import Column, Format, fitting, log_to_stderr, narrate, progress, write_rows
 
 ROWS = [
     {"name": "a\x1b[31mred", "n": 1, "list": ["x"], "none": None},
@@ -76,3 +77,15 @@ def test_wide_characters_keep_columns_in_line(capsys):
     write_rows([{"name": "模型", "n": 1}, {"name": "abcd", "n": 22}], COLUMNS[:2], Format.TABLE)
     header, first, second = capsys.readouterr().out.splitlines()
     assert (header, first, second) == ("NAME   N", "模型   1", "abcd  22")
+
+
+def test_what_is_logged_is_one_clean_line_on_stderr(capsys, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    log_to_stderr()
+    logging.getLogger("scanner").info("a host said \x1b[2J%s", "two\nlines")
+    logging.getLogger("apscheduler").info("noise")
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), "\x1b" in err, "noise" in err) == ("", 1, False, False)
+    assert "INFO scanner: a host said" in err

@@ -6,7 +6,7 @@ import typer
 
 from tui.commands.options import FormatOption
 from tui.exits import CommandError, Exit
-from tui.output import Column, Format, narrate, write_rows
+from tui.output import Column, Format, log_to_stderr, narrate, write_rows
 from tui.wiring import daemon, settings_of, workspace
 
 
@@ -29,10 +29,12 @@ def serve(
     """
     if not gateway and not schedules:
         raise CommandError("with neither the gateway nor the schedules there is nothing to run")
+    log_to_stderr()
     with workspace(context.obj) as here:
         if gateway:
             where = f"{here.settings.gateway_address}:{here.settings.gateway_port}"
-            narrate(f"gateway on http://{where}, routes as http://NAME.{here.settings.gateway_domain}:PORT")
+            name = f"NAME.{here.settings.gateway_domain}:{here.settings.gateway_port}"
+            narrate(f"gateway on http://{where}, routes as http://{name}")
         if schedules:
             narrate(f"{len(here.store.schedules.list())} schedules")
         narrate("press Ctrl-C to stop")
