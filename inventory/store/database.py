@@ -1,5 +1,6 @@
 """Engine, transactions and the clock that tells other processes that something was written."""
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
@@ -98,8 +99,10 @@ def _engine(url: URL) -> Engine:
     path = Path(str(url.database))
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # An inventory of what is open to strangers is not for every user of the machine to read.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreError(f"the folder of the database {path} cannot be made: {error.strerror}") from error
+        raise StoreError(f"the database {path} cannot be opened: {error.strerror}") from error
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

@@ -273,7 +273,7 @@ def test_head_is_the_newest_migration():
         ("mysql://root:secret@host/x", "'mysql' are not supported"),
         ("sqlite://", "needs a file"),
         ("postgresql://ana:secret@127.0.0.1:1/x", "failed: "),
-        ("sqlite:////proc/none/x.db", "cannot be made"),
+        ("sqlite:////proc/none/x.db", "cannot be opened"),
     ],
 )
 def test_a_database_that_cannot_be_used_is_one_sentence_without_the_password(url: str, words: str):
@@ -288,6 +288,12 @@ def test_a_file_that_is_no_database_is_left_as_it_was(tmp_path: Path):
     with pytest.raises(StoreError, match="not a database"):
         open_store(f"sqlite:///{path}")
     assert path.read_text() == "not a database, " * 100
+
+
+def test_an_inventory_is_for_its_owner_alone(tmp_path: Path):
+    open_store(f"sqlite:///{tmp_path}/new/inventory.db").close()
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "new" / "inventory.db").stat().st_mode & 0o077 == 0
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path):
