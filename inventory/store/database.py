@@ -67,10 +67,10 @@ class Database:
         try:
             with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
                 cursor.execute("SELECT value FROM clock")
-                (value,) = cursor.fetchone()
+                row = cursor.fetchone()
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             raise explain(self.url, error) from error
-        return int(value)
+        return int(row[0]) if row else 0
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,9 +4,9 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from inventory.model import Change, Revision, RouteSpec, utc_now
+from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.tables import RevisionRow
-from inventory.store.triage import record
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Revisions = list[Revision]

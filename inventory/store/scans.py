@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
-from inventory.model import Scan, Schedule, Scope, utc_now
+from inventory.model import Change, Scan, Schedule, Scope, utc_now
+from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.tables import LeaseRow, ScanRow, ScheduleRow, ScopeRow
 
@@ -20,9 +21,11 @@ class ScopeRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, scope: Scope) -> None:
-        """Insert or replace."""
+    def save(self, scope: Scope, *, who: str = "gnomon", why: str = "authorised") -> None:
+        """Insert or replace, which is an authorisation, and so on record."""
         with self._database.write() as session:
+            before = session.get(ScopeRow, scope.name)
+            self._record(session, "authorise", scope.name, who, why, before, scope)
             session.merge(ScopeRow(name=scope.name, body=scope.model_dump(mode="json")))
 
     def get(self, name: str) -> Scope | None:
@@ -36,7 +39,7 @@ class ScopeRepository:
         with self._database.read() as session:
             return [Scope.model_validate(row.body) for row in session.exec(select(ScopeRow).order_by(ScopeRow.name))]
 
-    def remove(self, name: str) -> bool:
+    def remove(self, name: str, *, who: str = "gnomon", why: str = "withdrawn") -> bool:
         """Forget a scope and its schedules; what was seen in it stays. Whether there was one."""
         with self._database.write() as session:
             row = session.get(ScopeRow, name)
@@ -44,8 +47,24 @@ class ScopeRepository:
                 return False
             for schedule in session.exec(select(ScheduleRow).where(ScheduleRow.scope == name)):
                 session.delete(schedule)
+            self._record(session, "withdraw", name, who, why, row, None)
             session.delete(row)
             return True
+
+    @staticmethod
+    def _record(
+        session: Session, action: str, name: str, who: str, why: str, before: ScopeRow | None, after: Scope | None
+    ) -> None:
+        change = Change(
+            at=utc_now(),
+            who=who,
+            action=action,
+            subject=f"scope:{name}",
+            why=why,
+            before=Scope.model_validate(before.body).model_dump_json() if before else None,
+            after=after.model_dump_json() if after else None,
+        )
+        record(session, change)
 
 
 class ScheduleRepository:

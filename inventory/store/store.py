@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from inventory.settings import Settings
+from inventory.store.changes import ChangeRepository
 from inventory.store.database import Database
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.gateways import GatewayRepository
@@ -12,7 +13,7 @@ from inventory.store.observations import ObservationRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
-from inventory.store.triage import ChangeRepository, TriageRepository
+from inventory.store.triage import TriageRepository
 
 
 class Store:

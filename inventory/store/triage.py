@@ -1,18 +1,16 @@
-"""What people decided, and the record of every governed change."""
+"""What people decided about endpoints."""
 
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from inventory.lifecycle import decide
 from inventory.model import Change, Endpoint, Governance, Triage, utc_now
+from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.endpoints import finish, keep, read_endpoints, select_endpoint
-from inventory.store.tables import ChangeRow, TriageRow
-
-# Inside a class with a method of that name, ``list`` is no longer the type.
-Changes = list[Change]
+from inventory.store.tables import TriageRow
 
 
 class TriageRepository:
@@ -65,26 +63,6 @@ class TriageRepository:
             changed = finish(session, changed, now)
             keep(session, changed)
         return changed
-
-
-class ChangeRepository:
-    """The record of governed changes: appended with each of them, never edited."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def list(self, subject: str | None = None, limit: int = 100) -> Changes:
-        """The latest changes, newest first; ``subject`` is an endpoint's id or ``route:NAME``."""
-        query = select(ChangeRow).order_by(col(ChangeRow.number).desc()).limit(limit)
-        if subject is not None:
-            query = query.where(ChangeRow.subject == subject)
-        with self._database.read() as session:
-            return [Change.model_validate(row.body) for row in session.exec(query)]
-
-
-def record(session: Session, change: Change) -> None:
-    """Append a change inside the transaction that makes it."""
-    session.add(ChangeRow(at=change.at, subject=change.subject, body=change.model_dump(mode="json")))
 
 
 def _triage(session: Session, endpoint_id: str) -> Triage:

@@ -68,6 +68,10 @@ def test_scopes_schedules_and_scans_come_back_as_they_went(store: Store):
     assert store.schedules.list() == []
     assert not store.scopes.remove("lab")
     assert store.scans.list(scope="other") == []
+    newest, oldest = store.changes.list(subject="scope:lab")
+    assert (oldest.action, oldest.after, newest.action, newest.before) == (
+        "authorise", SCOPE.model_dump_json(), "withdraw", SCOPE.model_dump_json(),
+    )  # fmt: skip
 
 
 def test_scans_are_listed_newest_first(store: Store):

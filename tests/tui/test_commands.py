@@ -151,6 +151,8 @@ def test_scopes_and_schedules(gnomon):
     assert gnomon("schedule", "add", "often", "--scope", "lab", "--every", "30m").code == 0
     assert "every 1800 s" in gnomon("schedule", "list").out
     assert gnomon("schedule", "remove", "often").code == 0
+    shown = json.loads(gnomon("scope", "show", "lab").out)
+    assert [(one["who"], one["action"]) for one in shown["changes"]] == [("ana", "authorise")]
     assert gnomon("scope", "remove", "lab").code == 0
     assert json.loads(gnomon("schedule", "list", "--format", "json").out) == []
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tui.commands.options import FormatOption
+from tui.commands.options import FormatOption, WhyOption
 from tui.exits import CommandError
 from tui.output import Column, Format, narrate, write_json, write_rows
 from tui.wiring import check_scope, workspace
@@ -57,6 +57,7 @@ def scope_add(
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan its public addresses.")
     ] = False,
+    why: WhyOption = "authorised by command line",
 ) -> None:
     """Authorise a scope: what `gnomon scan --scope NAME` and schedules may ask.
 
@@ -77,7 +78,7 @@ def scope_add(
         )
         check_scope(here.settings, scope)
         replaced = here.store.scopes.get(name) is not None
-        here.store.scopes.save(scope)
+        here.store.scopes.save(scope, who=here.settings.actor, why=why)
     narrate(f"scope {name} {'replaced' if replaced else 'added'}: scan it by `gnomon scan --scope {name}`")
 
 
@@ -95,19 +96,26 @@ def scope_list(context: typer.Context, form: FormatOption = Format.TABLE) -> Non
 
 
 def scope_show(context: typer.Context, name: NameArgument) -> None:
-    """Show one scope and its latest scans, as JSON."""
+    """Show one scope, its latest scans and who authorised it, as JSON."""
     with workspace(context.obj) as here:
         scope = here.store.scopes.get(name)
         if scope is None:
             raise CommandError(f"there is no scope {name!r}: `gnomon scope list` lists them")
         scans = here.store.scans.list(scope=name, limit=10)
-    write_json(scope.model_dump(mode="json") | {"scans": [scan.model_dump(mode="json") for scan in scans]})
+        changes = here.store.changes.list(subject=f"scope:{name}")
+    write_json(
+        scope.model_dump(mode="json")
+        | {
+            "scans": [one.model_dump(mode="json") for one in scans],
+            "changes": [one.model_dump(mode="json") for one in changes],
+        }
+    )
 
 
-def scope_remove(context: typer.Context, name: NameArgument) -> None:
+def scope_remove(context: typer.Context, name: NameArgument, why: WhyOption = "withdrawn by command line") -> None:
     """Forget a scope and its schedules. What was found in it stays in the inventory."""
     with workspace(context.obj) as here:
-        if not here.store.scopes.remove(name):
+        if not here.store.scopes.remove(name, who=here.settings.actor, why=why):
             raise CommandError(f"there is no scope {name!r}: `gnomon scope list` lists them")
     narrate(f"scope {name} removed")
 
