@@ -5,13 +5,13 @@ import contextlib
 import json
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from certificates import self_signed
 
 from inventory.model import GatewayStatus, RouteSpec
 from inventory.settings import Settings
@@ -264,11 +264,7 @@ async def backends() -> AsyncIterator[Callable[..., Awaitable[Backend]]]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a certificate that nobody vouches for, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=somebody.test"
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
-    subprocess.run([*words.split(), *files], check=True, capture_output=True)
-    return folder
+    return self_signed(tmp_path_factory.mktemp("tls"), "somebody.test")
 
 
 @pytest.fixture

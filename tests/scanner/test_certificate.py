@@ -1,9 +1,8 @@
 import ssl
-import subprocess
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from certificates import self_signed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,15 +11,9 @@ from scanner.certificate import read_certificate
 
 @pytest.fixture(scope="module")
 def der(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    folder: Path = tmp_path_factory.mktemp("certificate")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "30",
-         "-keyout", folder / "k.pem", "-out", folder / "c.pem", "-subj", "/O=Lab/CN=a.example",
-         "-addext", "subjectAltName=DNS:a.example,DNS:*.b.example,IP:192.0.2.7,IP:2001:db8::1"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return ssl.PEM_cert_to_DER_cert((folder / "c.pem").read_text())
+    names = ("a.example", "*.b.example", "192.0.2.7", "2001:db8::1")
+    folder = self_signed(tmp_path_factory.mktemp("certificate"), "a.example", names, days=30)
+    return ssl.PEM_cert_to_DER_cert((folder / "cert.pem").read_text())
 
 
 def test_names_issuer_and_end_are_read(der: bytes) -> None:

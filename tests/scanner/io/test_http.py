@@ -4,12 +4,12 @@ import asyncio
 import gzip
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from certificates import self_signed
 
 from scanner.exchange import Answer, Method, Request
 from scanner.findings import Limits
@@ -198,14 +198,8 @@ async def test_a_closed_port_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-subj", "/O=Lab/CN=scores.corp.example",
-         "-addext", "subjectAltName=DNS:scores.corp.example,DNS:*.ml.example,IP:192.0.2.7"],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return folder
+    names = ("scores.corp.example", "*.ml.example", "192.0.2.7")
+    return self_signed(tmp_path_factory.mktemp("tls"), "scores.corp.example", names)
 
 
 async def test_tls_is_spoken_and_the_certificate_kept(certificate: Path) -> None:
