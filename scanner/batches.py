@@ -24,15 +24,10 @@ SIZE = 8192
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pairs at ascending positions, all three arrays of one length.
+    """Pairs at consecutive positions, as arrays of one length."""
 
-    ``upto`` is the position after the last that was looked at: those between were not wanted.
-    """
-
-    positions: Positions
     addresses: Numbers
     ports: Ports
-    upto: int
 
 
 def ordered(order: Order, start: int, stop: int) -> Positions:
@@ -79,50 +74,26 @@ class Members:
         return (self.first[where] + (indices - self._before[where])).astype(np.uint32)
 
 
-class Batches:
-    """The pairs of a plan whose addresses are in ``only``, an IPv4 set."""
+def batches(plan: Plan) -> Iterator[Batch]:
+    """All pairs of a plan of IPv4 addresses. ValueError for a plan that holds others, or more than 2^64 pairs."""
+    if len(plan) > 1 << 64 or any(version != 4 for version, _, _ in plan.addresses.spans):
+        raise ValueError("batches are of IPv4 and of at most 2^64 pairs")
+    return _batches(plan)
 
-    def __init__(self, plan: Plan, only: Spans) -> None:
-        if plan.order.size > 1 << 64:
-            raise ValueError("a plan of more than 2^64 pairs has no batches")
-        self._order = plan.order
-        self._only = Members(only)
-        self._blocks = [
-            (
-                np.uint64(sum(last - first + 1 for version, first, last in block.addresses.spans if version == 4)),
-                Members(block.addresses),
-                np.array(block.ports, dtype=np.uint16),
-            )
-            for block in plan.blocks
-        ]
-        self._whole = all(block.addresses <= only for block in plan.blocks)
-        self._ends = np.cumsum([len(block) for block in plan.blocks], dtype=np.uint64)
 
-    def read(self, start: int, stop: int) -> Iterator[Batch]:
-        """Batches of the positions ``start`` to ``stop - 1``."""
-        for begin in range(start, stop, SIZE):
-            upto = min(stop, begin + SIZE)
-            yield self._batch(begin, upto)
-
-    def _batch(self, start: int, stop: int) -> Batch:
-        indices = ordered(self._order, start, stop)
-        positions = np.arange(start, stop, dtype=np.uint64)
+def _batches(plan: Plan) -> Iterator[Batch]:
+    blocks = [(Members(block.addresses), np.array(block.ports, dtype=np.uint16)) for block in plan.blocks]
+    ends = np.cumsum([len(block) for block in plan.blocks], dtype=np.uint64)
+    for start in range(0, len(plan), SIZE):
+        indices = ordered(plan.order, start, min(len(plan), start + SIZE))
         addresses = np.zeros(len(indices), dtype=np.uint32)
         ports = np.zeros(len(indices), dtype=np.uint16)
-        wanted = np.ones(len(indices), dtype=np.bool_)
-        where = np.searchsorted(self._ends, indices, side="right")
+        where = np.searchsorted(ends, indices, side="right")
         for number in np.unique(where):
             here = np.flatnonzero(where == number)
-            versions_4, members, numbers = self._blocks[number]
-            begin = self._ends[number - 1] if number else np.uint64(0)
+            members, numbers = blocks[number]
+            begin = ends[number - 1] if number else np.uint64(0)
             address, port = np.divmod(indices[here] - begin, np.uint64(len(numbers)))
-            # IPv4 sorts before IPv6, so the addresses of a block begin with it.
-            known = address < versions_4
-            wanted[here[~known]] = False
-            addresses[here[known]] = members.at(address[known])
+            addresses[here] = members.at(address)
             ports[here] = numbers[port]
-        if not self._whole:
-            wanted &= self._only.contain(addresses)
-        if not wanted.all():
-            positions, addresses, ports = positions[wanted], addresses[wanted], ports[wanted]
-        return Batch(positions, addresses, ports, stop)
+        yield Batch(addresses, ports)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from inventory.model import Evidence, InferenceRoute
 from scanner.belief import probability
 from scanner.exchange import clean
-from scanner.lexicon import GIVES, TAKES, page_weight, route_weight
+from scanner.lexicon import GIVES, MISTAKES, TAKES, page_doubt, page_weight, route_weight
 from scanner.openapi import Description, Operation
 
 PRIOR = -3.0
 """Log-odds that a web service met at random is a model, before anything is known of it."""
-_SHOWN, _POST_ONLY = 1.0, 0.5
+_SHOWN, _POST_ONLY, _GET_TOO = 1.0, 0.5, -0.6
 _TELLING = 2.0
 _CONSTANT = 3.2
 INFERENCE = 0.0
@@ -62,6 +62,10 @@ def classify(seen: Seen) -> Verdict:
     evidence = [Evidence(signal="few services met at random are models", weight=PRIOR, source="prior")]
     if context:
         evidence.append(Evidence(signal=f"it says of itself: {clean(said, 80)}", weight=context, source="page"))
+    doubt, other = min((page_doubt(page) for page in seen.pages), default=(0.0, ""))
+    if doubt:
+        evidence.append(Evidence(signal=f"its pages are about {clean(other, 80)}", weight=doubt, source="page"))
+    context += doubt
     routes = sorted(_routes(seen), key=lambda route: (-route.weight, route.route.path))
     best = max(routes[0].weight, 0.0) if routes else 0.0
     if best > 0:
@@ -95,7 +99,7 @@ class _Route:
 def _routes(seen: Seen) -> Iterator[_Route]:
     described: set[tuple[str, str]] = set()
     if seen.description is not None:
-        about, _ = page_weight(seen.description.words)
+        about = page_weight(seen.description.words)[0] + 2 * page_doubt(seen.description.words)[0]
         for operation in seen.description.operations:
             weight, why = operation_weight(operation)
             described.add((operation.method, operation.path))
@@ -105,7 +109,7 @@ def _routes(seen: Seen) -> Iterator[_Route]:
         if (route.method, route.path) not in described:
             only = route.path in seen.post_only
             why = f"OPTIONS {route.path} shows a route that takes POST{' and no GET' if only else ''}"
-            weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else 0.0)
+            weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else _GET_TOO)
             yield _Route(weight, route, why, secured=False)
 
 
@@ -125,6 +129,7 @@ def operation_weight(operation: Operation) -> tuple[float, str]:
         (name, f"the name of {operation.path}"),
         (_SHOWN if name >= _TELLING else 0.0, "a POST of that name"),
         (_two_best(TAKES, operation.takes), "its request fields"),
+        (_two_worst(operation.takes), "fields of something else"),
         (_two_best(GIVES, operation.gives), "its answer fields"),
         (_shape_weight(operation, name), "the shape of its request"),
         (min(said, 2.0), f"its words ({words})"),
@@ -136,6 +141,10 @@ def operation_weight(operation: Operation) -> tuple[float, str]:
 def _two_best(known: Mapping[str, float], fields: tuple[tuple[str, str], ...]) -> float:
     weights = sorted((known.get(name.lower(), 0.0) for name, _ in fields), reverse=True)
     return sum(weights[:2])
+
+
+def _two_worst(fields: tuple[tuple[str, str], ...]) -> float:
+    return sum(sorted({name.lower(): MISTAKES.get(name.lower(), 0.0) for name, _ in fields}.values())[:2])
 
 
 def _shape_weight(operation: Operation, name: float) -> float:

@@ -25,7 +25,7 @@ from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge
 from scanner.lexicon import page_weight
 from scanner.openapi import describe
-from scanner.routes import MOVED, PAGES, PREFIXES, candidates, linked_bases, siblings
+from scanner.routes import MOVED, PAGES, PREFIXES, candidates, linked_bases, siblings, signposts
 from scanner.signature import Layer, Signature
 from scanner.verdict import findings, judge
 
@@ -75,7 +75,7 @@ def _hardly_http(answer: Answer) -> Finding:
 
 
 def _examine(app: Application, *, distinct: bool = True) -> Asks:
-    """Steps 2 to 6 for one application; routes are tried only where it is ``distinct`` from its host's root."""
+    """Steps 2 to 6 for one application; other products are looked for only where it is ``distinct`` from the root."""
     yield from app.visit()
     yield from _pursue(app)
     if _known(app) is None and app.root is not None and app.root.request.method == "HEAD":
@@ -83,6 +83,8 @@ def _examine(app: Application, *, distinct: bool = True) -> Asks:
         yield from _pursue(app)
     if _known(app) is None and not app.walled:
         yield from _explore(app, distinct=distinct)
+    elif app.walled is not None and app.walled.status == 401 and not app.base:
+        yield from _try_routes(app)
     product = app.beliefs.best(Layer.PRODUCT)
     if product is not None:
         yield from _settle(app, product)
@@ -94,7 +96,7 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
     yield from _pursue(app)
     if _known(app) is None and distinct and not judge(app).model.is_model:
         yield from _survey(app)
-    if _known(app) is None and app.description is None and distinct and not (_base_in_policy(app) and not app.base):
+    if _known(app) is None and app.description is None and not (_base_in_policy(app) and not app.base):
         yield from _try_routes(app)
 
 
@@ -148,6 +150,7 @@ def _documents(app: Application) -> tuple[str, ...]:
         r"[\"'(](/?[\w./-]{0,80}(?:openapi|swagger|apispec)[\w-]{0,10}\.json)[\"')]", page.text[:32768])]  # fmt: skip
     stacks = app.stacks
     own = [path for name in sorted(stacks) for path in app.knowledge.signatures[name].documents]
+    own = own[:1] if app.base else own
     if not own and _speaks_json(app):
         own = list(app.knowledge.documents[:3])
     named = [path if path.startswith("/") else "/" + path for path in said if not path.startswith("//")]
@@ -184,7 +187,7 @@ def _try_routes(app: Application) -> Asks:
 
     It tells something only where OPTIONS of a path that does not exist is answered 404.
     """
-    if app.canary is None or app.canary.status not in {404, 400, 405}:
+    if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
     baseline = yield from app.ask("OPTIONS", CANARY)
     if baseline.status != 404:
@@ -200,16 +203,21 @@ def _try_routes(app: Application) -> Asks:
             first = not app.found
             app.found.append(InferenceRoute(method="POST", path=app.base + path))
             app.post_only |= {app.base + path} if "GET" not in answer.header("allow").upper() else set()
-            tried = [*siblings(path), *tried[:3]] if first and judge(app).model.is_model else tried
+            tried = [*siblings(path), *tried[:1]] if first and judge(app).model.is_model else tried
+    if app.found:
+        for path in signposts(app.pages)[:2]:
+            yield from app.ask("GET", path)
 
 
 def _how_many(app: Application) -> int:
     """How many paths are worth trying: few where a page shows a site about something else."""
+    if app.walled is not None or app.base:
+        return 6
     if any("tried these URL patterns" in answer.text for answer in (app.canary, app.root) if answer is not None):
         return 8
     if _is_plain_site(app):
         return 6
-    return 18 if "fastapi" in app.stacks else 20
+    return 12 if "fastapi" in app.stacks else 26
 
 
 def _is_plain_site(app: Application) -> bool:

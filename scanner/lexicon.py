@@ -15,7 +15,7 @@ ROUTE_WORDS: dict[str, float] = {
     **dict.fromkeys(("segment", "recognize", "recognise", "ocr", "similarity", "anomaly", "anomalies"), 2.4),
     **dict.fromkeys(("completions", "completion", "tokenize", "translate", "forecast", "score"), 2.2),
     **dict.fromkeys(("recommend", "recommendations", "scoring", "fraud", "churn", "regress", "detect"), 2.2),
-    **dict.fromkeys(("detection", "tag", "rank", "propensity"), 1.6),
+    **dict.fromkeys(("detection", "tag", "rank", "propensity", "encode", "vectorize", "predictive"), 1.6),
     "generate": 1.4,
     **dict.fromkeys(
         (
@@ -46,6 +46,7 @@ MISLEADING: dict[str, float] = {
     **dict.fromkeys(("weather", "cities", "city", "locations", "dealers", "cars", "vehicles", "3d", "stl"), -3.0),
     **dict.fromkeys(("pdf", "report", "reports", "qr", "invoice", "cloud", "release", "git", "image-tags"), -2.0),
     **dict.fromkeys(("posts", "comments", "pets", "products", "invoices", "tags", "labels", "books"), -1.5),
+    **dict.fromkeys(("subscribe", "unsubscribe", "subscription", "subscriptions", "review", "feedback", "history"), -2.5),
 }
 """Segments that say the neighbouring word means something else."""
 
@@ -56,6 +57,13 @@ TAKES: dict[str, float] = {
     **dict.fromkeys(("input", "data", "x", "vector", "rows", "samples", "history", "horizon", "k"), 0.5),
 }
 """Fields that inference requests have."""
+
+MISTAKES: dict[str, float] = {
+    **dict.fromkeys(("market_id", "match_id", "game_id", "player", "player_id", "team", "side", "stake", "odds"), -1.5),
+    **dict.fromkeys(("email", "phone", "password", "callback_url", "template", "locale", "home", "away"), -1.2),
+    **dict.fromkeys(("subject", "cart_id", "order_id", "sku", "title", "url"), -0.8),
+}
+"""Fields of requests that do something else than inference."""
 
 GIVES: dict[str, float] = {
     **dict.fromkeys(("predictions", "prediction", "probability", "probabilities", "logits", "embedding"), 2.4),
@@ -75,6 +83,15 @@ PAGE_WORDS: dict[str, float] = {
 }
 """Patterns over what a page or a description says of itself."""
 
+DOUBTS: dict[str, float] = {
+    r"prediction markets?|\b(place|make) (a|your) (bet|prediction|trade)s?\b|\bbetting\b|\bodds\b|\bwagers?\b": -4.0,
+    r"\bleader ?boards?\b|\bscore ?boards?\b|\barcade\b|\bleague\b|\btournaments?\b|\bhigh ?scores?\b": -2.0,
+    r"\bshop(ping)?\b|\bcart\b|\bcheckout\b|\bdealer(ship)?s?\b|\bshowroom\b|\bmotors\b|\bbookings?\b": -2.0,
+    r"\balbums?\b|\bblog\b|\brecipes?\b|\bnewsletters?\b|\bwebhooks?\b|\bweather\b|\b3d[ -]models?\b": -1.5,
+}
+"""Patterns that say that the same words mean something else here."""
+
+_UNMISTAKABLE = 3.0
 _SPLIT = re.compile(r"[^a-z0-9]+")
 
 
@@ -85,10 +102,17 @@ def words_of(path: str) -> Iterator[str]:
 
 
 def route_weight(path: str) -> float:
-    """How far the name of a path alone speaks for inference, in nats: the best word and every misleading one."""
-    words = list(words_of(re.sub(r"\{[^}]*\}", "", path)))
-    best = max((ROUTE_WORDS.get(word, 0.0) for word in words), default=0.0)
-    return best + sum(MISLEADING.get(word, 0.0) for word in words)
+    """How far the name of a path alone speaks for inference, in nats: the best word and every misleading one.
+
+    A word with other meanings counts for less where a word that says nothing of inference follows it in a
+    segment of its own: ``/score/player`` is about players.
+    """
+    segments = [list(words_of(segment)) for segment in re.sub(r"\{[^}]*\}", "", path).split("/")]
+    weights = [max((ROUTE_WORDS.get(word, 0.0) for word in words), default=0.0) for words in segments if words]
+    misleading = sum(MISLEADING.get(word, 0.0) for words in segments for word in words)
+    best = max(weights, default=0.0)
+    followed = best < _UNMISTAKABLE and bool(weights) and weights[-1] == 0
+    return best + misleading - (1.0 if followed and best > 1.0 else 0.0)
 
 
 def page_weight(text: str) -> tuple[float, str]:
@@ -97,3 +121,13 @@ def page_weight(text: str) -> tuple[float, str]:
             if (match := re.search(pattern, text[:8192], re.IGNORECASE))]  # fmt: skip
     hits.sort(reverse=True)
     return sum(weight for weight, _ in hits[:2]), ", ".join(word for _, word in hits[:2])
+
+
+def page_doubt(text: str) -> tuple[float, str]:
+    """How far a page says that it is about something else than a model (zero or less, in nats), and its words.
+
+    Only the strongest pattern counts: they overlap.
+    """
+    hits = ((weight, match.group(0)) for pattern, weight in DOUBTS.items()
+            if (match := re.search(pattern, text[:8192], re.IGNORECASE)))  # fmt: skip
+    return min(hits, default=(0.0, ""))

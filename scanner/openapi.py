@@ -13,6 +13,7 @@ from scanner.exchange import clean
 MOST_OPERATIONS = 400
 MOST_FIELDS = 64
 _METHODS = ("get", "post", "put", "patch", "delete")
+_KEY = re.compile(r"^(x-)?(api|access|auth|secret|subscription)?[-_]?(key|token)$|^authorization$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,9 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
     body = _resolve(document, operation.get("requestBody"))
     content = _mapping(body.get("content"))
     takes = [field for item in content.values() for field in _fields(document, _mapping(item).get("schema"))]
+    takes += [(str(schema["title"])[:60], _type(document, schema)) for item in content.values()
+              if (schema := _resolve(document, _mapping(item).get("schema"))).get("type") == "array"
+              and "title" in schema]  # fmt: skip
     for entry in _sequence(operation.get("parameters"))[:MOST_FIELDS]:
         parameter = _resolve(document, entry)
         if parameter.get("in") in {"body", "formData"}:
@@ -107,8 +111,24 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
         takes=tuple(takes[:MOST_FIELDS]),
         gives=tuple(gives[:MOST_FIELDS]),
         media=tuple(str(name).lower()[:80] for name in list(content)[:8]),
-        secured=bool(operation.get("security", document.get("security"))),
+        secured=_is_secured(document, operation),
     )
+
+
+def _is_secured(document: dict[str, Any], operation: dict[str, Any]) -> bool:
+    """Whether callers must show who they are: a security requirement that none of its alternatives waives, a
+    required parameter that carries a key, or a declared 401. An empty alternative makes it optional (OpenAPI 3.1,
+    Security Requirement Object)."""
+    required = _sequence(operation.get("security", document.get("security")))
+    if required and all(_mapping(alternative) for alternative in required):
+        return True
+    for entry in _sequence(operation.get("parameters"))[:MOST_FIELDS]:
+        parameter = _resolve(document, entry)
+        where = parameter.get("in")
+        name = str(parameter.get("name", ""))[:60]
+        if where in {"header", "query", "cookie"} and parameter.get("required") is True and _KEY.search(name):
+            return True
+    return "401" in _mapping(operation.get("responses"))
 
 
 def _fields(document: dict[str, Any], schema: Any, depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,10 @@ share a scan by taking positions apart, and a packet sender may ask for any rang
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from itertools import accumulate, chain
+from typing import Self
 
 from inventory.model import Account
 from scanner.order import Order
@@ -94,6 +95,19 @@ class Plan:
         """A name of this very plan and order: positions of one plan mean nothing in another."""
         parts = chain((self.key.hex(),), (f"{block.addresses.spans}{block.ports}" for block in self.blocks))
         return hashlib.blake2b("|".join(parts).encode(), digest_size=16).hexdigest()
+
+    @property
+    def addresses(self) -> Spans:
+        """Every address that is probed on any port."""
+        together = Spans()
+        for block in self.blocks:
+            together = together | block.addresses
+        return together
+
+    def within(self, addresses: Spans) -> Self:
+        """The part of the plan that is about some addresses: a plan with an order of its own."""
+        parts = (Block(block.addresses & addresses, block.ports) for block in self.blocks)
+        return replace(self, blocks=tuple(part for part in parts if part.addresses))
 
     def pair(self, position: int) -> tuple[str, int]:
         """The address and port at a position of the order. IndexError beyond the end."""

@@ -6,29 +6,41 @@ from collections.abc import Iterable, Iterator
 from scanner.exchange import Answer
 from scanner.lexicon import ROUTE_WORDS, route_weight, words_of
 
+_VERSIONS = ("v1", "v2", "v3")
+
 USUAL = (
     "/predict", "/api/predict", "/score", "/invocations", "/classify", "/v1/predict", "/api/v1/predict",
-    "/infer", "/inference", "/api/v2/predict", "/recommend", "/forecast", "/embed", "/v1/score", "/detect",
-    "/ner", "/tag", "/knn", "/summarize", "/sentiment", "/v1/chat/completions", "/v1/classify", "/api/score",
-    "/generate",
+    "/infer", "/inference", "/model/predict", "/embed", "/recommend", "/forecast", "/detect", "/v1/infer",
+    "/translate", "/v2/predict", "/api/v2/predict", "/summarize", "/sentiment", "/transcribe", "/rerank",
+    "/ner", "/tag", "/knn", "/generate",
 )  # fmt: skip
-"""Inference paths by how usual they are in published services."""
+"""Inference paths by how usual they are: predict under the usual prefixes, what model servers and clouds prescribe,
+and the verbs of common tasks."""
 
-PREFIXES = (
-    "/ml", "/model", "/serving", "/inference", "/models", "/serving/v1", "/serving/v2", "/serving/v3", "/ml/v1",
-    "/ml/iris", "/ml/model", "/ml/api", "/predict", "/ai", "/api/ml", "/models/iris", "/model/v1",
-)  # fmt: skip
-"""Where proxies and parent applications mount model services."""
+_MOUNTS = ("/model", "/ml", "/serving", "/inference")
+PREFIXES = (*_MOUNTS, "/models", "/ai", "/api/ml", *(f"{mount}/{v}" for v in _VERSIONS for mount in _MOUNTS))
+"""Where proxies and parent applications mount model services: a word for it, with or without a version."""
 
 PAGES = ("/gradio", "/demo", "/ui", "/app")
 """Where pages are mounted beside an API."""
 
-MOVED = ("/inference/schema", "/api/openapi.json", "/v1/openapi.json", "/api/v1/openapi.json")
+MOVED = ("/api/openapi.json", "/v1/openapi.json", "/api/v1/openapi.json")
 """Where descriptions are moved to when they are not at the framework's own place."""
 
 _QUOTED = re.compile(r"(?:[\"'\s=(>]|^)(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})(?=[\"'\s)<>,.?]|$)")
 _DJANGO = re.compile(r"<li>\s*<code>\s*([a-z0-9_/^-]{2,80}/?)\$?\s*</code>", re.IGNORECASE)
 _HREF = re.compile(r"href=[\"']?(?:\./)?(/?[A-Za-z0-9_-]{2,40}(?:/[A-Za-z0-9_-]{1,40})?/)[\"'\s>]")
+_SIGNPOST = re.compile(
+    r"[\"'\s=(>](/[A-Za-z0-9_][A-Za-z0-9_./-]{0,80})/"
+    r"(?:docs|redoc|swagger|openapi\.json|healthz?|livez|readyz?|ready|live|ping|status|info|metadata|version)"
+    r"/?(?=[\"'\s)<>,.?]|$)"
+)
+_JSON_PATH = re.compile(r"\"(/[a-z0-9_-]{2,40}(?:/[a-z0-9_-]{1,40})?)/?\"", re.IGNORECASE)
+_NEIGHBOUR = re.compile(
+    r"[\"'\s=(>](?:/[A-Za-z0-9_-]{1,40}){0,3}/(?:models?|model/info|healthz?|status|info|metadata|version)"
+    r"/?(?=[\"'\s)<>,.?]|$)"
+)
+_KEY = re.compile(r"\bx-api-key\b|\bapi[ _-]?key\b|\bauthorization:\s|\bbearer\b", re.IGNORECASE)
 _STATIC = re.compile(r"\.(js|css|png|ico|svg|html?|map|woff2?|json|txt|csv)$|/(static|assets|docs)(/|$)")
 
 
@@ -60,11 +72,29 @@ def siblings(path: str) -> tuple[str, ...]:
     return (path + "_batch", path + "/batch")
 
 
+def signposts(pages: Iterable[Answer]) -> tuple[str, ...]:
+    """Pages beside the routes that the pages name and that are harmless to read: health, status and the like."""
+    found = (match.group(0)[1:] for page in pages for match in _NEIGHBOUR.finditer(page.text[:65536]))
+    return tuple(dict.fromkeys(found))[:4]
+
+
+def asks_for_key(pages: Iterable[Answer]) -> Answer | None:
+    """The page that tells its callers to bring a key; None where none does."""
+    return next((page for page in pages if _KEY.search(page.text[:65536])), None)
+
+
 def linked_bases(page: Answer) -> tuple[str, ...]:
-    """Folders on the same host that a page links to, without the trailing slash: other applications, maybe."""
-    if page.media != "text/html":
-        return ()
-    folders = ("/" + link.strip("/") for link in _HREF.findall(page.text[:65536])[:20])
+    """Folders on the same host that a page tells of, without the trailing slash: other applications, maybe.
+
+    They are the parents of documentation and health pages, the folders that HTML links to, and the paths that
+    a short JSON document lists.
+    """
+    text = page.text[:65536]
+    folders = _SIGNPOST.findall(text)[:20]
+    if page.media == "text/html":
+        folders += ["/" + link.strip("/") for link in _HREF.findall(text)[:20]]
+    elif "json" in page.media and len(page.body) <= 4096:
+        folders += [path for path in _JSON_PATH.findall(text)[:8] if not _SIGNPOST.search(f'"{path}"')]
     return tuple(dict.fromkeys(folder for folder in folders if not _STATIC.search(folder)))[:4]
 
 

@@ -10,6 +10,7 @@ from scanner.classify import Seen, Verdict, classify
 from scanner.exchange import Answer, clean
 from scanner.findings import Finding
 from scanner.predicates import values_at
+from scanner.routes import asks_for_key
 from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
 
 
@@ -186,11 +187,35 @@ def _of_routes(app: Application, model: Verdict) -> tuple[Postured, tuple[Eviden
         return Postured(posture=Posture.OPEN, decided_by=app.described_by), (
             Evidence(signal=why, request=app.described_by),
         )
-    deciding = next((str(a.request) for a in app.dialogue.answers.values()
-                     if a.request.method == "OPTIONS" and "POST" in a.header("allow")), None)  # fmt: skip
-    deciding = deciding or (str(app.root.request) if app.root else None)
-    why = "the route answers a stranger without a challenge; a check inside its handler would not show"
-    return Postured(posture=Posture.OPEN, decided_by=deciding), (Evidence(signal=why, request=deciding),)
+    return _of_shown(app)
+
+
+def _of_shown(app: Application) -> tuple[Postured, tuple[Evidence, ...]]:
+    """The posture of routes that only OPTIONS showed, by what stands beside them.
+
+    A check inside the handler cannot be seen without calling it, so a login beside it decides, then a word
+    about keys leaves it open to question, then a page that speaks to strangers speaks for the whole.
+    """
+    answers = [answer for answer in app.dialogue.answers.values() if answer.request.path.startswith(app.base)]
+    wall = next((answer for answer in answers if is_wall(answer) or answer.status == 403), None)
+    if wall is not None:
+        return _decided(Posture.PROTECTED, wall, f"{wall.status} to {wall.request}, which stands beside the routes")
+    keyed = asks_for_key(app.pages) or next((answer for answer in answers if _takes_credentials(answer)), None)
+    if keyed is not None:
+        why = "it tells of keys or credentials, and whether its routes ask for them only a call would show"
+        return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why, request=str(keyed.request)),)
+    page = next((page for page in reversed(app.pages) if page.body), None)
+    if page is not None:
+        why = "its pages serve strangers and nothing asked for a login; a check inside a handler would not show"
+        return _decided(Posture.OPEN, page, why)
+    why = "nothing but its routes is there to ask, and a check inside a handler shows only to a call"
+    return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why),)
+
+
+def _takes_credentials(answer: Answer) -> bool:
+    """Whether its headers say that it looks at credentials: by what it varies, or what it lets browsers send."""
+    said = f"{answer.header('vary')},{answer.header('access-control-allow-headers')}".lower()
+    return any(name.strip() in {"authorization", "x-api-key", "api-key"} for name in said.split(","))
 
 
 def _decided(posture: Posture, answer: Answer, why: str) -> tuple[Postured, tuple[Evidence, ...]]:

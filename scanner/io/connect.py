@@ -11,60 +11,23 @@ import select
 import socket
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from scanner.pacing import Pacer
-
-Pair = tuple[str, int]
+from scanner.tally import Pair, Tally
 
 # The plain type of sockets and plain numbers: their Python shells would take a fifth of a probe's time.
 _IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
 _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _SOCKET_LEVEL, _ERROR = int(socket.SOL_SOCKET), int(socket.SO_ERROR)
 
-_REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE})
-_SILENT = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN})
-_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL})
 _FEWEST = 16
 _BACK_OFF = 0.05
 _MOST_BACK_OFFS = 100
 _REPORT_EVERY = 0.1
 _REPORT_AT = 256
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of some probes. ``lost`` counts by errno, ``answered`` holds the pairs themselves.
-
-    Refused: the host said no. Silent: nothing came within the time, or the neighbourhood says that
-    nobody is there. Lost: the probe could not be sent or its fate is unknown. Forbidden: this
-    machine's own rules do not let it out.
-    """
-
-    answered: list[Pair] = field(default_factory=list)
-    refused: int = 0
-    silent: int = 0
-    forbidden: int = 0
-    lost: Counter[int] = field(default_factory=Counter)
-
-    @property
-    def probes(self) -> int:
-        """How many probes are counted here."""
-        return len(self.answered) + self.refused + self.silent + self.forbidden + self.lost.total()
-
-    def count(self, code: int) -> None:
-        """Count one probe that ended with an errno other than 0."""
-        if code in _REFUSED:
-            self.refused += 1
-        elif code in _SILENT:
-            self.silent += 1
-        elif code in _FORBIDDEN:
-            self.forbidden += 1
-        else:
-            self.lost[code] += 1
 
 
 def most_in_flight(wanted: int, reserve: int) -> int:

@@ -1,26 +1,48 @@
-"""The connect scan as seen from asyncio, and single connections."""
+"""The scans of ports as seen from asyncio, and single connections."""
 
 import asyncio
 import socket
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from typing import Protocol
 
-from scanner.io.connect import ConnectScan, Pair, Tally, connected_to_itself, has_route
+from scanner.io.connect import ConnectScan, connected_to_itself, has_route
+from scanner.io.ways import Way
 from scanner.pacing import Pacer
+from scanner.plan import Plan
+from scanner.tally import Pair, Tally
 
 _UNREAD_REPORTS = 16
 
 
-async def connect_scan(
+class _Scan(Protocol):
+    def run(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+def connect_scan(
     pairs: Iterator[Pair], pacer: Pacer, *, patience: float, in_flight: int
 ) -> AsyncGenerator[Tally, None]:
-    """Probe pairs in a thread, yielding what happened. Close it (``aclosing``) to end it early.
+    """Probe pairs by connecting, in a thread, yielding what happened. Close it (``aclosing``) to end it early.
 
     A reader that falls behind holds the probes back. ``patience`` is how many seconds a
     connection may take.
     """
+    return _in_thread(lambda deliver: ConnectScan(pairs, pacer, deliver, timeout=patience, in_flight=in_flight))
+
+
+def syn_scan(plan: Plan, ways: tuple[Way, ...], pacer: Pacer, *, patience: float) -> AsyncGenerator[Tally, None]:
+    """The same by SYN frames, for a plan of which every address has a way. Raises OSError where a link fails."""
+    # With numpy and scapy, which a scan without frames can do without.
+    from scanner.batches import batches
+    from scanner.io.packets import SynScan
+
+    return _in_thread(lambda deliver: SynScan(batches(plan), ways, pacer, deliver, timeout=patience))
+
+
+async def _in_thread(make: Callable[[Callable[[Tally], None]], _Scan]) -> AsyncGenerator[Tally, None]:
     loop = asyncio.get_running_loop()
     reports: asyncio.Queue[Tally | None] = asyncio.Queue()
     room = threading.Semaphore(_UNREAD_REPORTS)
@@ -31,8 +53,8 @@ async def connect_scan(
             pass
         loop.call_soon_threadsafe(reports.put_nowait, tally)
 
-    scan = ConnectScan(pairs, pacer, deliver, timeout=patience, in_flight=in_flight)
-    with ThreadPoolExecutor(1, thread_name_prefix="connect-scan") as thread:
+    scan = make(deliver)
+    with ThreadPoolExecutor(1, thread_name_prefix="discovery") as thread:
         work = loop.run_in_executor(thread, scan.run)
         work.add_done_callback(lambda _: reports.put_nowait(None))
         try:

@@ -6,7 +6,6 @@ a probe is answered (SYN-ACK), refused (RST), silent (nothing, also to its repet
 """
 
 import errno
-import socket
 import threading
 import time
 from collections import deque
@@ -17,24 +16,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner.batches import Batch, Members, Numbers, Ports
-from scanner.io.arp import Neighbours, sweep
-from scanner.io.connect import Pair, Tally
-from scanner.io.frames import LENGTH, Answers, Sequence, Templates, parse
+from scanner.batches import Batch, Numbers, Ports
+from scanner.io.frames import Answers, Sequence, parse
+from scanner.io.lanes import Lanes
 from scanner.io.ways import Way
-from scanner.io.wire import BATCH, Receiver, Sender, answers_to
+from scanner.io.wire import BATCH, Receiver
 from scanner.pacing import Pacer
+from scanner.tally import Pair, Tally
 
 RETRIES = 1
 """Repetitions of a probe that nothing answered."""
 
 _MORE_AFTER_DROPS = 2
 _WINDOW = 1 << 20
-_FLIGHT = 4096
-_FLIGHT_SECONDS = 0.02
 _REPORT_EVERY = 0.1
+_REPORT_AT = 256
 _NAP = 0.001
-_PENDING, _OPEN, _REFUSED = 0, 1, 2
+_IDLE = 0.01
+_GATHER = 0.005
+_PENDING, _OPEN, _REFUSED, _FREE = range(4)
 
 
 class _Window:
@@ -48,25 +48,28 @@ class _Window:
         self.size = size
         self.addresses: Numbers = np.zeros(size, dtype=np.uint32)
         self.ports: Ports = np.zeros(size, dtype=np.uint16)
-        self.state: NDArray[np.uint8] = np.full(size, _REFUSED, dtype=np.uint8)
+        self.state: NDArray[np.uint8] = np.full(size, _FREE, dtype=np.uint8)
         self._sequence = Sequence()
 
     def sequence(self, slots: NDArray[np.intp]) -> Numbers:
         """The sequence numbers of the probes in some slots."""
         return self._sequence.of(self.addresses[slots], self.ports[slots]) + slots.astype(np.uint32)
 
-    def mark(self, answers: Answers) -> list[Pair]:
-        """Note answers, and give the pairs that are newly open."""
+    def mark(self, answers: Answers) -> tuple[list[Pair], int]:
+        """Note answers: the pairs that are newly open, and how many are newly refused."""
         slots = (answers.sequence - self._sequence.of(answers.addresses, answers.ports)).astype(np.intp)
         valid = slots < self.size
         slots[~valid] = 0
         valid &= (self.addresses[slots] == answers.addresses) & (self.ports[slots] == answers.ports)
         valid &= self.state[slots] == _PENDING
-        self.state[slots[valid & ~answers.open]] = _REFUSED
+        # Of answers that contradict each other in one batch, the one that opens stays.
+        refused = np.unique(slots[valid & ~answers.open])
         opened = np.unique(slots[valid & answers.open])
+        self.state[refused] = _REFUSED
         self.state[opened] = _OPEN
         numbers, ports = self.addresses[opened].tolist(), self.ports[opened].tolist()
-        return [(_dotted(number), port) for number, port in zip(numbers, ports, strict=True)]
+        pairs = [(_dotted(number), port) for number, port in zip(numbers, ports, strict=True)]
+        return pairs, int((self.state[refused] == _REFUSED).sum())
 
 
 def _dotted(number: int) -> str:
@@ -75,98 +78,234 @@ def _dotted(number: int) -> str:
 
 @dataclass(slots=True)
 class _Flight:
-    """Probes that were sent at about the same time. ``start`` and ``count`` are slots, counted without end.
+    """Probes that were sent at about the same time, in a row of slots.
 
-    ``waiting`` are those of them still to be sent or sent again.
+    ``drops`` is how many answers the kernel had dropped when they went. ``waiting`` are the slots that
+    are to be sent again.
     """
 
-    start: int
-    count: int
-    upto: int
-    began: float
-    absent: int = 0
-    attempts: int = 0
-    deadline: float = 0.0
-    drops: int = 0
-    done: bool = False
-    lost: int = 0
+    slots: NDArray[np.intp]
+    deadline: float
+    drops: int
+    attempts: int = 1
+    ended: bool = False
     waiting: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
-class _Lanes:
-    """The sockets of each interface, the templates of each way, and which pair takes which."""
+class _Supply:
+    """Hands out the pairs of batches in the sizes that may be sent, without those that have no station."""
 
-    def __init__(self, ways: tuple[Way, ...], pacer: Pacer, stop: threading.Event, stack: ExitStack) -> None:
-        self._reserved = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        # A port that the kernel gives to nobody else, and on which it has no connection: it resets what
-        # a server opens, so that no half of a connection is left behind.
-        self._reserved.bind(("", 0))
-        self.port = int(self._reserved.getsockname()[1])
-        self.ways = ways
-        self.members = [Members(way.addresses) for way in ways]
-        self.neighbours = [_neighbours(way, members, pacer, stop) for way, members in zip(ways, self.members, strict=True)]
-        self.templates = Templates([template(way, self.port) for way in ways])
-        names = list(dict.fromkeys(way.interface for way in ways))
-        self.lane_of = np.array([names.index(way.interface) for way in ways])
-        self.senders, self.receivers = [], []
-        for name in names:
-            self.senders.append(Sender(name, LENGTH))
-            stack.callback(self.senders[-1].close)
-            self.receivers.append(Receiver(name, answers_to(self.port)))
-            stack.callback(self.receivers[-1].close)
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._addresses: Numbers = np.zeros(0, dtype=np.uint32)
+        self._ports: Ports = np.zeros(0, dtype=np.uint16)
+        self._taken = 0
 
-    def which(self, addresses: Numbers) -> NDArray[np.intp]:
-        """The way of each address."""
-        found = np.zeros(len(addresses), dtype=np.intp)
-        for number, members in enumerate(self.members[1:], 1):
-            found[members.contain(addresses)] = number
-        return found
-
-    def present(self, addresses: Numbers) -> NDArray[np.bool_]:
-        """Which addresses have a station, as far as the link tells: all of those behind a router."""
-        which = self.which(addresses)
-        known = np.ones(len(addresses), dtype=np.bool_)
-        for number, way in enumerate(self.ways):
-            here = np.flatnonzero(which == number)
-            if way.gateway is None:
-                known[here], _ = self.neighbours[number].find(addresses[here])
-            elif not len(self.neighbours[number].addresses):
-                known[here] = False
-        return known
-
-    def send(self, addresses: Numbers, ports: Ports, sequence: Numbers) -> None:
-        """Send one frame to each pair, each of which has a way and a station."""
-        which = self.which(addresses)
-        for lane, sender in enumerate(self.senders):
-            mine = np.flatnonzero(self.lane_of[which] == lane)
-            for begin in range(0, len(mine), BATCH):
-                part = mine[begin : begin + BATCH]
-                self.templates.fill(sender.frames, which[part], addresses[part], ports[part], sequence[part])
-                for number in np.unique(which[part]):
-                    rows = np.flatnonzero(which[part] == number)
-                    neighbours = self.neighbours[number]
-                    if self.ways[number].gateway is None:
-                        _, at = neighbours.find(addresses[part][rows])
-                        sender.frames[rows, :6] = neighbours.hardware[at]
-                    else:
-                        sender.frames[rows, :6] = neighbours.hardware[0]
-                sender.send(len(part))
+    def take(self, most: int, lanes: Lanes) -> tuple[Numbers, Ports, int] | None:
+        """Addresses, ports, and how many more pairs were left out. None at the end."""
+        absent = 0
+        if self._taken == len(self._addresses):
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            present = lanes.present(batch.addresses)
+            self._addresses, self._ports, self._taken = batch.addresses[present], batch.ports[present], 0
+            absent = len(present) - len(self._addresses)
+        part = slice(self._taken, self._taken + most)
+        addresses, ports = self._addresses[part], self._ports[part]
+        self._taken += len(addresses)
+        return addresses, ports, absent
 
 
-def _neighbours(way: Way, members: Members, pacer: Pacer, stop: threading.Event) -> Neighbours:
-    if way.gateway is None:
-        asked = members.at(np.arange(len(way.addresses), dtype=np.uint64))
-    else:
-        asked = np.array([int.from_bytes(socket.inet_aton(way.gateway), "big")], dtype=np.uint32)
-    return sweep(way.interface, way.hardware, way.source, asked, pacer, stop)
+class SynScan:
+    """Probes the pairs of batches until they end or ``stop`` is called. ``run`` blocks, as in ``ConnectScan``.
 
+    ``timeout`` is in seconds and holds for a probe with its repetitions.
+    """
 
-def template(way: Way, port: int) -> bytes:
-    """A SYN with the segment size of Ethernet, and zeros where ``Templates`` fills in."""
-    from scapy.layers.inet import IP, TCP
-    from scapy.layers.l2 import Ether
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        ways: tuple[Way, ...],
+        pacer: Pacer,
+        deliver: Callable[[Tally], None],
+        *,
+        timeout: float,
+        retries: int = RETRIES,
+    ) -> None:
+        self._supply = _Supply(batches)
+        self._ways = ways
+        self._pacer = pacer
+        self._deliver = deliver
+        self._patience = timeout / (retries + 1)
+        self._attempts = retries + 1
+        self._window = _Window(_WINDOW)
+        self._used = 0
+        self._next = 0
+        self.sent = 0
+        """Frames sent so far, repetitions among them."""
+        self.last_sent = 0.0
+        """When the last one went, by ``time.monotonic``."""
+        self._flights: deque[_Flight] = deque()
+        self._airborne: deque[_Flight] = deque()
+        self._again: deque[_Flight] = deque()
+        self._tally = Tally()
+        self._lock = threading.Lock()
+        self._reported = 0.0
+        self._drops = 0
+        self._stopped = threading.Event()
+        self._failure: list[OSError] = []
 
-    nowhere = "0.0.0.0"  # noqa: S104
-    segment = TCP(sport=port, dport=0, seq=0, flags="S", window=1024, options=[("MSS", 1460)], chksum=0)
-    packet = IP(src=way.source, dst=nowhere, id=0, flags="DF", ttl=64, chksum=0) / segment
-    return bytes(Ether(src=way.hardware, dst="00:00:00:00:00:00") / packet)
+    def stop(self) -> None:
+        """End soon, from any thread: what is in flight is not counted."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Probe. Raises OSError where an interface fails."""
+        with ExitStack() as stack:
+            lanes = Lanes(self._ways, self._pacer, self._stopped, stack)
+            threads = [threading.Thread(target=self._listen, args=(one, lanes.port)) for one in lanes.receivers]
+            stack.callback(self._join, threads)
+            for thread in threads:
+                thread.start()
+            more = True
+            while (more or self._flights) and not self._stopped.is_set():
+                more = self._send(lanes, more)
+                self._expire()
+                self._report(lanes)
+                self._rest(more)
+            self._stopped.set()
+        if self._failure:
+            raise self._failure[0]
+        self._hand_over()
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        self._stopped.set()
+        for thread in threads:
+            thread.join()
+
+    def _listen(self, receiver: Receiver, port: int) -> None:
+        """Take answers in: a thread of its own for each interface."""
+        try:
+            while not self._stopped.is_set():
+                frames, lengths = receiver.receive(_REPORT_EVERY)
+                if len(frames):
+                    answers = parse(frames, lengths, port)
+                    with self._lock:
+                        opened, refused = self._window.mark(answers)
+                        self._tally.answered += opened
+                        self._tally.refused += refused
+                if len(frames) < BATCH:
+                    # Answers come one by one, and are cheap only by the hundred.
+                    self._stopped.wait(_GATHER)
+        except OSError as error:
+            self._failure.append(error)
+            self._stopped.set()
+
+    def _send(self, lanes: Lanes, more: bool) -> bool:
+        """Send what is due: repetitions first. Whether the plan may hold more."""
+        permitted = self._pacer.permits(time.monotonic(), BATCH)
+        if not permitted:
+            return more
+        if self._again:
+            sent = self._repeat(lanes, permitted)
+        elif more:
+            sent, more = self._begin(lanes, permitted)
+        else:
+            sent = 0
+        if sent:
+            self.sent += sent
+            self.last_sent = time.monotonic()
+        self._pacer.give_back(permitted - sent)
+        return more
+
+    def _begin(self, lanes: Lanes, permitted: int) -> tuple[int, bool]:
+        """Send probes for the first time. How many, and whether the plan may hold more."""
+        room = min(permitted, self._window.size - self._used)
+        if not room:
+            return 0, True
+        taken = self._supply.take(room, lanes)
+        if taken is None:
+            return 0, False
+        addresses, ports, absent = taken
+        slots = np.arange(self._next, self._next + len(addresses), dtype=np.intp) % self._window.size
+        self._next += len(slots)
+        self._used += len(slots)
+        self._window.addresses[slots], self._window.ports[slots] = addresses, ports
+        self._window.state[slots] = _PENDING
+        if len(slots):
+            lanes.send(addresses, ports, self._window.sequence(slots))
+        with self._lock:
+            self._tally.silent += absent
+        flight = _Flight(slots, time.monotonic() + self._patience, self._drops)
+        self._flights.append(flight)
+        self._airborne.append(flight)
+        return len(slots), True
+
+    def _repeat(self, lanes: Lanes, permitted: int) -> int:
+        flight = self._again[0]
+        part, flight.waiting = flight.waiting[:permitted], flight.waiting[permitted:]
+        part = part[self._window.state[part] == _PENDING]
+        if len(part):
+            lanes.send(self._window.addresses[part], self._window.ports[part], self._window.sequence(part))
+        if not len(flight.waiting):
+            self._again.popleft()
+            flight.deadline = time.monotonic() + self._patience
+            flight.drops = self._drops
+            self._airborne.append(flight)
+        return len(part)
+
+    def _expire(self) -> None:
+        """Judge the flights whose time is up or that have every answer, oldest first."""
+        now = time.monotonic()
+        while self._airborne:
+            flight = self._airborne[0]
+            pending = flight.slots[self._window.state[flight.slots] == _PENDING]
+            if len(pending) and flight.deadline > now:
+                break
+            self._airborne.popleft()
+            # Silence means less while the kernel drops answers, so then it is asked again.
+            most = self._attempts + (_MORE_AFTER_DROPS if self._drops > flight.drops else 0)
+            if len(pending) and flight.attempts < most:
+                flight.attempts += 1
+                flight.waiting = pending
+                self._again.append(flight)
+            else:
+                self._end(flight)
+        # A ring gives back its oldest slots first, whichever ended before.
+        while self._flights and self._flights[0].ended:
+            self._used -= len(self._flights.popleft().slots)
+
+    def _end(self, flight: _Flight) -> None:
+        with self._lock:
+            state = self._window.state[flight.slots]
+            self._window.state[flight.slots] = _FREE
+            counts = np.bincount(state, minlength=_FREE)
+            pending = int(counts[_PENDING])
+            lost = min(pending, self._drops - flight.drops)
+            self._tally.silent += pending - lost
+            if lost:
+                self._tally.lost[errno.ENOBUFS] += lost
+        flight.ended = True
+
+    def _rest(self, more: bool) -> None:
+        """Sleep until something may be due."""
+        now = time.monotonic()
+        busy = self._again or (more and self._used < self._window.size)
+        wait = self._pacer.delay(now) if busy else _IDLE
+        if wait > 0:
+            self._stopped.wait(max(_NAP, min(wait, _IDLE)))
+
+    def _report(self, lanes: Lanes) -> None:
+        now = time.monotonic()
+        if now - self._reported >= _REPORT_EVERY or len(self._tally.answered) >= _REPORT_AT:
+            self._drops = lanes.drops
+            self._hand_over()
+            self._reported = now
+
+    def _hand_over(self) -> None:
+        with self._lock:
+            tally, self._tally = self._tally, Tally()
+        if tally.probes:
+            self._deliver(tally)
+

@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(folder: Path, common_name: str, names: tuple[str, ...] = (), days: int = 2) -> Path:
-    """Write ``cert.pem`` and ``key.pem`` into the folder, which is returned. Addresses among the names are told apart."""
+    """Write ``cert.pem`` and ``key.pem`` into the folder, which is returned. Names may be addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [

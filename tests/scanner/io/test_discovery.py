@@ -5,9 +5,9 @@ from contextlib import aclosing
 
 import pytest
 
-from scanner.io.connect import Pair
 from scanner.io.discovery import accepts, connect_scan, resolve
 from scanner.pacing import Pacer
+from scanner.tally import Pair
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ async def test_closing_it_ends_its_thread(server: Pair) -> None:
     async with asyncio.timeout(10):
         async with aclosing(scan) as tallies:
             await anext(tallies)
-            assert any(thread.name.startswith("connect-scan") for thread in threading.enumerate())
-        assert not any(thread.name.startswith("connect-scan") for thread in threading.enumerate())
+            assert any(thread.name.startswith("discovery") for thread in threading.enumerate())
+        assert not any(thread.name.startswith("discovery") for thread in threading.enumerate())
 
 
 async def test_a_reader_that_stops_reading_holds_the_probes_back(server: Pair) -> None:
