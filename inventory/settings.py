@@ -8,7 +8,7 @@ The environment variable of ``gateway_port`` is ``GNOMON_GATEWAY_PORT``; in the 
 import os
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +45,10 @@ class Settings(BaseSettings):
         default=None, description="A folder of further signature files, read after the built-in ones."
     )
     scan_rate: int = Field(default=2000, ge=1, description="Probes a second where a scope names no rate.")
+    discovery: Literal["auto", "connect", "syn"] = Field(
+        default="auto",
+        description="How open ports are found: by SYN frames (syn), by connecting (connect), or by what is to be had.",
+    )
     scan_timeout: float = Field(default=2.0, gt=0, description="Seconds to wait for a connection.")
     answer_timeout: float = Field(default=5.0, gt=0, description="Seconds to wait for one HTTP answer.")
     host_timeout: float = Field(

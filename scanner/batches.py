@@ -31,7 +31,7 @@ class Batch:
 
 
 def ordered(order: Order, start: int, stop: int) -> Positions:
-    """What stands at the positions ``start`` to ``stop - 1`` of an order of at most 2^64."""
+    """What stands at the positions ``start`` to ``stop - 1`` of an order of less than 2^64."""
     values = np.arange(start, stop, dtype=np.uint64)
     _permute(values, order)
     size = np.uint64(order.size)
@@ -66,7 +66,8 @@ class Members:
         if not len(self.first):
             return np.zeros(len(addresses), dtype=np.bool_)
         where = np.searchsorted(self.first, addresses.astype(np.uint64), side="right")
-        return (where > 0) & (addresses <= self._last[np.maximum(where, 1) - 1])
+        inside: NDArray[np.bool_] = (where > 0) & (addresses <= self._last[np.maximum(where, 1) - 1])
+        return inside
 
     def at(self, indices: Positions) -> Numbers:
         """The addresses at indices of the sorted set."""
@@ -74,17 +75,20 @@ class Members:
         return (self.first[where] + (indices - self._before[where])).astype(np.uint32)
 
 
-def batches(plan: Plan) -> Iterator[Batch]:
-    """All pairs of a plan of IPv4 addresses. ValueError for a plan that holds others, or more than 2^64 pairs."""
-    if len(plan) > 1 << 64 or any(version != 4 for version, _, _ in plan.addresses.spans):
-        raise ValueError("batches are of IPv4 and of at most 2^64 pairs")
-    return _batches(plan)
+def batches(plan: Plan, start: int = 0) -> Iterator[Batch]:
+    """The pairs of a plan of IPv4 addresses, from a position on.
+
+    ValueError for a plan that holds other addresses, or 2^64 pairs or more.
+    """
+    if len(plan) >= 1 << 64 or any(version != 4 for version, _, _ in plan.addresses.spans):
+        raise ValueError("batches are of IPv4 and of less than 2^64 pairs")
+    return _batches(plan, start)
 
 
-def _batches(plan: Plan) -> Iterator[Batch]:
+def _batches(plan: Plan, begin_at: int) -> Iterator[Batch]:
     blocks = [(Members(block.addresses), np.array(block.ports, dtype=np.uint16)) for block in plan.blocks]
     ends = np.cumsum([len(block) for block in plan.blocks], dtype=np.uint64)
-    for start in range(0, len(plan), SIZE):
+    for start in range(begin_at, len(plan), SIZE):
         indices = ordered(plan.order, start, min(len(plan), start + SIZE))
         addresses = np.zeros(len(indices), dtype=np.uint32)
         ports = np.zeros(len(indices), dtype=np.uint16)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inventory.model import Evidence, InferenceRoute
 from scanner.belief import probability
 from scanner.exchange import clean
-from scanner.lexicon import GIVES, MISTAKES, TAKES, page_doubt, page_weight, route_weight
+from scanner.lexicon import GIVES, MISTAKES, TAKES, field_weight, page_doubt, page_weight, route_weight
 from scanner.openapi import Description, Operation
 
 PRIOR = -3.0
@@ -139,7 +139,7 @@ def operation_weight(operation: Operation) -> tuple[float, str]:
 
 
 def _two_best(known: Mapping[str, float], fields: tuple[tuple[str, str], ...]) -> float:
-    weights = sorted((known.get(name.lower(), 0.0) for name, _ in fields), reverse=True)
+    weights = sorted((field_weight(known, name) for name, _ in fields), reverse=True)
     return sum(weights[:2])
 
 

@@ -4,6 +4,9 @@ from pydantic import Field
 
 from inventory.model import Evidence, Fact, Value
 
+TLS_PORTS = frozenset({443, 636, 8443, 9443, 6443, 10443, 4443})
+"""Ports where TLS is tried before plain HTTP."""
+
 
 class Limits(Value):
     """What one listener may cost. Times in seconds, sizes in bytes.

@@ -39,7 +39,7 @@ class Journal:
 
     async def write(self, update: Update) -> None:
         """Keep an update. Raises JournalError when the store failed for longer than the patience."""
-        changes = {"account": update.account, "requests": update.requests}
+        changes = {"account": update.account, "requests": update.requests, "checkpoint": update.checkpoint}
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         if self._unsaved or time.monotonic() - self._saved_at >= _SAVE_EVERY:
@@ -48,15 +48,17 @@ class Journal:
     async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
         """Write how the scan ended, and settle what it covered. Raises JournalError."""
         changes = {"status": status, "reason": reason, "exclude": run.exclude, "ended_at": utc_now()}
+        if status is ScanStatus.COMPLETE:
+            changes["checkpoint"] = None
         self.scan = self.scan.model_copy(update=changes)
         await self._insist()
         return self.scan
 
     def _open(self) -> None:
         recover(self._folder, self._store)
-        # The lease is ours, so a scan of this scope that still says "running" has no process any more.
+        # The lease is ours, so a scan of this scope or shard that still says "running" has no process any more.
         for earlier in self._store.scans.list(self.scan.scope):
-            if earlier.status is ScanStatus.RUNNING:
+            if earlier.status is ScanStatus.RUNNING and earlier.shard == self.scan.shard:
                 self._store.scans.save(
                     earlier.model_copy(
                         update={

@@ -31,8 +31,8 @@ class Ledger:
     """The account of one scan. It is asked before and told after every request.
 
     Rules with a condition sleep until an answer of that listener wakes them, and are settled by the
-    answer that proves them needless. Pages are dropped with ``close``; totals and the latest
-    refusals (at most ``keep``) stay.
+    answer that proves them needless. ``calls`` counts the gRPC calls, of which only reflection and health
+    exist. Pages are dropped with ``close``; totals and the latest refusals (at most ``keep``) stay.
     """
 
     def __init__(self, knowledge: Knowledge, keep: int = 1000) -> None:
@@ -40,6 +40,7 @@ class Ledger:
         self._conditional = tuple((n, rule) for n, rule in enumerate(self._rules) if rule.once is not None)
         self._pages: dict[Listener, _Page] = {}
         self.methods: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
         self.refusals: deque[Refusal] = deque(maxlen=keep)
 
     @property

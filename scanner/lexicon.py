@@ -6,7 +6,7 @@ other things, not fitted to any set of hosts.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 ROUTE_WORDS: dict[str, float] = {
     **dict.fromkeys(("predict", "predictions", "prediction", "predictor", "invocations", "infer", "inference"), 3.6),
@@ -46,7 +46,9 @@ MISLEADING: dict[str, float] = {
     **dict.fromkeys(("weather", "cities", "city", "locations", "dealers", "cars", "vehicles", "3d", "stl"), -3.0),
     **dict.fromkeys(("pdf", "report", "reports", "qr", "invoice", "cloud", "release", "git", "image-tags"), -2.0),
     **dict.fromkeys(("posts", "comments", "pets", "products", "invoices", "tags", "labels", "books"), -1.5),
-    **dict.fromkeys(("subscribe", "unsubscribe", "subscription", "subscriptions", "review", "feedback", "history"), -2.5),
+    **dict.fromkeys(
+        ("subscribe", "unsubscribe", "subscription", "subscriptions", "review", "feedback", "history"), -2.5
+    ),
 }
 """Segments that say the neighbouring word means something else."""
 
@@ -67,7 +69,7 @@ MISTAKES: dict[str, float] = {
 
 GIVES: dict[str, float] = {
     **dict.fromkeys(("predictions", "prediction", "probability", "probabilities", "logits", "embedding"), 2.4),
-    **dict.fromkeys(("scores", "score", "label", "labels", "class", "classes", "confidence", "species"), 1.4),
+    **dict.fromkeys(("scores", "score", "label", "labels", "class", "classes", "confidence"), 1.4),
     **dict.fromkeys(("entities", "summary", "forecast", "outputs", "output", "cluster", "anomaly"), 1.0),
 }
 """Fields that inference answers have."""
@@ -78,13 +80,13 @@ PAGE_WORDS: dict[str, float] = {
     r"\b(ml|ai|language|regression|classification|forecasting|ranking|scoring|recommendation|fraud|churn|risk"
     r"|demand|price|credit|vision|speech|toxicity|sentiment)[ _-]?(model|models|predictor|scoring)\b": 2.0,
     r"\brecommender|recommendation engine|matrix factori[sz]ation|anomaly detection|random forest\b": 1.8,
-    r"\bner tagger\b|named entity|entity recognition|\btagger\b|object detection|\bllm\b": 2.0,
+    r"named entity|entity recognition|\btagger\b|object detection|\bllm\b": 2.0,
     r'"model(_?(name|version|loaded|id))?"\s*:': 2.2,
 }
 """Patterns over what a page or a description says of itself."""
 
 DOUBTS: dict[str, float] = {
-    r"prediction markets?|\b(place|make) (a|your) (bet|prediction|trade)s?\b|\bbetting\b|\bodds\b|\bwagers?\b": -4.0,
+    r"prediction markets?|\b(place|make) (a|your) (bet|prediction|trade)s?\b|\bbetting\b|\bodds\b|\bwagers?\b": -5.0,
     r"\bleader ?boards?\b|\bscore ?boards?\b|\barcade\b|\bleague\b|\btournaments?\b|\bhigh ?scores?\b": -2.0,
     r"\bshop(ping)?\b|\bcart\b|\bcheckout\b|\bdealer(ship)?s?\b|\bshowroom\b|\bmotors\b|\bbookings?\b": -2.0,
     r"\balbums?\b|\bblog\b|\brecipes?\b|\bnewsletters?\b|\bwebhooks?\b|\bweather\b|\b3d[ -]models?\b": -1.5,
@@ -113,6 +115,13 @@ def route_weight(path: str) -> float:
     best = max(weights, default=0.0)
     followed = best < _UNMISTAKABLE and bool(weights) and weights[-1] == 0
     return best + misleading - (1.0 if followed and best > 1.0 else 0.0)
+
+
+def field_weight(known: Mapping[str, float], field: str) -> float:
+    """What a field of that name weighs. ``predicted_price`` is a prediction of a price."""
+    first = re.split(r"[^a-z]", field.lower(), maxsplit=1)[0]
+    stem = known.get("prediction", 0.0) if first in {"predicted", "prediction"} else 0.0
+    return max(known.get(field.lower(), 0.0), stem)
 
 
 def page_weight(text: str) -> tuple[float, str]:

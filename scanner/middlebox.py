@@ -40,6 +40,11 @@ class Middleboxes:
         """How many open ports wait for the confirming ports of their host."""
         return sum(max(0, len(ports) - SUSPICIOUS) for ports in self._open.values())
 
+    @property
+    def held_ports(self) -> list[tuple[str, int]]:
+        """Those ports, with their addresses."""
+        return [(address, port) for address, ports in self._open.items() for port in ports[SUSPICIOUS:]]
+
     def opened(self, address: str, port: int) -> Advice:
         """Note an open port. Exactly one port of an address gets CONFIRM."""
         if address in self.confirmed:

@@ -116,9 +116,11 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
 
 
 def _is_secured(document: dict[str, Any], operation: dict[str, Any]) -> bool:
-    """Whether callers must show who they are: a security requirement that none of its alternatives waives, a
-    required parameter that carries a key, or a declared 401. An empty alternative makes it optional (OpenAPI 3.1,
-    Security Requirement Object)."""
+    """Whether callers must show who they are.
+
+    It is declared by a security requirement that none of its alternatives waives (an empty alternative makes it
+    optional: OpenAPI 3.1, Security Requirement Object), a required parameter that carries a key, or a 401.
+    """
     required = _sequence(operation.get("security", document.get("security")))
     if required and all(_mapping(alternative) for alternative in required):
         return True

@@ -37,6 +37,29 @@ class NotAuthorised(PermissionError):  # noqa: N818 - a refusal, not a fault
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """One part of a scope, when several machines share it: ``number`` counts from 1."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard that ``2/8`` names. ValueError with one sentence for a text that names none."""
+    number, slash, of = text.partition("/")
+    if not (slash and _is_count(number) and _is_count(of) and 1 <= int(number) <= int(of)):
+        raise ValueError(f"{text!r} is no shard: write the part and how many there are, such as 2/8")
+    return Shard(int(number), int(of))
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A rectangle of pairs: every address by every port."""
 
@@ -139,17 +162,22 @@ def make_plan(
     *,
     allow_public: bool = False,
     key: bytes = b"",
+    shard: Shard | None = None,
 ) -> Plan:
     """Plan a scan of resolved targets. ``ports`` are those of targets that name none.
 
     Pairs that several targets name are planned once. Raises NotAuthorised where something that is
-    neither private nor loopback remains after the exclusions and ``allow_public`` is not set.
+    neither private nor loopback remains after the exclusions and ``allow_public`` is not set. Of a
+    ``shard`` the plan is that part of the addresses: the accounts of all parts add up to that of the whole.
     """
     targets, exclude = tuple(targets), tuple(exclude)
     excluded = Spans.of(exclude)
     if not allow_public:
         _authorise(targets, excluded)
     wanted = _blocks(targets, tuple(sorted(set(ports))))
+    if shard is not None:
+        parts = (Block(block.addresses.part(shard.number, shard.of), block.ports) for block in wanted)
+        wanted = [part for part in parts if part.addresses]
     allowed = [Block(block.addresses - excluded, block.ports) for block in wanted]
     blocks = tuple(block for one in allowed if (block := Block(one.addresses - _NEVER, one.ports)).addresses)
     total, after_exclusion, final = (sum(len(block) for block in some) for some in (wanted, allowed, blocks))

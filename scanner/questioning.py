@@ -26,7 +26,7 @@ class Questioning:
         self._concurrency = concurrency
         self._backlog = backlog
         self._waiting: deque[Listener] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Listener] = {}
         self._changed = asyncio.Event()
         self._held = False
         self._ending = False
@@ -35,6 +35,11 @@ class Questioning:
     def unfinished(self) -> int:
         """How many listeners were handed over and have no findings yet."""
         return len(self._waiting) + len(self._tasks)
+
+    @property
+    def unasked(self) -> list[Listener]:
+        """Those listeners."""
+        return [*self._tasks.values(), *self._waiting]
 
     async def put(self, listener: Listener) -> None:
         """Hand over a listener. Waits while too many wait already."""
@@ -65,14 +70,15 @@ class Questioning:
 
     def _start(self) -> None:
         while self._waiting and len(self._tasks) < self._concurrency and not self._held:
-            task = asyncio.create_task(self._question(self._waiting.popleft()))
-            self._tasks.add(task)
+            listener = self._waiting.popleft()
+            task = asyncio.create_task(self._question(listener))
+            self._tasks[task] = listener
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if self._ending and task.cancelled():
             return
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         self._changed.set()
         self._start()
 

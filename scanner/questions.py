@@ -6,17 +6,18 @@ from collections.abc import Callable
 
 from inventory.model import Evidence, Exposed, Identified, Kind, Listener, Questioned, Scheme
 from scanner.certificate import read_certificate
+from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
-from scanner.findings import Finding, Limits
+from scanner.findings import TLS_PORTS, Finding, Limits
+from scanner.hosts import merged, names_told, tells_more
 from scanner.identify import Machine, Subject, identify
 from scanner.io.http import HttpConnection
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
-
-TLS_PORTS = frozenset({443, 636, 8443, 9443, 6443, 10443, 4443})
-"""Ports where TLS is tried before plain HTTP."""
+from scanner.rpc import judge_services
 
 _PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server", b"sent an HTTP request")
+_FEWEST, _MOST_REDIRECTS, _MOST_FIRST = 6, 8, 4
 _H2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 
 
@@ -51,6 +52,8 @@ class _Conversation:
         self._applications: tuple[Finding, ...] = ()
         self._certificate: bytes | None = None
         self._why = "no answer was HTTP"
+        self._redirects: list[Answer] = []
+        self._first: dict[str, Answer] = {}
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -81,7 +84,61 @@ class _Conversation:
                 self._certificate = self._connection.certificate
                 self._scheme = Scheme.TLS
             if await self._interview(Scheme.HTTPS if tls else Scheme.HTTP):
+                await self._ask_by_name(tls=tls)
                 return
+            if self._scheme is Scheme.GRPC:
+                await self._ask_services()
+                return
+
+    async def _ask_by_name(self, *, tls: bool) -> None:
+        """Say the names that the listener told to it, where nothing telling answers to its address."""
+        found = self._applications
+        if tells_more(found):
+            return
+        certificate = read_certificate(self._certificate).names if self._certificate else ()
+        for name in names_told(certificate, self._redirects):
+            left = self._limits.requests - len(self._ledger.asked(self._listener))
+            if left < _FEWEST:
+                return
+            self.close()
+            address, port = self._listener.address, self._listener.port
+            self._connection = HttpConnection(address, port, self._limits, tls=tls, name=name)
+            if await self._connection.connect() and await self._differs():
+                limits = self._limits.model_copy(update={"requests": left - 2})
+                machine = identify(self._knowledge, limits, Subject(port, secrets.token_hex(6)))
+                self._applications = merged(found, await self._hold(machine), name)
+            if tells_more(self._applications):
+                return
+
+    async def _ask_services(self) -> None:
+        """Let a gRPC server list its services and tell its health."""
+        from scanner.io.grpc import ask_services
+
+        self.close()
+        replies = await ask_services(self._listener.address, self._listener.port, self._limits)
+        self._ledger.calls.update(reply.call for reply in replies)
+        self._applications = judge_services(replies, self._knowledge)
+
+    async def _differs(self) -> bool:
+        """Whether the root or an unknown path is answered otherwise by name than by address."""
+        for request in (Request("GET", CANARY, CANARY), Request("GET", "/", "/")):
+            before = self._first.get(str(request))
+            if before is None:
+                continue
+            answer = await self._answer(request)
+            if answer.status is not None and answer.shape != before.shape:
+                return True
+        return False
+
+    async def _hold(self, machine: Machine) -> tuple[Finding, ...]:
+        """Let a machine ask to its end."""
+        try:
+            request = next(machine)
+            while True:
+                request = machine.send(await self._answer(request))
+        except StopIteration as stop:
+            findings: tuple[Finding, ...] = stop.value
+            return findings
 
     async def _interview(self, scheme: Scheme) -> bool:
         """Let the machine ask over the open connection. False where this is not the scheme that is spoken."""
@@ -109,6 +166,10 @@ class _Conversation:
         assert self._connection is not None
         answer = await self._connection.ask(request)
         self._ledger.record(self._listener, answer)
+        if answer.header("location") and len(self._redirects) < _MOST_REDIRECTS:
+            self._redirects.append(answer)
+        if len(self._first) < _MOST_FIRST:
+            self._first.setdefault(str(request), answer)
         return answer
 
     def _is_other_scheme(self, answer: Answer, scheme: Scheme) -> bool:

@@ -4,31 +4,33 @@ import re
 from collections.abc import Iterable, Iterator
 
 from scanner.exchange import Answer
-from scanner.lexicon import ROUTE_WORDS, route_weight, words_of
+from scanner.lexicon import ROUTE_WORDS, page_weight, route_weight, words_of
 
 _VERSIONS = ("v1", "v2", "v3")
 
 USUAL = (
     "/predict", "/api/predict", "/score", "/invocations", "/classify", "/v1/predict", "/api/v1/predict",
-    "/infer", "/inference", "/model/predict", "/embed", "/recommend", "/forecast", "/detect", "/v1/infer",
-    "/translate", "/v2/predict", "/api/v2/predict", "/summarize", "/sentiment", "/transcribe", "/rerank",
+    "/infer", "/inference", "/model/predict", "/embed", "/recommend", "/forecast", "/detect", "/v1/embeddings",
+    "/translate", "/api/v2/predict", "/summarize", "/sentiment", "/transcribe", "/v1/chat/completions",
     "/ner", "/tag", "/knn", "/generate",
 )  # fmt: skip
 """Inference paths by how usual they are: predict under the usual prefixes, what model servers and clouds prescribe,
 and the verbs of common tasks."""
 
 _MOUNTS = ("/model", "/ml", "/serving", "/inference")
-PREFIXES = (*_MOUNTS, "/models", "/ai", "/api/ml", *(f"{mount}/{v}" for v in _VERSIONS for mount in _MOUNTS))
+PREFIXES = (*_MOUNTS, *(f"{mount}/{v}" for v in _VERSIONS for mount in _MOUNTS))
 """Where proxies and parent applications mount model services: a word for it, with or without a version."""
 
-PAGES = ("/gradio", "/demo", "/ui", "/app")
+PAGES = ("/gradio", "/demo", "/ui")
 """Where pages are mounted beside an API."""
 
-MOVED = ("/api/openapi.json", "/v1/openapi.json", "/api/v1/openapi.json")
+MOVED = ("/api/openapi.json", "/api/v1/openapi.json")
 """Where descriptions are moved to when they are not at the framework's own place."""
 
 _QUOTED = re.compile(r"(?:[\"'\s=(>]|^)(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})(?=[\"'\s)<>,.?]|$)")
 _DJANGO = re.compile(r"<li>\s*<code>\s*([a-z0-9_/^-]{2,80}/?)\$?\s*</code>", re.IGNORECASE)
+_POSTED = re.compile(r"\bPOST(?:\s+to)?(?:\s|<[^>]{1,40}>|:)+(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80}[A-Za-z0-9_/-])")
+_FORM = re.compile(r"<form\b[^>]{0,200}?\baction=[\"']?(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})", re.IGNORECASE)
 _HREF = re.compile(r"href=[\"']?(?:\./)?(/?[A-Za-z0-9_-]{2,40}(?:/[A-Za-z0-9_-]{1,40})?/)[\"'\s>]")
 _SIGNPOST = re.compile(
     r"[\"'\s=(>](/[A-Za-z0-9_][A-Za-z0-9_./-]{0,80})/"
@@ -45,7 +47,10 @@ _STATIC = re.compile(r"\.(js|css|png|ico|svg|html?|map|woff2?|json|txt|csv)$|/(s
 
 
 def mentioned(pages: Iterable[Answer]) -> Iterator[str]:
-    """Paths that the pages name and that sound like inference, and the patterns of a Django debug page."""
+    """Paths that the pages name and that sound like inference, and the patterns of a Django debug page.
+
+    Where a page speaks of a model, the paths that it says to POST to count too, whatever they are called.
+    """
     for page in pages:
         text = page.text[:65536]
         if "tried these URL patterns" in text:
@@ -54,13 +59,17 @@ def mentioned(pages: Iterable[Answer]) -> Iterator[str]:
             clean = path.rstrip(".")
             if not _STATIC.search(clean) and route_weight(clean) > 0.5:
                 yield clean
+        if page.ok and page_weight(text)[0] > 0:
+            for path in (*_POSTED.findall(text)[:8], *_FORM.findall(text)[:4]):
+                if not _STATIC.search(path):
+                    yield path
 
 
 def hinted(pages: Iterable[Answer]) -> Iterator[str]:
     """Paths made of inference words that short pages use of themselves."""
     for page in pages:
         if page.ok and len(page.body) <= 4096:
-            for word in words_of(re.sub(r"<[^>]*>", " ", page.text)):
+            for word in words_of(re.sub(r"<[^<>]*>", " ", page.text)):
                 if ROUTE_WORDS.get(word, 0.0) >= 0.9:
                     yield "/" + word
 

@@ -14,6 +14,7 @@ from inventory.settings import Settings
 from inventory.store import Store
 from scanner.journal import Journal, JournalError
 from scanner.lease import LEASE_SECONDS, Lease
+from scanner.plan import Shard
 from scanner.sources import Ask, Progress, Run, choose, source_name, source_of
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,12 @@ async def run_scan(
     *,
     stop: asyncio.Event | None = None,
     report: Report | None = None,
+    shard: Shard | None = None,
+    resume: bool = False,
 ) -> Scan:
     """Scan a scope with the questions of the signatures. See ``Runner.run``."""
-    return await Runner(store, settings, await asyncio.to_thread(asker, settings)).run(scope, stop=stop, report=report)
+    runner = Runner(store, settings, await asyncio.to_thread(asker, settings))
+    return await runner.run(scope, stop=stop, report=report, shard=shard, resume=resume)
 
 
 def asker(settings: Settings) -> Ask:
@@ -64,19 +68,35 @@ class Runner:
         self._settings = settings
         self._ask = ask
 
-    async def run(self, scope: Scope, *, stop: asyncio.Event | None = None, report: Report | None = None) -> Scan:
-        """Scan a scope, and return the scan as it ended: look at its status and reason.
+    async def run(
+        self,
+        scope: Scope,
+        *,
+        stop: asyncio.Event | None = None,
+        report: Report | None = None,
+        shard: Shard | None = None,
+        resume: bool = False,
+    ) -> Scan:
+        """Scan a scope, or one shard of it, and return the scan as it ended: look at its status and reason.
 
-        ``stop`` ends it early, as incomplete. So does cancellation, which then goes on its way after
-        everything was kept. ``report`` is called a few times a second.
+        ``resume`` goes on with the latest scan of it where that one was interrupted and its plan is the
+        same still; otherwise a new scan begins. ``stop`` ends it early, as incomplete. So does
+        cancellation, which then goes on its way after everything was kept. ``report`` is called a few
+        times a second.
 
         Nothing is sent and no scan begins where this raises TargetError, PortsError, NotAuthorised or
         ScanBusy. JournalError: the store failed for good, and where the results are instead.
         """
         prefix, targets = choose(scope.targets)
-        run = await source_of(prefix)(scope, targets, self._ask, self._settings)
+        earlier = await asyncio.to_thread(self._interrupted, scope, shard) if resume else None
+        checkpoint = earlier.checkpoint if earlier else None
+        run = await source_of(prefix)(scope, targets, self._ask, self._settings, shard=shard, resume=checkpoint)
+        if not run.resumed:
+            earlier = None
         ending = _Ending()
-        job = asyncio.create_task(self._leased(scope, source_name(prefix), run, ending, report))
+        job = asyncio.create_task(
+            self._leased(self._scan_of(scope, shard, source_name(prefix), run, earlier), run, ending, report)
+        )
         stopping = asyncio.create_task((stop or asyncio.Event()).wait())
         stopping.add_done_callback(lambda task: None if task.cancelled() else ending.end("it was stopped"))
         cancelled = False
@@ -93,9 +113,22 @@ class Runner:
             raise asyncio.CancelledError
         return job.result()
 
-    async def _leased(self, scope: Scope, source: str, run: Run, ending: "_Ending", report: Report | None) -> Scan:
+    def _interrupted(self, scope: Scope, shard: Shard | None) -> Scan | None:
+        """The latest scan of a scope or shard, if it can go on."""
+        part = None if shard is None else str(shard)
+        latest = next((scan for scan in self._store.scans.list(scope.name) if scan.shard == part), None)
+        if latest is None or latest.checkpoint is None or latest.site != scope.site:
+            return None
+        killed = latest.status is ScanStatus.RUNNING
+        return latest if killed or latest.account.unprobed or latest.checkpoint.unasked else None
+
+    def _scan_of(self, scope: Scope, shard: Shard | None, source: str, run: Run, earlier: Scan | None) -> Scan:
+        """The record of a run: a new one, or that of the scan that goes on."""
+        if earlier is not None:
+            changes = {"status": ScanStatus.RUNNING, "reason": None, "ended_at": None, "exclude": run.exclude}
+            return earlier.model_copy(update=changes)
         started = utc_now()
-        scan = Scan(
+        return Scan(
             id=new_scan_id(started),
             scope=scope.name,
             site=scope.site,
@@ -103,12 +136,17 @@ class Runner:
             targets=run.targets,
             exclude=run.exclude,
             ports=run.ports,
+            shard=None if shard is None else str(shard),
             started_at=started,
             account=run.account,
         )
-        lease = Lease(self._store, f"scan:{scope.name}", LEASE_SECONDS)
+
+    async def _leased(self, scan: Scan, run: Run, ending: "_Ending", report: Report | None) -> Scan:
+        part = f":{scan.shard}" if scan.shard else ""
+        lease = Lease(self._store, f"scan:{scan.scope}{part}", LEASE_SECONDS)
         if not await asyncio.to_thread(lease.take):
-            raise ScanBusy(f"the scope {scope.name!r} is being scanned already: wait until that scan ends")
+            what = f"shard {scan.shard} of the scope" if scan.shard else "the scope"
+            raise ScanBusy(f"{what} {scan.scope!r} is being scanned already: wait until that scan ends")
         try:
             journal = Journal(self._store, self._settings.state_folder / "unsaved", scan)
             await journal.open()

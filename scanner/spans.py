@@ -58,6 +58,18 @@ class Spans:
             return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         return str(IPv6Address(number))
 
+    def part(self, number: int, of: int) -> Self:
+        """The part ``number`` (from 1) of the set in ``of`` parts of the same size, give or take one address."""
+        start, stop = (len(self) * step // of for step in (number - 1, number))
+        found, before = [], 0
+        for version, first, last in self.spans:
+            begin = first + max(0, start - before)
+            end = min(last, first + stop - before - 1)
+            if begin <= end:
+                found.append((version, begin, end))
+            before += last - first + 1
+        return type(self)(tuple(found))
+
     def networks(self) -> Iterator[Network]:
         """The fewest networks that hold exactly these addresses."""
         for version, first, last in self.spans:

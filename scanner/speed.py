@@ -13,9 +13,9 @@ WINDOW = 5.0
 class Speedometer:
     """Turns running totals into progress."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, probed: int = 0) -> None:
         self._clock = clock
-        self._marks: deque[tuple[float, int]] = deque([(clock(), 0)])
+        self._marks: deque[tuple[float, int]] = deque([(clock(), probed)])
 
     def progress(self, probed: int, sendable: int, unfinished: int, found: int, asked: int) -> Progress:
         """Progress at this moment, from totals: probes sent and sendable, listeners unfinished, open and asked.

@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from inventory.model import Evidence, Fact, Identified, InferenceRoute, Kind, Posture, Postured
-from scanner.application import Application, is_wall
+from inventory.model import Evidence, Fact, Identified, InferenceRoute, Kind
+from scanner.application import Application
 from scanner.belief import probability
 from scanner.classify import Seen, Verdict, classify
 from scanner.exchange import Answer, clean
 from scanner.findings import Finding
+from scanner.posture import decide_posture
 from scanner.predicates import values_at
-from scanner.routes import asks_for_key
 from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
 
 
@@ -61,8 +61,9 @@ def _self_description(answer: Answer) -> str:
     """The text of a page that speaks for itself: JSON as it is, HTML without its tags, scripts and styles."""
     text = answer.text[:32768]
     if answer.media == "text/html":
-        text = re.sub(r"(?is)<(script|style)\b.{0,20000}?</\1>", " ", text)
-        text = re.sub(r"<[^>]{0,500}>", " ", text)
+        # What is never closed takes the rest with it, so that no part is read twice.
+        text = re.sub(r"(?is)<(script|style)\b.*?</\1|<(?:script|style)\b.*", " ", text)
+        text = re.sub(r"<[^<>]{0,500}>", " ", text)
     return text[:8192]
 
 
@@ -97,7 +98,7 @@ def findings(app: Application, *, conclusive: bool) -> tuple[Finding, ...]:
         catch_all=app.catch_all,
         conclusive=conclusive,
     )
-    posture, why = _posture(app, judged, routes)
+    posture, why = decide_posture(app, judged.product, judged.model, routes)
     base_path = base
     said: list[tuple[Fact, tuple[Evidence, ...]]] = [(identified, evidence), (posture, why)]
     return tuple(Finding(base_path=base_path, fact=fact, evidence=because) for fact, because in said)
@@ -151,73 +152,3 @@ def _version_in(answer: Answer, rule: VersionRule) -> str | None:
         text = (match.group(1) if match.groups() else match.group(0)) if match else ""
     version = clean(text, 40)
     return version if re.fullmatch(r"[\w.+!-]{1,40}", version) else None
-
-
-def _posture(
-    app: Application, judged: Judgement, routes: tuple[InferenceRoute, ...]
-) -> tuple[Postured, tuple[Evidence, ...]]:
-    wall = app.walled
-    product = judged.product
-    for rule in product.posture if product else ():
-        heard = app.dialogue.answers.values() if rule.on == "any" else [app.named(rule.on)]
-        deciding = (a for a in heard if a is not None and rule.when.holds(a))
-        answer = next((a for a in deciding if not (rule.verdict is Posture.OPEN and is_wall(a))), None)
-        if answer is not None:
-            return _decided(rule.verdict, answer, f"{answer.status} to {answer.request} decides it")
-    if wall is not None:
-        return _decided(Posture.PROTECTED, wall, "a path that does not exist asks for a login first")
-    if app.root is not None and is_wall(app.root):
-        return _decided(Posture.PROTECTED, app.root, "the root page asks for a login")
-    if product is None and routes:
-        return _of_routes(app, judged.model)
-    note = product.posture_note if product else ""
-    why = note or "no answer decides it without sending credentials or an inference"
-    return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why, source="signature"),)
-
-
-def _of_routes(app: Application, model: Verdict) -> tuple[Postured, tuple[Evidence, ...]]:
-    """The posture of hand-written routes: what is declared, and whether anything asked for a login."""
-    if model.secured:
-        why = "the description declares a security scheme for every inference route"
-        return Postured(posture=Posture.PROTECTED, decided_by=app.described_by), (
-            Evidence(signal=why, request=app.described_by),
-        )
-    if app.described_by:
-        why = "the description declares no security for an inference route, and nothing asked for a login"
-        return Postured(posture=Posture.OPEN, decided_by=app.described_by), (
-            Evidence(signal=why, request=app.described_by),
-        )
-    return _of_shown(app)
-
-
-def _of_shown(app: Application) -> tuple[Postured, tuple[Evidence, ...]]:
-    """The posture of routes that only OPTIONS showed, by what stands beside them.
-
-    A check inside the handler cannot be seen without calling it, so a login beside it decides, then a word
-    about keys leaves it open to question, then a page that speaks to strangers speaks for the whole.
-    """
-    answers = [answer for answer in app.dialogue.answers.values() if answer.request.path.startswith(app.base)]
-    wall = next((answer for answer in answers if is_wall(answer) or answer.status == 403), None)
-    if wall is not None:
-        return _decided(Posture.PROTECTED, wall, f"{wall.status} to {wall.request}, which stands beside the routes")
-    keyed = asks_for_key(app.pages) or next((answer for answer in answers if _takes_credentials(answer)), None)
-    if keyed is not None:
-        why = "it tells of keys or credentials, and whether its routes ask for them only a call would show"
-        return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why, request=str(keyed.request)),)
-    page = next((page for page in reversed(app.pages) if page.body), None)
-    if page is not None:
-        why = "its pages serve strangers and nothing asked for a login; a check inside a handler would not show"
-        return _decided(Posture.OPEN, page, why)
-    why = "nothing but its routes is there to ask, and a check inside a handler shows only to a call"
-    return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why),)
-
-
-def _takes_credentials(answer: Answer) -> bool:
-    """Whether its headers say that it looks at credentials: by what it varies, or what it lets browsers send."""
-    said = f"{answer.header('vary')},{answer.header('access-control-allow-headers')}".lower()
-    return any(name.strip() in {"authorization", "x-api-key", "api-key"} for name in said.split(","))
-
-
-def _decided(posture: Posture, answer: Answer, why: str) -> tuple[Postured, tuple[Evidence, ...]]:
-    request = str(answer.request)
-    return Postured(posture=posture, decided_by=request), (Evidence(signal=why, request=request),)

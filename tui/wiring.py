@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inventory.store import Store
     from scanner.authoring import Trial
     from scanner.findings import Finding
+    from scanner.plan import Shard
     from scanner.sources import Progress, Run
     from tui.demo.outcome import Outcome
 
@@ -94,13 +95,22 @@ def record_transcript(settings: Settings, listener: Listener) -> str:
     return asyncio.run(record(listener, load_knowledge(settings.signatures), Limits()))
 
 
-def scan_until_done(here: Workspace, scope: Scope, report: Callable[[Progress], None]) -> Scan:
-    """Scan a scope. The first Ctrl-C or SIGTERM ends the scan early and keeps what was found."""
+def scan_until_done(
+    here: Workspace,
+    scope: Scope,
+    report: Callable[[Progress], None],
+    *,
+    shard: Shard | None = None,
+    resume: bool = False,
+) -> Scan:
+    """Scan a scope, or one shard of it. The first Ctrl-C or SIGTERM ends the scan early and keeps what was found."""
     from scanner.runner import run_scan
 
     async def run() -> Scan:
         async with _stop_on_signals() as stop:
-            return await run_scan(scope, here.store, here.settings, stop=stop, report=report)
+            return await run_scan(
+                scope, here.store, here.settings, stop=stop, report=report, shard=shard, resume=resume
+            )
 
     return asyncio.run(run())
 

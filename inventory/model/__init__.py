@@ -40,6 +40,7 @@ from inventory.model.route import (
 )
 from inventory.model.scope import (
     Account,
+    Checkpoint,
     Scan,
     Schedule,
     Scope,
@@ -61,6 +62,7 @@ __all__ = [
     "Backend",
     "Certificate",
     "Change",
+    "Checkpoint",
     "Comparison",
     "Confidence",
     "Disagreement",

@@ -83,11 +83,31 @@ class Account(Value):
         return self
 
 
+class Checkpoint(Value):
+    """From where an interrupted scan goes on: all probes before ``position`` have ended, as ``account`` says.
+
+    ``plan`` and ``parts`` are digests of what was planned, in which alone the position means something;
+    ``key`` (hexadecimal) chose its order. ``unasked`` are open ports (address and port) whose questions
+    have not ended, ``middleboxes`` one port of each host that accepts on all.
+    """
+
+    plan: str
+    parts: str
+    key: str
+    position: int = Field(ge=0)
+    account: Account = Account()
+    requests: int = Field(default=0, ge=0)
+    unasked: tuple[tuple[str, int], ...] = ()
+    middleboxes: dict[str, int] = Field(default_factory=dict)
+
+
 class Scan(Value):
     """One run over one scope, and what it covered.
 
     ``targets``, ``exclude`` and ``ports`` are the ones that this run used, resolved: ``ports`` is the
-    sorted list of numbers. ``reason`` says why a scan is incomplete or failed.
+    sorted list of numbers. ``shard`` is the part of the scope that this run was about, such as ``2/8``,
+    where several machines share it. ``checkpoint`` is there while it may go on.
+    ``reason`` says why a scan is incomplete or failed.
     """
 
     id: str
@@ -97,12 +117,14 @@ class Scan(Value):
     targets: tuple[str, ...]
     exclude: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    shard: str | None = None
     started_at: Moment
     ended_at: Moment | None = None
     status: ScanStatus = ScanStatus.RUNNING
     reason: str | None = None
     account: Account = Account()
     requests: int = Field(default=0, ge=0)
+    checkpoint: Checkpoint | None = None
 
     def covers(self, address: str, port: int) -> bool:
         """Whether this scan, had it completed, asked this listener."""

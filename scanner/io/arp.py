@@ -10,10 +10,9 @@ from scanner.batches import Numbers
 from scanner.io.wire import BATCH, Receiver, Sender, arp_replies
 from scanner.pacing import Pacer
 
-PATIENCE = 0.5
-"""Seconds that an answer may take, which on a link is ages."""
+PATIENCE = (0.25, 0.5)
+"""Seconds that answers to each attempt are waited for, which on a link is ages. Late ones count as well."""
 
-ATTEMPTS = 2
 _LENGTH = 42
 
 
@@ -45,7 +44,7 @@ def sweep(
     known = np.zeros(len(addresses), dtype=np.bool_)
     try:
         sender.frames[:, :_LENGTH] = np.frombuffer(_template(hardware, source), dtype=np.uint8)
-        for _ in range(ATTEMPTS):
+        for patience in PATIENCE:
             missing = addresses[~known]
             done = 0
             while done < len(missing) and not stop.is_set():
@@ -55,7 +54,7 @@ def sweep(
                 sender.send(len(part))
                 done += len(part)
                 _take(receiver, pacer.delay(time.monotonic()), addresses, known, found)
-            until = time.monotonic() + PATIENCE
+            until = time.monotonic() + patience
             while (left := until - time.monotonic()) > 0 and not known.all() and not stop.is_set():
                 _take(receiver, min(left, 0.1), addresses, known, found)
     finally:

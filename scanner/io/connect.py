@@ -13,9 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from scanner.pacing import Pacer
-from scanner.tally import Pair, Tally
+from scanner.tally import Pair, Settled, Tally
 
 # The plain type of sockets and plain numbers: their Python shells would take a fifth of a probe's time.
 _IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
@@ -28,6 +29,7 @@ _BACK_OFF = 0.05
 _MOST_BACK_OFFS = 100
 _REPORT_EVERY = 0.1
 _REPORT_AT = 256
+_CHUNK = 128
 
 
 def most_in_flight(wanted: int, reserve: int) -> int:
@@ -42,6 +44,18 @@ def most_in_flight(wanted: int, reserve: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
         soft = raised
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(_FEWEST, soft - reserve))
+
+
+@dataclass(slots=True)
+class _Chunk(Tally):
+    """The counts of consecutive pairs of the plan, ``size`` of which were taken from it."""
+
+    size: int = 0
+
+    def so_far(self) -> Settled:
+        """The counts, which are final when all of its pairs have ended."""
+        lost = self.lost.total()
+        return Settled(self.size, len(self.answered), self.refused, self.silent, lost, self.forbidden)
 
 
 class ConnectScan:
@@ -66,11 +80,14 @@ class ConnectScan:
         self._deliver = deliver
         self._timeout = timeout
         self._most = in_flight
-        self._open: dict[int, tuple[socket.SocketType, Pair]] = {}
+        self._open: dict[int, tuple[socket.SocketType, Pair, _Chunk]] = {}
         self._deadlines: deque[tuple[float, int, socket.SocketType]] = deque()
-        self._again: deque[tuple[Pair, int]] = deque()
+        self._again: deque[tuple[Pair, int, _Chunk]] = deque()
         self._spare: dict[int, socket.SocketType] = {}
         self._tally = Tally()
+        self._chunk = _Chunk()
+        self._chunks = deque([self._chunk])
+        self._settled = self._told = Settled()
         self._reported = 0.0
         self._held_until = 0.0
         self._stopped = threading.Event()
@@ -90,7 +107,7 @@ class ConnectScan:
                 self._expire()
                 self._report()
         finally:
-            for sock in [*(sock for sock, _ in self._open.values()), *self._spare.values()]:
+            for sock in [*(sock for sock, _, _ in self._open.values()), *self._spare.values()]:
                 sock.close()
             self._open.clear()
             self._spare.clear()
@@ -106,19 +123,27 @@ class ConnectScan:
         permitted = self._pacer.permits(now, min(room, _REPORT_AT))
         for sent in range(permitted):
             if self._again:
-                pair, attempts = self._again.popleft()
+                pair, attempts, chunk = self._again.popleft()
             else:
                 following = next(self._pairs, None)
                 if following is None:
                     self._pacer.give_back(permitted - sent)
                     return False
-                pair, attempts = following, 0
-            if not self._probe(pair, now, attempts):
+                pair, attempts, chunk = following, 0, self._next_chunk()
+            if not self._probe(pair, now, attempts, chunk):
                 self._pacer.give_back(permitted - sent)
                 break
         return more
 
-    def _probe(self, pair: Pair, now: float, attempts: int) -> bool:
+    def _next_chunk(self) -> "_Chunk":
+        """Where the next pair of the plan is counted."""
+        if self._chunk.size == _CHUNK:
+            self._chunk = _Chunk()
+            self._chunks.append(self._chunk)
+        self._chunk.size += 1
+        return self._chunk
+
+    def _probe(self, pair: Pair, now: float, attempts: int, chunk: "_Chunk") -> bool:
         """Begin one connection. False where this machine has no socket or port to spare just now."""
         family = _IPV6 if ":" in pair[0] else _IPV4
         sock = self._spare.pop(family, None)
@@ -136,27 +161,28 @@ class ConnectScan:
             # takes it and saves making and closing another: a third of the time of a probe.
             self._spare[family] = sock
             self._tally.refused += 1
+            chunk.refused += 1
         elif sock is not None and code == errno.EALREADY:
             number = sock.fileno()
             self._epoll.register(number, select.EPOLLOUT | select.EPOLLONESHOT)
-            self._open[number] = (sock, pair)
+            self._open[number] = (sock, pair, chunk)
             self._deadlines.append((now + self._timeout, number, sock))
         elif code in _EXHAUSTED and attempts < _MOST_BACK_OFFS and (code != errno.EADDRNOTAVAIL or has_route(pair[0])):
             # Skipping it would be a loss that nobody counts: it is tried again, a little later.
-            self._again.appendleft((pair, attempts + 1))
+            self._again.appendleft((pair, attempts + 1, chunk))
             self._held_until = now + _BACK_OFF
             if sock is not None:
                 sock.close()
             return False
         else:
-            self._end(sock, pair, code)
+            self._end(sock, pair, code, chunk)
         return True
 
     def _receive(self, more: bool) -> None:
         """Wait for the next answer, deadline or moment to send, whichever is first; take all answers."""
         for number, _ in self._epoll.poll(self._patience(more), 1024):
-            sock, pair = self._open.pop(number)
-            self._end(sock, pair, sock.getsockopt(_SOCKET_LEVEL, _ERROR))
+            sock, pair, chunk = self._open.pop(number)
+            self._end(sock, pair, sock.getsockopt(_SOCKET_LEVEL, _ERROR), chunk)
 
     def _patience(self, more: bool) -> float:
         now = time.monotonic()
@@ -173,29 +199,41 @@ class ConnectScan:
             _, number, sock = self._deadlines.popleft()
             # The number may be another connection's by now.
             if number in self._open and self._open[number][0] is sock:
-                del self._open[number]
+                _, _, chunk = self._open.pop(number)
                 sock.close()
                 self._tally.silent += 1
+                chunk.silent += 1
 
-    def _end(self, sock: socket.SocketType | None, pair: Pair, code: int) -> None:
+    def _end(self, sock: socket.SocketType | None, pair: Pair, code: int, chunk: "_Chunk") -> None:
         """Count how a connection ended, and close it in the ordinary way.
 
         A reset would free our port sooner, but servers write tracebacks about resets to their logs.
         """
         if code == 0 and sock is not None and connected_to_itself(sock):
             code = errno.ECONNREFUSED
+        if code == errno.ENETUNREACH and is_broadcast(pair[0]):
+            # There is a way, but the kernel opens no connection to a whole network.
+            code = errno.EACCES
         if code == 0:
             self._tally.answered.append(pair)
+            chunk.answered.append(pair)
         else:
             self._tally.count(code)
+            chunk.count(code)
         if sock is not None:
             sock.close()
 
     def _report(self, *, last: bool = False) -> None:
         now = time.monotonic()
-        due = now - self._reported >= _REPORT_EVERY or len(self._tally.answered) >= _REPORT_AT
-        if self._tally.probes and (due or last):
-            tally, self._tally, self._reported = self._tally, Tally(), now
+        if not last and now - self._reported < _REPORT_EVERY and len(self._tally.answered) < _REPORT_AT:
+            return
+        self._reported = now
+        while self._chunks and self._chunks[0].probes == (self._chunks[0].size if last else _CHUNK):
+            self._settled += self._chunks.popleft().so_far()
+        tally, self._tally = self._tally, Tally()
+        tally.settled = self._settled
+        if tally.probes or tally.settled != self._told:
+            self._told = tally.settled
             self._deliver(tally)
 
 
@@ -222,6 +260,14 @@ def has_route(address: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_broadcast(address: str) -> bool:
+    """Whether an address is that of a whole network of this machine. Nothing is sent, as in ``has_route``."""
+    if ":" in address:
+        return False
+    with socket.socket(_IPV4, socket.SOCK_DGRAM) as sock:
+        return sock.connect_ex((address, 9)) == errno.EACCES
 
 
 def reason_of(code: int) -> str:

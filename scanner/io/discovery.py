@@ -33,13 +33,18 @@ def connect_scan(
     return _in_thread(lambda deliver: ConnectScan(pairs, pacer, deliver, timeout=patience, in_flight=in_flight))
 
 
-def syn_scan(plan: Plan, ways: tuple[Way, ...], pacer: Pacer, *, patience: float) -> AsyncGenerator[Tally, None]:
-    """The same by SYN frames, for a plan of which every address has a way. Raises OSError where a link fails."""
+def syn_scan(
+    plan: Plan, start: int, ways: tuple[Way, ...], pacer: Pacer, *, patience: float
+) -> AsyncGenerator[Tally, None]:
+    """The same by SYN frames, from a position of a plan of which every address has a way.
+
+    Raises OSError where a link fails.
+    """
     # With numpy and scapy, which a scan without frames can do without.
     from scanner.batches import batches
     from scanner.io.packets import SynScan
 
-    return _in_thread(lambda deliver: SynScan(batches(plan), ways, pacer, deliver, timeout=patience))
+    return _in_thread(lambda deliver: SynScan(batches(plan, start), ways, pacer, deliver, timeout=patience))
 
 
 async def _in_thread(make: Callable[[Callable[[Tally], None]], _Scan]) -> AsyncGenerator[Tally, None]:

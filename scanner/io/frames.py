@@ -82,9 +82,7 @@ class Templates:
         tcp = [own + _sum(frame[_TCP:]) for own, frame in zip(pseudo, frames, strict=True)]
         self._tcp = np.array(tcp, dtype=np.uint32)
 
-    def fill(
-        self, into: Frames, which: NDArray[np.intp], addresses: Numbers, ports: Ports, sequence: Numbers
-    ) -> None:
+    def fill(self, into: Frames, which: NDArray[np.intp], addresses: Numbers, ports: Ports, sequence: Numbers) -> None:
         """Write a frame into each row of ``into``, which has ``STRIDE`` columns. ``which`` names the templates."""
         count = len(addresses)
         rows = into[:count]

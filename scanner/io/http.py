@@ -79,11 +79,12 @@ class _Reply:
 class HttpConnection:
     """Requests to one listener, one after another. ``tls`` chooses the scheme; certificates are not judged.
 
+    ``name`` is said in SNI and Host instead of the address; it changes nothing about where is connected to.
     ``certificate`` holds the peer's certificate in DER after a TLS handshake. ``failure`` says why the
     last attempt to connect failed.
     """
 
-    def __init__(self, address: str, port: int, limits: Limits, *, tls: bool = False) -> None:
+    def __init__(self, address: str, port: int, limits: Limits, *, tls: bool = False, name: str | None = None) -> None:
         self._address = address
         self._port = port
         self._limits = limits
@@ -94,7 +95,11 @@ class HttpConnection:
         self.failure: str | None = None
         host = f"[{address}]" if ":" in address else address
         self._names = frozenset({host, f"{host}:{port}"})
-        self._host = host if port == (443 if tls else 80) else f"{host}:{port}"
+        usual = port == (443 if tls else 80)
+        if name is not None:
+            self._names |= {name, f"{name}:{port}"}
+        self._server_name = name or ""
+        self._host = (name or host) if usual else f"{name or host}:{port}"
 
     async def ask(self, request: Request) -> Answer:
         """Send one request and read its answer. A kept connection that the host dropped is opened once more."""
@@ -115,7 +120,7 @@ class HttpConnection:
                     self._address,
                     self._port,
                     ssl=self._tls,
-                    server_hostname="" if self._tls else None,
+                    server_hostname=self._server_name if self._tls else None,
                     limit=_CHUNK,
                 )
         except TimeoutError:

@@ -22,7 +22,7 @@ from scanner.io.lanes import Lanes
 from scanner.io.ways import Way
 from scanner.io.wire import BATCH, Receiver
 from scanner.pacing import Pacer
-from scanner.tally import Pair, Tally
+from scanner.tally import Pair, Settled, Tally
 
 RETRIES = 1
 """Repetitions of a probe that nothing answered."""
@@ -80,15 +80,16 @@ def _dotted(number: int) -> str:
 class _Flight:
     """Probes that were sent at about the same time, in a row of slots.
 
-    ``drops`` is how many answers the kernel had dropped when they went. ``waiting`` are the slots that
-    are to be sent again.
+    ``absent`` is how many pairs of the plan among them have no station. ``drops`` is how many answers
+    the kernel had dropped when they went. ``waiting`` are the slots that are to be sent again.
     """
 
     slots: NDArray[np.intp]
+    absent: int
     deadline: float
     drops: int
     attempts: int = 1
-    ended: bool = False
+    ended: Settled | None = None
     waiting: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
 
@@ -150,6 +151,7 @@ class SynScan:
         self._airborne: deque[_Flight] = deque()
         self._again: deque[_Flight] = deque()
         self._tally = Tally()
+        self._settled = self._told = Settled()
         self._lock = threading.Lock()
         self._reported = 0.0
         self._drops = 0
@@ -237,7 +239,7 @@ class SynScan:
             lanes.send(addresses, ports, self._window.sequence(slots))
         with self._lock:
             self._tally.silent += absent
-        flight = _Flight(slots, time.monotonic() + self._patience, self._drops)
+        flight = _Flight(slots, absent, time.monotonic() + self._patience, self._drops)
         self._flights.append(flight)
         self._airborne.append(flight)
         return len(slots), True
@@ -273,8 +275,9 @@ class SynScan:
             else:
                 self._end(flight)
         # A ring gives back its oldest slots first, whichever ended before.
-        while self._flights and self._flights[0].ended:
+        while self._flights and (ended := self._flights[0].ended):
             self._used -= len(self._flights.popleft().slots)
+            self._settled += ended
 
     def _end(self, flight: _Flight) -> None:
         with self._lock:
@@ -286,7 +289,13 @@ class SynScan:
             self._tally.silent += pending - lost
             if lost:
                 self._tally.lost[errno.ENOBUFS] += lost
-        flight.ended = True
+        flight.ended = Settled(
+            probes=len(flight.slots) + flight.absent,
+            answered=int(counts[_OPEN]),
+            refused=int(counts[_REFUSED]),
+            silent=pending - lost + flight.absent,
+            lost=lost,
+        )
 
     def _rest(self, more: bool) -> None:
         """Sleep until something may be due."""
@@ -306,6 +315,7 @@ class SynScan:
     def _hand_over(self) -> None:
         with self._lock:
             tally, self._tally = self._tally, Tally()
-        if tally.probes:
+        tally.settled = self._settled
+        if tally.probes or tally.settled != self._told:
+            self._told = tally.settled
             self._deliver(tally)
-

@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, ip_network
 
-from scanner.io.wire import may_send_frames
 from scanner.spans import Spans
 
 LARGEST_LINK = 1 << 20
 """Addresses on one link whose hardware addresses are asked for, one by one, before they are probed."""
 
 _NONE = "0.0.0.0"  # noqa: S104 - scapy's word for no gateway and no source
+_NOTHING = "00:00:00:00:00:00"
 _ETHERNET = 1
 _LOOPBACK = Spans.of([ip_network("127.0.0.0/8"), ip_network("::1/128")])
 _NO_ARP, _POINT_TO_POINT, _UP = 0x80, 0x10, 0x1
@@ -68,6 +68,15 @@ class Ways:
         for way in self.ways:
             together = together | way.addresses
         return together
+
+
+def may_send_frames() -> bool:
+    """Whether this process may open packet sockets (CAP_NET_RAW)."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except OSError:
+        return False
+    return True
 
 
 def find_ways(wanted: Spans) -> Ways:
@@ -125,12 +134,12 @@ def by_route(wanted: Spans, routes: Iterable[Route]) -> list[tuple[Spans, Route]
 def _read() -> tuple[list[Route], dict[str, Link]]:
     """The routes and interfaces of this machine."""
     # Narrowly: scapy.all takes a second and reads every protocol there is.
-    from scapy.arch.linux import read_routes
+    from scapy.arch.linux.rtnetlink import read_routes
     from scapy.config import conf
 
     conf.ifaces.reload()
     links = {
-        one.name: Link(kind=one.type, flags=int(one.flags), hardware=one.mac, addresses=tuple(one.ips[4]))
+        one.name: Link(kind=one.type, flags=int(one.flags), hardware=one.mac or _NOTHING, addresses=tuple(one.ips[4]))
         for one in conf.ifaces.values()
     }
     routes = []
@@ -160,6 +169,7 @@ def _mismatch(addresses: Spans, route: Route) -> str | None:
     chosen = None
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         # Connecting a datagram socket looks up the route and sends nothing.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.connect((first, 9))
         chosen = sock.getsockname()[0]
     if chosen == route.source:

@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -24,7 +25,7 @@ _SO_ATTACH_FILTER, _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 26, 33, 32
 _ETHERNET_ANY, _ETHERNET_IP = 0x0003, 0x0800
 _RECEIVE_BUFFER, _SEND_BUFFER = 256 << 20, 4 << 20
 _FULL = frozenset({errno.ENOBUFS, errno.EAGAIN, errno.ENOMEM, errno.EINTR})
-_FULL_WAIT_MS = 1
+_FULL_WAIT = 0.001
 
 Instruction = tuple[int, int, int, int]
 """Code, jump where true, jump where false, operand."""
@@ -63,7 +64,7 @@ class _Messages:
             header = self.array[row].header
             header.vectors, header.vector_count = ctypes.addressof(self._vectors[row]), 1
         at = _Message.length.offset // 4
-        words = np.frombuffer(self.array, dtype=np.uint32).reshape(rows, ctypes.sizeof(_Message) // 4)
+        words = np.frombuffer(memoryview(self.array), dtype=np.uint32).reshape(rows, ctypes.sizeof(_Message) // 4)
         self.lengths: NDArray[np.uint32] = words[:, at]
 
 
@@ -105,8 +106,8 @@ class Sender:
                     self._in_batches = False
                 elif error.errno in _FULL:
                     self.waits += 1
-                    select.select([], [self._socket], [], _FULL_WAIT_MS / 1000)
-                    select.select([], [], [], _FULL_WAIT_MS / 1000)
+                    # The socket counts as writable while the queue of the device is full: only time helps.
+                    time.sleep(_FULL_WAIT)
                 else:
                     raise
 
@@ -119,7 +120,7 @@ class Sender:
         return done
 
     def _one(self, row: int) -> int:
-        self._socket.send(memoryview(self.frames[row, : self._length]))
+        self._socket.send(self.frames[row, : self._length].tobytes())
         return 1
 
     def close(self) -> None:
@@ -173,15 +174,6 @@ class Receiver:
 
 def _packet_socket(protocol: int) -> socket.socket:
     return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, protocol)
-
-
-def may_send_frames() -> bool:
-    """Whether this process may open packet sockets (CAP_NET_RAW)."""
-    try:
-        _packet_socket(0).close()
-    except OSError:
-        return False
-    return True
 
 
 def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:

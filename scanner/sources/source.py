@@ -7,9 +7,10 @@ from typing import Protocol
 
 from pydantic import Field
 
-from inventory.model import Account, Listener, Observation, Scope, Value
+from inventory.model import Account, Checkpoint, Listener, Observation, Scope, Value
 from inventory.settings import Settings
 from scanner.findings import Finding
+from scanner.plan import Shard
 from scanner.targets import Target
 
 Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
@@ -37,6 +38,7 @@ class Update:
     account: Account
     requests: int
     progress: Progress
+    checkpoint: Checkpoint | None = None
 
 
 class Run(Protocol):
@@ -44,7 +46,7 @@ class Run(Protocol):
 
     ``targets``, ``exclude`` and ``ports`` are what a Scan says of it. ``exclude`` may grow during the
     run. ``shortfalls`` are the reasons, after it, why it is not complete; ``notes`` are worth telling
-    though it is.
+    though it is. ``resumed``: it goes on from a checkpoint.
     """
 
     targets: tuple[str, ...]
@@ -52,6 +54,7 @@ class Run(Protocol):
     ports: tuple[int, ...]
     shortfalls: list[str]
     notes: list[str]
+    resumed: bool
 
     @property
     def account(self) -> Account:
@@ -69,6 +72,20 @@ class Run(Protocol):
 class Source(Protocol):
     """A way to find endpoints: a module has a function of this shape."""
 
-    async def __call__(self, scope: Scope, targets: Sequence[Target], ask: Ask, settings: Settings) -> Run:
-        """Check the targets of a scope. Raises TargetError, PortsError or NotAuthorised; sends nothing."""
+    async def __call__(
+        self,
+        scope: Scope,
+        targets: Sequence[Target],
+        ask: Ask,
+        settings: Settings,
+        *,
+        shard: Shard | None = None,
+        resume: Checkpoint | None = None,
+    ) -> Run:
+        """Check the targets of a scope, or of its ``shard``. Sends nothing.
+
+        ``resume`` is what the run goes on from where it plans the same: look at ``resumed``.
+
+        Raises TargetError, PortsError or NotAuthorised.
+        """
         ...

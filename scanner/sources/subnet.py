@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from inventory.model import (
     Account,
+    Checkpoint,
     Evidence,
     Exposed,
     Identified,
@@ -22,24 +23,36 @@ from inventory.model import (
 )
 from inventory.settings import Settings
 from scanner.findings import Finding
-from scanner.io.connect import Tally, most_in_flight, reason_of
-from scanner.io.discovery import accepts, connect_scan, resolve
+from scanner.io.connect import most_in_flight, reason_of
+from scanner.io.discovery import accepts, connect_scan, resolve, syn_scan
+from scanner.io.ways import Ways, find_ways
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
 from scanner.pacing import Pacer
-from scanner.plan import Plan, make_plan
+from scanner.plan import Plan, Shard, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
 from scanner.sources.source import Ask, Run, Update
 from scanner.speed import Speedometer
+from scanner.tally import Pair, Settled, Tally
 from scanner.targets import Addresses, HostName, Network, Target, TargetError, parse_network, parse_target
 
 IN_FLIGHT = 15_000
 TICK = 0.2
 OBSERVATIONS_UNREAD = 20_000
 _FILES_OF_OTHERS = 128
+_BEFORE = 0
+"""Stands for the errno of what was lost in a run before this one."""
 
 
-async def prepare(scope: Scope, targets: Sequence[Target], ask: Ask, settings: Settings) -> Run:
+async def prepare(
+    scope: Scope,
+    targets: Sequence[Target],
+    ask: Ask,
+    settings: Settings,
+    *,
+    shard: Shard | None = None,
+    resume: Checkpoint | None = None,
+) -> Run:
     """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError or NotAuthorised."""
     resolved = [addresses for target in targets for addresses in await _addresses(target)]
     exclude = [network for text in scope.exclude for network in await _excluded(text)]
@@ -48,9 +61,12 @@ async def prepare(scope: Scope, targets: Sequence[Target], ask: Ask, settings: S
         parse_ports(scope.ports),
         exclude,
         allow_public=scope.allow_public,
-        key=secrets.token_bytes(16),
+        key=bytes.fromhex(resume.key) if resume else secrets.token_bytes(16),
+        shard=shard,
     )
-    return SubnetRun(scope, plan, ask, settings)
+    if resume is not None and resume.plan != plan.digest:
+        resume = None
+    return SubnetRun(scope, plan, ask, settings, resume)
 
 
 async def _addresses(target: Target) -> list[Addresses]:
@@ -72,10 +88,14 @@ async def _excluded(text: str) -> list[Network]:
     raise TargetError(f"{text!r} cannot be excluded: an exclusion is a CIDR, an address or a host name")
 
 
-class SubnetRun:
-    """One run over addresses: a connect scan, and the questions to whatever accepts, at the same time."""
+class NoWay(RuntimeError):  # noqa: N818 - a refusal, not a fault
+    """Frames were asked for and cannot be sent. Its text is one sentence."""
 
-    def __init__(self, scope: Scope, plan: Plan, ask: Ask, settings: Settings) -> None:
+
+class SubnetRun:
+    """One run over addresses: by SYN frames or connecting, and the questions to whatever accepts, at the same time."""
+
+    def __init__(self, scope: Scope, plan: Plan, ask: Ask, settings: Settings, resume: Checkpoint | None) -> None:
         self._scope = scope
         self._plan = plan
         self._settings = settings
@@ -84,7 +104,12 @@ class SubnetRun:
         self.ports = plan.coverage.ports
         self.shortfalls: list[str] = []
         self.notes: list[str] = []
+        self.resumed = resume is not None
+        self._resume = resume
         self._totals = Tally()
+        self._settled = Settled()
+        self._parts: str | None = None
+        self._handing: dict[Pair, None] = {}
         self._open = 0
         self._asked = 0
         self._requests = 0
@@ -93,8 +118,24 @@ class SubnetRun:
         self._found: list[Observation] = []
         self._middleboxes = Middleboxes()
         self._chance = random.SystemRandom()
-        self._speed = Speedometer()
+        self._speed = Speedometer(probed=resume.account.probed if resume else 0)
         self._questions = Questioning(ask, self._answered, concurrency=settings.scan_concurrency)
+        if resume is not None:
+            self._restore(resume)
+
+    def _restore(self, resume: Checkpoint) -> None:
+        """Take up the counts and the unfinished business of a run before this one."""
+        before = resume.account
+        self._settled = Settled(
+            resume.position, before.answered, before.refused, before.silent, before.lost, before.forbidden
+        )
+        self._totals = Tally(refused=before.refused, silent=before.silent, forbidden=before.forbidden)
+        if before.lost:
+            self._totals.lost[_BEFORE] = before.lost
+        self._open, self._requests = before.answered, resume.requests
+        self._asked = before.answered - len(resume.unasked)
+        self._middleboxes = Middleboxes(confirmed=dict(resume.middleboxes))
+        self._handing = dict.fromkeys(resume.unasked)
 
     @property
     def account(self) -> Account:
@@ -130,20 +171,56 @@ class SubnetRun:
             raise error
 
     async def _work(self) -> None:
+        ways = await self._ways()
         pacer = Pacer(self._scope.rate)
-        reserve = self._settings.scan_concurrency + _FILES_OF_OTHERS
-        discovered = connect_scan(
-            self._plan.pairs(),
-            pacer,
-            patience=self._settings.scan_timeout,
-            in_flight=most_in_flight(IN_FLIGHT, reserve),
-        )
-        async with aclosing(discovered) as tallies, asyncio.TaskGroup() as confirming:
+        by_frames, rest = self._plan.within(ways.addresses), self._plan.within(self._plan.addresses - ways.addresses)
+        patience = self._settings.scan_timeout
+        start = await self._begin(by_frames.digest + rest.digest)
+        async with asyncio.TaskGroup() as confirming:
+            if start < len(by_frames):
+                await self._follow(syn_scan(by_frames, start, ways.ways, pacer, patience=patience), confirming)
+            if rest:
+                in_flight = most_in_flight(IN_FLIGHT, self._settings.scan_concurrency + _FILES_OF_OTHERS)
+                connecting = connect_scan(
+                    rest.pairs(max(0, start - len(by_frames))), pacer, patience=patience, in_flight=in_flight
+                )
+                await self._follow(connecting, confirming)
+        await self._questions.finish()
+
+    async def _begin(self, parts: str) -> int:
+        """Go on from the checkpoint, if the parts of the plan are the same still. The position to begin at."""
+        resume = self._resume
+        if resume is not None and resume.parts != parts:
+            self.notes.append("it began anew, because this machine now reaches the addresses in other ways")
+            self._restore(resume.model_copy(update={"position": 0, "account": Account()}))
+        elif resume is not None:
+            self.notes.append(f"it went on after {resume.position} probes")
+        start, self._parts = self._settled.probes, parts
+        for address, port in tuple(self._handing):
+            await self._hand_over(address, port)
+        return start
+
+    async def _ways(self) -> Ways:
+        """What can be probed by frames, with a note about what cannot. Raises NoWay where it must and cannot."""
+        if self._settings.discovery == "connect":
+            return Ways((), ())
+        ways = await asyncio.to_thread(find_ways, self._plan.addresses)
+        if ways.reasons:
+            why = ", ".join(ways.reasons)
+            if self._settings.discovery == "syn":
+                raise NoWay(f"the setting discovery is 'syn', which cannot reach every address: {why}")
+            self.notes.append(f"{'some ports' if ways.ways else 'ports'} were probed by connecting: {why}")
+        return ways
+
+    async def _follow(self, discovered: AsyncGenerator[Tally, None], confirming: asyncio.TaskGroup) -> None:
+        before = self._settled
+        async with aclosing(discovered) as tallies:
             async for tally in tallies:
                 self._count(tally)
                 for address, port in tally.answered:
                     await self._opened(address, port, confirming)
-        await self._questions.finish()
+                # Not sooner: a checkpoint must not pass an open port that was not handed over.
+                self._settled = before + tally.settled
 
     def _count(self, tally: Tally) -> None:
         self._totals.refused += tally.refused
@@ -155,7 +232,7 @@ class SubnetRun:
     async def _opened(self, address: str, port: int, confirming: asyncio.TaskGroup) -> None:
         advice = self._middleboxes.opened(address, port)
         if advice is Advice.ASK:
-            await self._questions.put(self._listener(address, port))
+            await self._hand_over(address, port)
         elif advice is Advice.CONFIRM:
             confirming.create_task(self._confirm(address))
 
@@ -163,8 +240,15 @@ class SubnetRun:
         ports = confirming_ports(frozenset(self.ports), self._chance)
         timeout = self._settings.scan_timeout
         answers = await asyncio.gather(*(accepts(address, port, timeout) for port in ports))
-        for port in self._middleboxes.judged(address, all(answers)):
-            await self._questions.put(self._listener(address, port))
+        cleared = self._middleboxes.judged(address, all(answers))
+        self._handing.update(dict.fromkeys((address, port) for port in cleared))
+        for port in cleared:
+            await self._hand_over(address, port)
+
+    async def _hand_over(self, address: str, port: int) -> None:
+        self._handing[address, port] = None
+        await self._questions.put(self._listener(address, port))
+        self._handing.pop((address, port), None)
 
     def _listener(self, address: str, port: int) -> Listener:
         return Listener(site=self._scope.site, address=address, port=port)
@@ -201,7 +285,30 @@ class SubnetRun:
         account = self.account
         sendable = account.planned - account.excluded - account.forbidden
         progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
-        return Update(tuple(found), account, self._requests, progress)
+        return Update(tuple(found), account, self._requests, progress, self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint | None:
+        if self._parts is None:
+            return self._resume
+        settled = self._settled
+        asking = [(one.address, one.port) for one in self._questions.unasked]
+        return Checkpoint(
+            plan=self._plan.digest,
+            parts=self._parts,
+            key=self._plan.key.hex(),
+            position=settled.probes,
+            account=Account(
+                planned=settled.probes,
+                answered=settled.answered,
+                refused=settled.refused,
+                silent=settled.silent,
+                lost=settled.lost,
+                forbidden=settled.forbidden,
+            ),
+            requests=self._requests,
+            unasked=tuple(dict.fromkeys([*asking, *self._handing, *self._middleboxes.held_ports])),
+            middleboxes=self._middleboxes.confirmed,
+        )
 
     def _conclude(self) -> None:
         """After the work: record the middleboxes, and say what is missing."""
@@ -225,7 +332,10 @@ class SubnetRun:
 
 
 def _losses(lost: Counter[int], planned: int) -> str:
-    reasons = ", ".join(f"{count} by {reason_of(code)}" for code, count in lost.most_common(3))
+    reasons = ", ".join(
+        f"{count} before it went on" if code == _BEFORE else f"{count} by {reason_of(code)}"
+        for code, count in lost.most_common(3)
+    )
     return f"{lost.total()} of {planned} planned probes were lost: {reasons}"
 
 

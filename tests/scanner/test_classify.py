@@ -112,3 +112,64 @@ def test_nothing_known_is_the_prior() -> None:
 )
 def test_inference_words_are_found_in_any_spelling(path: str) -> None:
     assert route_weight(path) > 2
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        api("/predictions", takes={"market_id": {"type": "integer"}, "side": {"type": "string"}}),
+        api("/predict", takes={"question": {"type": "string"}}, title="Prediction markets"),
+        api("/score", takes={"match_id": {"type": "integer"}, "home": {"type": "integer"}}, title="League"),
+        api("/translate/request-review", takes={"key": {"type": "string"}, "text": {"type": "string"}}),
+        api("/forecast/subscribe", takes={"email": {"type": "string"}}),
+    ],
+)
+def test_what_uses_the_words_of_inference_for_something_else_is_no_model(document: dict[str, Any]) -> None:
+    assert not verdict(document).is_model
+
+
+def test_a_field_that_begins_with_predicted_is_a_prediction() -> None:
+    document = api("/estimate", takes={"rooms": {"type": "number"}})
+    gives = {"application/json": {"schema": {"type": "object", "properties": {"predicted_rent": {"type": "number"}}}}}
+    document["paths"]["/estimate"]["post"]["responses"] = {"200": {"content": gives}}
+    assert verdict(document).is_model
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"parameters": [{"in": "header", "name": "X-API-Key", "required": True}]},
+        {"parameters": [{"in": "query", "name": "token", "required": True}]},
+        {"responses": {"200": {}, "401": {}}},
+        {"security": [{"a": []}, {"b": []}]},
+    ],
+)
+def test_a_key_that_must_be_shown_is_security(more: dict[str, Any]) -> None:
+    assert verdict(api("/predict", takes={"features": NUMBERS}, **more)).secured
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"security": [{"a": []}, {}]},
+        {"security": []},
+        {"parameters": [{"in": "header", "name": "X-API-Key", "required": False}]},
+        {"parameters": [{"in": "query", "name": "keyword", "required": True}]},
+    ],
+)
+def test_a_key_that_may_be_left_out_is_none(more: dict[str, Any]) -> None:
+    assert not verdict(api("/predict", takes={"features": NUMBERS}, **more)).secured
+
+
+def test_pages_about_something_else_speak_against_a_word_with_two_meanings() -> None:
+    route = InferenceRoute(method="POST", path="/score")
+    found, only = (route,), frozenset({"/score"})
+    assert classify(Seen(found=found, post_only=only)).is_model
+    game = classify(Seen(found=found, post_only=only, pages=('{"name": "arcade", "leaderboard": "/top"}',)))
+    assert not game.is_model
+    assert any("arcade" in evidence.signal or "leaderboard" in evidence.signal for evidence in game.evidence)
+
+
+def test_a_route_that_also_serves_pages_counts_less() -> None:
+    route = InferenceRoute(method="POST", path="/score")
+    assert not classify(Seen(found=(route,))).is_model

@@ -203,3 +203,54 @@ def test_a_host_that_stalls_is_left_alone_and_inconclusive(knowledge: Knowledge)
 def test_the_cap_on_requests_holds(knowledge: Knowledge) -> None:
     _, asked = ask(knowledge, book(FASTAPI), Limits(requests=9))
     assert len(asked) == 9
+
+
+def postured(knowledge: Knowledge, *answers: Answer) -> Postured:
+    findings, _ = Transcript("test", 8000, (), book(*answers)).replay(knowledge, Limits())
+    return next(f.fact for f in findings if isinstance(f.fact, Postured))
+
+
+SHOWN = answer("OPTIONS /predict", 200, allow="POST, OPTIONS")
+PAGE = answer("GET /", 200, '{"service": "rent model", "health": "/health", "info": "/info"}', "application/json")
+
+
+def test_a_route_alone_says_nothing_of_who_may_call_it(knowledge: Knowledge) -> None:
+    assert postured(knowledge, FLASK, SHOWN).posture is Posture.UNKNOWN
+
+
+def test_a_page_that_speaks_to_strangers_speaks_for_the_routes_beside_it(knowledge: Knowledge) -> None:
+    assert postured(knowledge, FLASK, SHOWN, PAGE) == Postured(posture=Posture.OPEN, decided_by="GET /")
+
+
+def test_a_neighbour_that_asks_for_a_login_speaks_for_the_routes(knowledge: Knowledge) -> None:
+    locked = answer("GET /info", 401, '{"error": "no key"}', "application/json")
+    assert postured(knowledge, FLASK, SHOWN, PAGE, locked) == Postured(
+        posture=Posture.PROTECTED, decided_by="GET /info"
+    )
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        answer("GET /", 200, "<h1>Rent model</h1> Send your X-API-Key in a header."),
+        answer("OPTIONS /predict", 200, allow="POST", access_control_allow_headers="content-type, x-api-key"),
+        answer("OPTIONS /predict", 200, allow="POST", vary="Accept, Authorization"),
+    ],
+)
+def test_a_word_about_keys_leaves_the_posture_open_to_question(knowledge: Knowledge, sign: Answer) -> None:
+    assert postured(knowledge, FLASK, SHOWN, PAGE, sign).posture is Posture.UNKNOWN
+
+
+def test_a_path_that_a_root_lists_is_looked_into(knowledge: Knowledge) -> None:
+    root = answer("GET /", 200, '{"apps": ["/valuation/v2"]}', "application/json")
+    inner = answer("GET /valuation/v2/-/routes", 404, WERKZEUG, server="gunicorn")
+    route = answer("OPTIONS /valuation/v2/predict", 200, allow="POST, OPTIONS")
+    facts, _ = ask(knowledge, book(FLASK, root, inner, route))
+    assert [r.path for fact in facts for r in fact.inference_routes] == ["/valuation/v2/predict"]
+
+
+def test_behind_a_login_routes_are_seen_where_options_passes_it(knowledge: Knowledge) -> None:
+    wall = answer("GET /-/routes", 401, "{}", "application/json")
+    (fact,), _ = ask(knowledge, book(wall, answer("OPTIONS /predict", 405, allow="POST")))
+    assert fact.is_model_endpoint
+    assert postured(knowledge, wall, answer("OPTIONS /predict", 405, allow="POST")).posture is Posture.PROTECTED

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.model import Scan, utc_now
-from scanner.plan import NotAuthorised, Plan, make_plan
+from scanner.plan import NotAuthorised, Plan, Shard, make_plan, parse_shard
+from scanner.spans import Spans
 from scanner.targets import Addresses, parse_network, parse_target
 
 Pairs = set[tuple[str, int]]
@@ -158,3 +159,36 @@ def test_a_slash_8_by_every_port_costs_no_memory_and_no_time() -> None:
     assert not any(address.startswith("10.9.") for address, _ in some)
     assert peak < 20_000_000
     assert time.process_time() - began < 1.0
+
+
+@given(st.integers(1, 9))
+def test_shards_are_the_whole_scope_and_so_are_their_accounts(of: int) -> None:
+    targets = resolved(["127.0.0.0/29", "127.0.0.4:81", "127.0.0.9:82", "0.0.0.1"])
+    exclude = [parse_network("127.0.0.2/31")]
+
+    def made(shard: Shard | None) -> Plan:
+        return make_plan(targets, [80, 81], exclude, allow_public=True, shard=shard)
+
+    whole, parts = made(None), [made(Shard(number, of)) for number in range(1, of + 1)]
+    assert sorted(pair for part in parts for pair in part.pairs()) == sorted(whole.pairs())
+    for count in ("planned", "excluded", "forbidden"):
+        assert sum(getattr(part.account, count) for part in parts) == getattr(whole.account, count)
+
+
+def test_the_parts_of_a_plan_by_address_are_the_plan() -> None:
+    plan = plan_of(["127.0.0.0/28"], {80, 81})
+    some = Spans.of([parse_network("127.0.0.4/30"), parse_network("10.0.0.0/8")])
+    within, without = plan.within(some), plan.within(plan.addresses - some)
+    assert len(within) == 8
+    assert sorted([*within.pairs(), *without.pairs()]) == sorted(plan.pairs())
+
+
+@pytest.mark.parametrize("text", ["", "2", "0/8", "9/8", "2/", "/8", "-1/8", "a/b", "1/1/1", "\u0662/8", "1/10000000"])
+def test_what_is_no_shard_is_a_clear_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="is no shard: write the part and how many there are, such as 2/8"):
+        parse_shard(text)
+
+
+def test_a_shard_reads_as_it_is_written() -> None:
+    assert parse_shard("2/8") == Shard(2, 8)
+    assert str(Shard(2, 8)) == "2/8"

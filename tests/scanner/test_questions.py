@@ -1,13 +1,16 @@
 """The interpreter on loopback: schemes, limits, and that nothing a host does raises."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import self_signed
 
-from inventory.model import Exposed, Identified, Kind, Listener, Postured, Questioned, Scheme
+from inventory.model import Exposed, Identified, Kind, Listener, Posture, Postured, Questioned, Scheme
 from scanner.findings import Finding, Limits
 from scanner.knowledge import load_knowledge
 from scanner.ledger import Ledger
@@ -84,7 +87,7 @@ async def test_a_flask_model_is_told_with_everything_that_was_asked() -> None:
     assert fact(findings, Exposed).scheme is Scheme.HTTP
     assert fact(findings, Identified).product == "flask"
     assert fact(findings, Identified).is_model_endpoint
-    assert fact(findings, Postured).decided_by == "OPTIONS /predict"
+    assert fact(findings, Postured).posture is Posture.UNKNOWN
     asked = fact(findings, Questioned).requests
     assert [(a.method, a.path) for a in asked] == seen
     assert ledger.requests == len(seen)
@@ -142,3 +145,81 @@ async def test_a_closed_port_is_a_finding_too() -> None:
     findings = await question(listener, KNOWLEDGE, LIMITS, Ledger(KNOWLEDGE))
     assert fact(findings, Identified).kind is Kind.NOT_HTTP
     assert fact(findings, Questioned).requests == ()
+
+
+async def test_an_application_behind_a_name_is_found_on_the_same_listener() -> None:
+    """The host answers by the Host header, as a reverse proxy with virtual hosts does."""
+    hosts: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                method, path, _ = head.split(" ", 2)
+                said = head.lower().partition("\r\nhost: ")[2].partition("\r\n")[0]
+                hosts.append(said)
+                if not said.startswith("models.example"):
+                    answer = http(302, b"", "Location: https://models.example/")
+                elif (method, path) == ("OPTIONS", "/predict"):
+                    answer = http(200, b"", "Allow: POST, OPTIONS")
+                else:
+                    answer = http(404, WERKZEUG, "Content-Type: text/html")
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        listener = Listener(site="lab", address="127.0.0.1", port=port)
+        findings = await question(listener, KNOWLEDGE, LIMITS, Ledger(KNOWLEDGE))
+    await let_the_loop_turn()
+    identified = [f for f in findings if isinstance(f.fact, Identified)]
+    assert [f.fact.is_model_endpoint for f in identified if isinstance(f.fact, Identified)] == [True]
+    assert "models.example" in identified[0].evidence[0].signal
+    assert set(hosts) == {f"127.0.0.1:{port}", f"models.example:{port}"}
+    assert len(fact(findings, Questioned).requests) <= LIMITS.requests
+
+
+async def test_the_name_of_a_certificate_is_said_in_sni_and_host_to_the_same_port(tmp_path: Path) -> None:
+    self_signed(tmp_path, "notebooks.example", ("notebooks.example", "*.other.example"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    names: list[str | None] = []
+    context.sni_callback = lambda tls, name, _: names.append(name)
+    hosts: set[str] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                host = head.lower().partition("\r\nhost: ")[2].partition(":")[0]
+                hosts.add(host)
+                path = head.split(" ", 2)[1]
+                if host != "notebooks.example":
+                    answer = http(404, b"nothing here")
+                elif path == "/api":
+                    answer = http(200, b'{"version": "2.17.0"}', "Content-Type: application/json")
+                else:
+                    policy = "Content-Security-Policy: frame-ancestors 'self'; report-uri /api/security/csp-report"
+                    answer = http(404, b"<title>Jupyter Server</title>", "Content-Type: text/html", policy)
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
+    async with server:
+        listener = Listener(site="lab", address="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        findings = await question(listener, KNOWLEDGE, LIMITS, Ledger(KNOWLEDGE))
+    await let_the_loop_turn()
+    assert fact(findings, Exposed).scheme is Scheme.HTTPS
+    identified = fact(findings, Identified)
+    assert (identified.product, identified.version) == ("jupyter-server", "2.17.0")
+    assert set(names) == {None, "notebooks.example"}
+    assert hosts == {"127.0.0.1", "notebooks.example"}

@@ -1,5 +1,6 @@
 from scanner.exchange import Answer, Request
-from scanner.routes import USUAL, candidates, linked_bases, mentioned, siblings
+from scanner.lexicon import words_of
+from scanner.routes import PREFIXES, USUAL, asks_for_key, candidates, linked_bases, mentioned, siblings, signposts
 
 
 def page(body: str, media: str = "text/html", status: int = 200) -> Answer:
@@ -29,9 +30,40 @@ def test_paths_with_parameters_are_never_tried() -> None:
 def test_links_to_folders_are_other_applications() -> None:
     links = '<a href="/grafana/">g</a><a href="jupyter/">j</a><a href="/static/">s</a><a href="http://x/y/">x</a>'
     assert linked_bases(page(links)) == ("/grafana", "/jupyter")
-    assert linked_bases(page(links, "application/json")) == ()
+
+
+def test_what_a_short_json_document_lists_may_be_a_base_too() -> None:
+    assert linked_bases(page('{"apps": ["/nlp"], "docs": "/rentals/docs"}', "application/json")) == ("/rentals", "/nlp")
+    assert linked_bases(page('{"next": "http://x/y", "about": "n/a"}', "application/json")) == ()
+
+
+def test_pages_beside_the_routes_are_read_and_routes_are_not() -> None:
+    listing = page('{"routes": ["/v1/score", "/v1/health", "/models"]}', "application/json")
+    assert signposts([listing]) == ("/v1/health", "/models")
+
+
+def test_a_page_that_tells_its_callers_to_bring_a_key() -> None:
+    told = page("Send your <code>X-API-Key</code> with every call.")
+    assert asks_for_key([page("hello"), told]) is told
+    assert asks_for_key([page("the key to success")]) is None
+
+
+def test_no_usual_path_or_prefix_names_a_data_set() -> None:
+    words = {word for path in (*USUAL, *PREFIXES) for word in words_of(path)}
+    assert words.isdisjoint({"iris", "wine", "titanic", "mnist", "digits", "housing", "churn", "penguins"})
 
 
 def test_siblings() -> None:
     assert siblings("/predict") == ("/predict_batch", "/predict/batch")
     assert siblings("/predict/") == ()
+
+
+def test_a_page_about_a_model_says_where_to_post() -> None:
+    said = page("<h1>Leaf disease</h1>Powered by PyTorch. POST <code>/api/diagnose</code> an image.")
+    assert "/api/diagnose" in list(mentioned([said]))
+    form = page("<h1>An image classifier</h1><form method=post action='/upload'>")
+    assert "/upload" in list(mentioned([form]))
+
+
+def test_a_page_about_something_else_says_nothing_by_its_forms() -> None:
+    assert list(mentioned([page("<h1>Sign up</h1><form method=post action='/join'> POST /api/orders")])) == []

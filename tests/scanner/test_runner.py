@@ -27,7 +27,7 @@ from inventory.store import Store, open_store
 from scanner.findings import Finding
 from scanner.journal import JournalError
 from scanner.lease import Lease
-from scanner.plan import NotAuthorised
+from scanner.plan import NotAuthorised, Shard
 from scanner.ports import PortsError
 from scanner.runner import Runner, ScanBusy, run_scan
 from scanner.sources import Progress
@@ -35,6 +35,7 @@ from scanner.targets import TargetError
 
 ROOT = Path(__file__).parents[2]
 PORT = 28080
+BY_CONNECTING = "ports were probed by connecting: loopback has no link layer"
 HOSTS = tuple(f"127.82.1.{host}" for host in range(1, 6))
 
 Findings = tuple[Finding, ...]
@@ -96,7 +97,7 @@ def addresses(store: Store, filter_text: str = "") -> list[str]:
 async def test_what_is_there_is_found_asked_and_settled(store: Store, settings: Settings) -> None:
     seen: list[Progress] = []
     scan = await Runner(store, settings, is_web).run(scope(), report=seen.append)
-    assert (scan.status, scan.reason) == (ScanStatus.COMPLETE, None)
+    assert (scan.status, scan.reason) == (ScanStatus.COMPLETE, BY_CONNECTING)
     assert scan.account.planned == 16 * 4
     assert (scan.account.answered, scan.account.refused, scan.account.unprobed) == (5, 59, 0)
     assert store.scans.get(scan.id) == scan
@@ -104,6 +105,44 @@ async def test_what_is_there_is_found_asked_and_settled(store: Store, settings: 
     assert {endpoint.presence for endpoint in store.endpoints.list()} == {Presence.SEEN}
     assert (seen[-1].percent, seen[-1].open, seen[-1].identified) == (100.0, 5, 5)
     assert [one.percent for one in seen] == sorted(one.percent for one in seen)
+
+
+@pytest.mark.usefixtures("servers")
+async def test_shards_run_side_by_side_and_come_to_the_whole(store: Store, settings: Settings) -> None:
+    runner = Runner(store, settings, is_web)
+    lasting = Lease(store, "scan:lab:3/3", 60)
+    assert lasting.take()
+    with pytest.raises(ScanBusy, match="shard 3/3 of the scope 'lab' is being scanned already"):
+        await runner.run(scope(), shard=Shard(3, 3))
+    lasting.give_back()
+    scans = await asyncio.gather(*(runner.run(scope(), shard=Shard(number, 3)) for number in (1, 2, 3)))
+    assert [scan.shard for scan in scans] == ["1/3", "2/3", "3/3"]
+    assert {scan.status for scan in scans} == {ScanStatus.COMPLETE}
+    assert [scan.account.planned for scan in scans] == [20, 20, 24]
+    assert [scan.account.answered for scan in scans] == [4, 1, 0]
+    assert addresses(store) == list(HOSTS)
+
+
+async def test_a_shard_makes_only_its_own_endpoints_disappear(
+    store: Store, settings: Settings, servers: list[asyncio.Server]
+) -> None:
+    runner = Runner(store, settings, is_web)
+    await runner.run(scope())
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+    for _ in range(settings.gone_after_scans):
+        await runner.run(scope(), shard=Shard(1, 3))
+    assert addresses(store, "presence:gone") == list(HOSTS[:4])
+
+
+async def test_a_shard_leaves_the_record_of_the_others_alone(store: Store, settings: Settings) -> None:
+    dead = Scan(id="s0", scope="lab", site="default", source="subnet", targets=(), started_at=utc_now(), shard="1/2")
+    store.scans.save(dead)
+    await Runner(store, settings, is_web).run(scope(), shard=Shard(2, 2))
+    assert store.scans.get("s0").status is ScanStatus.RUNNING
+    await Runner(store, settings, is_web).run(scope(), shard=Shard(1, 2))
+    assert store.scans.get("s0").status is ScanStatus.INCOMPLETE
 
 
 @pytest.mark.usefixtures("servers")
@@ -160,7 +199,7 @@ async def test_a_host_that_breaks_the_questions_hides_no_other(store: Store, set
 
     scan = await Runner(store, settings, ask).run(scope())
     assert scan.status is ScanStatus.INCOMPLETE
-    assert scan.reason == f"the questions to 1 listener failed: {HOSTS[2]}:{PORT} (RuntimeError)"
+    assert scan.reason == f"the questions to 1 listener failed: {HOSTS[2]}:{PORT} (RuntimeError); {BY_CONNECTING}"
     assert addresses(store) == list(HOSTS)
     assert addresses(store, "kind:ordinary-web") == [host for host in HOSTS if host != HOSTS[2]]
 

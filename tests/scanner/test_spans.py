@@ -44,3 +44,11 @@ def test_equal_sets_are_equal_spans_and_addresses_are_sorted(networks: list[Netw
     keys = [(ip_address(text).version, ip_address(text)) for text in listed(spans)]
     assert keys == sorted(keys)
     assert len(set(keys)) == len(keys) == len(spans)
+
+
+@given(several, st.integers(1, 40))
+def test_parts_are_the_whole_without_overlap(networks: list[Network], of: int) -> None:
+    whole = Spans.of(networks)
+    parts = [listed(whole.part(number, of)) for number in range(1, of + 1)]
+    assert [address for part in parts for address in part] == listed(whole)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1

@@ -181,6 +181,7 @@ MISTAKES: list[tuple[tuple[str, ...], int, str]] = [
     (("scan", "--scope", "none"), 2, "no scope 'none'"),
     (("scan",), 2, "target"),
     (("scan", "127.0.0.1", "--ports", "x"), 2, "'x'"),
+    (("scan", "127.0.0.1", "--shard", "9/8"), 2, "'9/8' is no shard"),
     (("tui",), 2, "needs a terminal"),
     (("nonsense",), 2, "No such command"),
     (("endpoints", "--format", "xml"), 2, "xml"),
@@ -194,6 +195,17 @@ def test_a_mistake_is_one_clear_sentence(gnomon: Callable, arguments, code: int,
     assert words in ran.err
     assert "Traceback" not in ran.err
     assert len(ran.err.strip().splitlines()) <= 4
+
+
+def test_a_scan_of_one_shard_and_one_that_has_nothing_to_go_on_from(gnomon):
+    options = ("--ports", "1", "--shard", "2/2", "--format", "json")
+    first, second = gnomon("scan", "127.87.0.0/30", *options), gnomon("scan", "127.87.0.0/30", *options, "--resume")
+    assert (first.code, second.code) == (0, 0)
+    scans = [json.loads(ran.out)["scan"] for ran in (first, second)]
+    assert [(one["shard"], one["targets"], one["account"]["planned"]) for one in scans] == [
+        ("2/2", ["127.87.0.2/31"], 2)
+    ] * 2
+    assert scans[0]["id"] != scans[1]["id"]
 
 
 def test_a_mistake_about_an_existing_route_names_what_there_is(gnomon, adopted: Endpoint):

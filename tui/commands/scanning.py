@@ -14,6 +14,7 @@ from tui.wiring import Workspace, scan_until_done, workspace
 
 if TYPE_CHECKING:
     from inventory.model import Endpoint, Scan, Scope
+    from scanner.plan import Shard
     from scanner.sources import Progress
 
 LONGEST_NAME = 40
@@ -37,6 +38,13 @@ def scan(
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="PART/PARTS", help="Only this part of the addresses, such as 2/8: others scan the rest."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
+    ] = False,
     signatures: SignaturesOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -53,12 +61,13 @@ def scan(
       gnomon scan --scope lab
 
     """
+    part = _part(shard)
     with workspace(context.obj, signatures=signatures) as here:
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
         changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
         chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})
         with progress(f"scan {chosen.name}") as report:
-            done = scan_until_done(here, chosen, lambda state: _tell(report, state))
+            done = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
         found = [
             one
             for one in here.store.endpoints.list(f"scope:{chosen.name}")
@@ -76,6 +85,15 @@ def _stored(here: Workspace, name: str, targets: list[str] | None) -> "Scope":
     if scope is None:
         raise CommandError(f"there is no scope {name!r}: `gnomon scope list` lists them")
     return scope
+
+
+def _part(shard: str | None) -> "Shard | None":
+    from scanner.plan import parse_shard
+
+    try:
+        return None if shard is None else parse_shard(shard)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def _ad_hoc(here: Workspace, targets: list[str] | None, site: str, *, allow_public: bool) -> "Scope":

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.io.connect import ConnectScan, Pair, Tally, connected_to_itself, most_in_flight, reason_of
+from scanner.io.connect import ConnectScan, connected_to_itself, most_in_flight, reason_of
 from scanner.pacing import Pacer
+from scanner.tally import Pair, Tally
 
 ROOT = Path(__file__).parents[3]
 

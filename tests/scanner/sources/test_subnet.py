@@ -55,7 +55,7 @@ async def test_updates_tell_everything_once() -> None:
     last = updates[-1]
     assert (last.account.answered, last.account.refused, last.account.unprobed) == (3, 25, 0)
     assert (last.progress.open, last.progress.identified, last.progress.percent) == (3, 3, 100.0)
-    assert (run.shortfalls, run.notes) == ([], [])
+    assert (run.shortfalls, run.notes) == ([], ["ports were probed by connecting: loopback has no link layer"])
 
 
 async def test_targets_with_ports_of_their_own_are_asked_on_those_alone(servers: list[asyncio.Server]) -> None:
@@ -151,5 +151,6 @@ def test_lost_probes_make_a_scan_incomplete(tmp_path: Path) -> None:
     # The loopback of a new namespace is down: there is no route to anywhere.
     command = [namespace, "-rn", sys.executable, "-c", LOST, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    said = "4 of 4 planned probes were lost: 4 by Network is unreachable (ENETUNREACH)"
+    said = "4 of 4 planned probes were lost: 4 by Network is unreachable (ENETUNREACH); "
+    said += "ports were probed by connecting: loopback has no link layer"
     assert done.stdout == f"incomplete 4 {said}\n", done.stderr

@@ -1,0 +1,60 @@
+"""What became of probes: the counts that every way of probing reports. Pure."""
+
+import errno
+from collections import Counter
+from dataclasses import astuple, dataclass, field
+
+Pair = tuple[str, int]
+"""An address and a port."""
+
+_REFUSED = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE})
+_SILENT = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.EHOSTDOWN})
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM})
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Where the first ``probes`` probes of a scan went, all of which have ended: what it may go on from."""
+
+    probes: int = 0
+    answered: int = 0
+    refused: int = 0
+    silent: int = 0
+    lost: int = 0
+    forbidden: int = 0
+
+    def __add__(self, other: "Settled") -> "Settled":
+        return Settled(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of some probes. ``lost`` counts by errno, ``answered`` holds the pairs themselves.
+
+    Refused: the host said no. Silent: nothing came within the time, or the neighbourhood says that
+    nobody is there. Lost: the probe could not be sent or its fate is unknown. Forbidden: this
+    machine's own rules do not let it out. ``settled`` is about the scan so far, not about this tally.
+    """
+
+    answered: list[Pair] = field(default_factory=list)
+    refused: int = 0
+    silent: int = 0
+    forbidden: int = 0
+    lost: Counter[int] = field(default_factory=Counter)
+    settled: Settled = Settled()
+
+    @property
+    def probes(self) -> int:
+        """How many probes are counted here."""
+        return len(self.answered) + self.refused + self.silent + self.forbidden + self.lost.total()
+
+    def count(self, code: int) -> None:
+        """Count one probe that ended with an errno other than 0."""
+        if code in _REFUSED:
+            self.refused += 1
+        elif code in _SILENT:
+            self.silent += 1
+        elif code in _FORBIDDEN:
+            self.forbidden += 1
+        else:
+            self.lost[code] += 1

@@ -1,0 +1,265 @@
+"""SYN scans of real servers across a real link. See the conftest for the two namespaces."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from inventory.store import open_store
+
+SCAN = """
+import json, sys, threading, time
+from collections import Counter
+from scanner.batches import batches
+from scanner.io.packets import SynScan
+from scanner.io.ways import find_ways
+from scanner.pacing import Pacer
+from scanner.plan import make_plan
+from scanner.ports import parse_ports
+from scanner.tally import Tally
+from scanner.targets import Addresses, parse_network
+
+networks, ports, rate, timeout, stop_after = sys.argv[1:]
+plan = make_plan([Addresses(parse_network(one)) for one in networks.split(",")], parse_ports(ports), key=b"test")
+found = find_ways(plan.addresses)
+plan = plan.within(found.addresses)
+total, answered = Counter(), []
+
+def deliver(tally):
+    answered.extend(tally.answered)
+    total.update(refused=tally.refused, silent=tally.silent, lost=tally.lost.total(), forbidden=tally.forbidden)
+    if total["refused"] >= int(stop_after):
+        scan.stop()
+
+scan = SynScan(batches(plan), found.ways, Pacer(float(rate)), deliver, timeout=float(timeout))
+began = time.monotonic()
+scan.run()
+threads = [one.name for one in threading.enumerate() if one is not threading.main_thread()]
+print(json.dumps({
+    "planned": len(plan), "answered": sorted(answered), "sent": scan.sent, "seconds": scan.last_sent - began,
+    "reasons": found.reasons, "gateways": [way.gateway for way in found.ways], "threads": threads, **total,
+}))
+"""
+
+OPEN = [(f"10.72.{number % 4}.{number}", 8000 + number % 4) for number in range(3, 120)]
+
+
+def scanned(lab, networks, ports="8000-8003", rate=200_000, timeout=0.6, stop_after=10**9):
+    return lab.scan(SCAN, networks, ports, str(rate), str(timeout), str(stop_after))
+
+
+def test_what_is_found_is_the_truth(lab, serve):
+    lab.rule("ip daddr 10.72.2.0/24 counter drop")
+    lab.rule("tcp flags syn ip daddr 10.72.0.0/22 tcp dport 8000-8003 counter")
+    lab.rule("tcp flags syn counter")
+    serve(OPEN)
+    told = scanned(lab, "10.72.0.0/22")
+    visible = sorted(list(pair) for pair in OPEN if not pair[0].startswith("10.72.2."))
+    assert told["answered"] == visible
+    assert told["planned"] == 4096
+    assert (told["silent"], told["lost"], told["forbidden"]) == (1024, 0, 0)
+    assert told["refused"] == 4096 - 1024 - len(visible)
+    assert told["gateways"] == ["10.71.0.2"]
+    assert told["threads"] == []
+    # Every pair was probed once, the silent ones twice, and nothing beside the plan at all.
+    assert told["sent"] == 4096 + 1024
+    assert lab.counted() == [2048, 3072, 3072]
+
+
+def test_neighbours_are_asked_for_and_who_is_not_there_is_sent_nothing(lab, serve):
+    serve([("10.71.0.2", 8001), ("10.72.0.9", 8002)])
+    told = scanned(lab, "10.71.0.0/24,10.72.0.8/30")
+    assert told["answered"] == [["10.71.0.2", 8001], ["10.72.0.9", 8002]]
+    # The scanner's own address has no link; of the 255 others one is there.
+    assert told["reasons"] == ["this machine reaches its own addresses without a link"]
+    assert told["planned"] == 255 * 4 + 16
+    assert (told["refused"], told["silent"]) == (3 + 15, 254 * 4)
+    assert told["sent"] == 20
+    assert sorted(told["gateways"], key=str) == ["10.71.0.2", None]
+
+
+def test_a_router_that_is_not_there_is_silence(lab):
+    subprocess.run(["ip", "-n", lab.near, "route", "add", "10.73.0.0/24", "via", "10.71.0.77"], check=True)
+    told = scanned(lab, "10.73.0.0/24")
+    assert (told["silent"], told["sent"]) == (1024, 0)
+
+
+@pytest.mark.parametrize("percent", [5, 20])
+def test_a_repetition_finds_what_the_first_probe_lost(lab, serve, percent):
+    serve(OPEN)
+    lab.rule(f"tcp flags syn numgen random mod 100 < {percent} counter drop")
+    told = scanned(lab, "10.72.0.0/22")
+    missing = len(OPEN) - len(told["answered"])
+    # Lost twice in a row: one in 400, or in 25. The bounds are five standard deviations away.
+    assert missing <= {5: 4, 20: 16}[percent]
+    assert told["refused"] + told["silent"] + len(told["answered"]) == 4096
+    assert lab.counted()[0] > 0
+
+
+@pytest.mark.parametrize("rate", [500, 5000])
+def test_a_rate_is_held(lab, rate):
+    lab.rule("ip daddr 10.72.1.0/24 drop")
+    told = scanned(lab, "10.72.0.0/23", "8000" if rate == 500 else "8000-8015", rate=rate)
+    # A scan of 256 or 4,096 answering and as many silent pairs, asked twice; the ARP request is no probe.
+    assert told["sent"] == (3 * 256 if rate == 500 else 3 * 4096)
+    assert told["seconds"] >= (told["sent"] - 1) / rate * 0.99
+
+
+def test_stopping_ends_it_and_counts_nothing_that_is_in_flight(lab):
+    told = scanned(lab, "10.72.0.0/16", rate=5000, stop_after=300)
+    counted = told["refused"] + told["silent"] + told["lost"]
+    assert 300 <= counted <= told["sent"] < 30_000
+    assert told["threads"] == []
+
+
+SMALL_BUFFER = """
+from scanner.io import packets, wire
+
+wire._RECEIVE_BUFFER = 4096
+packets._MORE_AFTER_DROPS = 0
+"""
+
+
+def test_what_the_kernel_dropped_is_lost_and_never_silent(lab, serve):
+    serve(OPEN)
+    arguments = ("10.72.0.0/20", "8000-8003", "1000000", "0.8", str(10**9))
+    told = lab.scan(SMALL_BUFFER + SCAN, *arguments)
+    assert told["lost"] > 0
+    assert told["silent"] == 0
+    assert told["refused"] + told["lost"] + len(told["answered"]) == 16384
+
+
+BATCHLESS = """
+import json, sys
+import numpy as np
+from scanner.io.wire import Sender
+
+sender = Sender("near0", 60, in_batches=sys.argv[1] == "batches")
+frame = bytes.fromhex("ffffffffffff0200000000010800") + bytes(46)
+sender.frames[:, :60] = np.frombuffer(frame, dtype=np.uint8)
+before = int(open("/proc/net/dev").read().split("near0:")[1].split()[9])
+sender.send(1000)
+sender.send(24)
+print(json.dumps(int(open("/proc/net/dev").read().split("near0:")[1].split()[9]) - before))
+"""
+
+
+@pytest.mark.parametrize("way", ["batches", "singly"])
+def test_every_frame_goes_exactly_once(lab, way):
+    assert lab.scan(BATCHLESS, way) == 1024
+
+
+SOURCE = """
+import asyncio, json
+from contextlib import aclosing
+from inventory.model import Exposed, Scheme, Scope, utc_now
+from inventory.settings import Settings
+from scanner.findings import Finding
+from scanner.sources import choose
+from scanner.sources.subnet import prepare
+import sys
+
+async def ask(listener):
+    return (Finding(fact=Exposed(scheme=Scheme.TCP)),)
+
+async def main():
+    targets = tuple(sys.argv[2].split(","))
+    scope = Scope(name="lab", targets=targets, ports="8000-8003", rate=100000, created_at=utc_now())
+    settings = Settings(scan_timeout=0.5, discovery=sys.argv[1])
+    run = await prepare(scope, choose(targets)[1], ask, settings)
+    found, failure = [], ""
+    try:
+        async with aclosing(run.observe("s1", asyncio.Event())) as updates:
+            async for update in updates:
+                found += [[one.listener.address, one.listener.port] for one in update.observations]
+    except RuntimeError as error:
+        failure = str(error)
+    account = update.account
+    print(json.dumps({"found": sorted(found), "planned": account.planned, "answered": account.answered,
+        "refused": account.refused, "silent": account.silent, "unprobed": account.unprobed,
+        "notes": run.notes, "shortfalls": run.shortfalls, "failure": failure}))
+
+asyncio.run(main())
+"""
+BOTH = "10.72.0.0/24,127.0.0.0/28"
+
+
+@pytest.mark.parametrize(
+    ("discovery", "notes"),
+    [("auto", ["some ports were probed by connecting: loopback has no link layer"]), ("connect", [])],
+)
+def test_a_scan_takes_the_best_way_to_each_address(lab, serve, discovery, notes):
+    serve([("10.72.0.9", 8000), ("10.72.0.10", 8003)])
+    told = lab.scan(SOURCE, discovery, BOTH)
+    assert told["found"] == [["10.72.0.10", 8003], ["10.72.0.9", 8000]]
+    assert told["planned"] == 272 * 4
+    assert (told["answered"], told["refused"], told["silent"], told["unprobed"]) == (2, 272 * 4 - 2, 0, 0)
+    assert (told["notes"], told["shortfalls"], told["failure"]) == (notes, [], "")
+
+
+def test_where_frames_must_go_and_cannot_nothing_is_sent(lab):
+    told = lab.scan(SOURCE, "syn", BOTH)
+    assert (
+        told["failure"]
+        == "the setting discovery is 'syn', which cannot reach every address: loopback has no link layer"
+    )
+    assert told["unprobed"] == 272 * 4
+    assert lab.scan(SOURCE, "syn", "10.72.0.0/24")["refused"] == 1024
+
+
+RESUMED = """
+import asyncio, json, sys
+from pathlib import Path
+from inventory.model import Exposed, Scheme, Scope, utc_now
+from inventory.settings import Settings
+from inventory.store import open_store
+from scanner.findings import Finding
+from scanner.runner import Runner
+
+async def ask(listener):
+    return (Finding(fact=Exposed(scheme=Scheme.TCP)),)
+
+folder, rate = sys.argv[1:]
+settings = Settings(database=f"sqlite:///{folder}/inventory.db", state_folder=Path(folder), scan_timeout=0.5)
+targets = ("10.72.0.0/20",)
+scope = Scope(name="lab", targets=targets, ports="8000-8003", rate=int(rate), created_at=utc_now())
+with open_store(settings.database) as store:
+    scan = asyncio.run(Runner(store, settings, ask).run(scope, resume=True))
+    found = sorted(endpoint.address for endpoint in store.endpoints.list())
+    print(json.dumps({"found": found, "status": scan.status, "id": scan.id, **scan.account.model_dump()}))
+"""
+
+
+def test_a_killed_scan_goes_on_where_it_was(lab, serve, tmp_path):
+    serve(OPEN)
+    lab.rule("tcp flags syn counter")
+    command = ["ip", "netns", "exec", lab.near, sys.executable, "-c", RESUMED, str(tmp_path), "3000"]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    with open_store(f"sqlite:///{tmp_path}/inventory.db") as store:
+        while not ((scans := store.scans.list()) and scans[0].checkpoint and scans[0].checkpoint.position > 3000):
+            assert time.monotonic() < deadline
+            assert killed.poll() is None
+            threading.Event().wait(0.05)
+        killed.kill()
+        killed.wait()
+        scans = store.scans.list()
+        store.leases.release("scan:lab", sqlite_holder(tmp_path))
+    sent = lab.counted()[0]
+    settled = scans[0].checkpoint.position
+    told = lab.scan(RESUMED, str(tmp_path), "100000")
+    assert (told["id"], told["status"]) == (scans[0].id, "complete")
+    assert told["found"] == sorted(address for address, _ in OPEN)
+    assert (told["planned"], told["answered"], told["refused"]) == (16384, len(OPEN), 16384 - len(OPEN))
+    # Repeated is what was sent after the last word in the database, and nothing else.
+    assert lab.counted()[0] == 16384 + sent - scans[0].checkpoint.position
+    assert 3000 < settled <= sent < 16384
+
+
+def sqlite_holder(folder):
+    with closing(sqlite3.connect(folder / "inventory.db")) as database:
+        return database.execute("SELECT holder FROM lease WHERE name = 'scan:lab'").fetchone()[0]
