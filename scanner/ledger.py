@@ -1,11 +1,13 @@
 """What was sent to whom, and the refusal of what must never be sent. No request goes out around it."""
 
+import hashlib
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from inventory.model import Asked, Listener
 from scanner.exchange import Answer, Request
 from scanner.knowledge import Knowledge
+from scanner.rpc import CALLS, Reply
 from scanner.signature import Never
 
 ALLOWED = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -78,6 +80,20 @@ class Ledger:
                 rule.proof is not None and rule.proof.holds(answer)
             ):
                 page.settled.add(number)
+
+    def record_call(self, listener: Listener, reply: Reply) -> None:
+        """Write down that a gRPC call was made. ValueError for one that is never to be made."""
+        if reply.call not in CALLS:
+            raise ValueError(f"{reply.call} is neither reflection nor health")
+        self.calls[reply.call] += 1
+        asked = Asked(
+            method="GRPC",
+            path=reply.call,
+            outcome="answered" if reply.code == "OK" else reply.code.lower().replace("_", "-"),
+            digest=hashlib.sha256(reply.body).hexdigest() if reply.body else None,
+            bytes=len(reply.body),
+        )
+        self._page(listener).asked.append(asked)
 
     def asked(self, listener: Listener) -> tuple[Asked, ...]:
         """What was asked of the listener so far, in order."""

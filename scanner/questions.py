@@ -116,7 +116,8 @@ class _Conversation:
 
         self.close()
         replies = await ask_services(self._listener.address, self._listener.port, self._limits)
-        self._ledger.calls.update(reply.call for reply in replies)
+        for reply in replies:
+            self._ledger.record_call(self._listener, reply)
         self._applications = judge_services(replies, self._knowledge)
 
     async def _differs(self) -> bool:

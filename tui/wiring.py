@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +75,17 @@ def check_scope(settings: Settings, scope: Scope) -> Run:
         return await source_of(prefix)(scope, targets, nobody, settings)
 
     return asyncio.run(prepare())
+
+
+def explain_questions(settings: Settings, target: str, ports: Sequence[int]) -> list[dict[str, str]]:
+    """What a scan would ask of each port and why, each row once. Nothing is sent."""
+    from scanner.explain import explain
+    from scanner.findings import Limits
+    from scanner.knowledge import load_knowledge
+
+    knowledge = load_knowledge(settings.signatures)
+    rows = (row for port in ports for row in explain(target, port, knowledge, Limits()))
+    return list({tuple(row.values()): row for row in rows}.values())
 
 
 def try_signature(settings: Settings, file: Path, listener: Listener) -> Trial:

@@ -35,11 +35,13 @@ class InferenceRoute(Value):
 class Asked(Value):
     """One request that was sent to a listener, and a digest of what came back.
 
+    The method ``GRPC`` stands for a call of gRPC's own reflection or health service.
+
     ``status`` is None where no HTTP answer came; ``outcome`` then names why (``timeout``, ``reset``,
     ``invalid-http``, ``too-large``). ``digest`` is of the bounded body, SHA-256 in hex.
     """
 
-    method: Literal["GET", "HEAD", "OPTIONS"]
+    method: Literal["GET", "HEAD", "OPTIONS", "GRPC"]
     path: str
     status: int | None = None
     outcome: str = "answered"

@@ -9,8 +9,8 @@ import typer
 from tui.commands.endpoints import COLUMNS, as_row
 from tui.commands.options import FormatOption, SignaturesOption
 from tui.exits import CommandError, Exit
-from tui.output import Format, Report, narrate, progress, write_json, write_rows
-from tui.wiring import Workspace, scan_until_done, workspace
+from tui.output import Column, Format, Report, narrate, progress, write_json, write_rows
+from tui.wiring import Workspace, check_scope, explain_questions, scan_until_done, workspace
 
 if TYPE_CHECKING:
     from inventory.model import Endpoint, Scan, Scope
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scanner.sources import Progress
 
 LONGEST_NAME = 40
+EXPLAINED_PORTS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -45,6 +46,9 @@ def scan(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
     ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what would be asked and why, and send nothing.")
+    ] = False,
     signatures: SignaturesOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -66,6 +70,9 @@ def scan(
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
         changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
         chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        if explain:
+            _explain(here, chosen, form)
+            return
         with progress(f"scan {chosen.name}") as report:
             done = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
         found = [
@@ -76,6 +83,20 @@ def scan(
     _write(done, found, form)
     if done.status.value != "complete":
         raise typer.Exit(Exit.INCOMPLETE if done.status.value == "incomplete" else Exit.FAILED)
+
+
+def _explain(here: Workspace, scope: "Scope", form: Format) -> None:
+    """What the scan would ask; ports beyond the first few are asked alike, but for their products' hints."""
+    run = check_scope(here.settings, scope)
+    shown = run.ports[:EXPLAINED_PORTS]
+    rows = explain_questions(here.settings, " ".join(scope.targets), shown)
+    columns = (Column("PART", "part"), Column("ABOUT", "about"), Column("REQUEST", "request"), Column("WHY", "why"))
+    write_rows(rows, columns, form)
+    pairs = run.account.planned - run.account.excluded - run.account.forbidden
+    narrate(
+        f"nothing was sent: {pairs} address-port pairs would be probed, "
+        f"and what is open asked as above (shown for port {', '.join(map(str, shown))} of {len(run.ports)})"
+    )
 
 
 def _stored(here: Workspace, name: str, targets: list[str] | None) -> "Scope":
