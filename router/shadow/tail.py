@@ -119,6 +119,9 @@ class Tail:
         """Delete what lies before a position, from the medium where it can: it will not be read again."""
         if up_to <= self.deleted:
             return
+        if self.size < up_to:
+            # Somebody truncated the file since it was read: what stands before ``up_to`` now is new, and unread.
+            return
         if not _punch(self._fd, self.deleted, up_to - self.deleted):
             at = self.deleted
             while at < up_to:

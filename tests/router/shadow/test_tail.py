@@ -99,6 +99,18 @@ def test_truncation_and_replacement_are_noticed(file: Path) -> None:
     tail.close()
 
 
+def test_what_was_written_after_a_truncation_is_not_deleted_as_consumed(file: Path) -> None:
+    tail = Tail(file)
+    append(file, b"one\ntwo\nthree\n")
+    tail.read()
+    os.truncate(file, 0)
+    append(file, b"four\n")
+    tail.delete(tail.position)
+    assert tail.was_truncated()
+    assert texts(tail) == [b"four"]
+    tail.close()
+
+
 @settings(max_examples=50)
 @given(st.lists(st.binary(min_size=1, max_size=30).map(lambda text: text.replace(b"\n", b".").replace(b"\0", b"."))),
        st.lists(st.integers(1, 40), min_size=1))  # fmt: skip
