@@ -28,7 +28,7 @@ class Store:
         self.scans = ScanRepository(database)
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
-        self.triage = TriageRepository(database)
+        self.triage = TriageRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)
