@@ -74,15 +74,16 @@ def presence(
     A scan that was cut short, or that never covered the listener, proves nothing. No complete scan
     at all makes it unknown, unless it was seen within the rule's ``stale_after``.
     """
-    complete = [s for s in scans if s.status is ScanStatus.COMPLETE and s.covers(address, port)]
-    missed = sum(scan.started_at > last_seen for scan in complete)
+    complete = [scan for scan in scans if scan.status is ScanStatus.COMPLETE]
+    # Whether a scan is late enough costs far less to see than whether it covered the listener.
+    missed = sum(scan.started_at > last_seen and scan.covers(address, port) for scan in complete)
     if missed >= rule.gone_after_scans and now - last_seen >= rule.gone_after:
         return Presence.GONE
     if missed:
         return Presence.STALE
     if now - last_seen <= rule.stale_after:
         return Presence.SEEN
-    return Presence.STALE if complete else Presence.UNKNOWN
+    return Presence.STALE if any(scan.covers(address, port) for scan in complete) else Presence.UNKNOWN
 
 
 def next_change(endpoint: Endpoint, rule: PresenceRule, now: datetime) -> datetime | None:

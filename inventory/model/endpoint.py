@@ -31,11 +31,11 @@ class Endpoint(Value):
     """One served application, as far as it is known.
 
     ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
-    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. ``places`` is every
-    place that is known to be the same application, the latest first; address, port and URL are of
-    that one. ``cluster``, ``namespace`` and ``workload`` (``Deployment/iris``) are None outside
-    clusters. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of the certificate and the OpenAPI
-    description that it showed last.
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. Address, port and URL are
+    of the place where it was seen last; ``places`` are the others that are known to be the same
+    application, the latest first. ``cluster``, ``namespace`` and ``workload`` (``Deployment/iris``) are
+    None outside clusters. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of the certificate and
+    the OpenAPI description that it showed last.
     """
 
     id: str

@@ -9,9 +9,11 @@ from sqlalchemy import Select, delete
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col
 
+from inventory.changes import WATCHED, Event, Look, diff
 from inventory.listing import place_key
-from inventory.model import Endpoint
+from inventory.model import Endpoint, Routing
 from inventory.store.database import batches, clock_of, insert_into
+from inventory.store.events import append
 from inventory.store.facets import FacetDeltas
 from inventory.store.tables import EndpointRow, TombstoneRow
 
@@ -52,30 +54,47 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Endpoint]:
     return found
 
 
-def facets_of(session: Session, ids: Iterable[str]) -> dict[str, int]:
-    """The facet that each known endpoint is in."""
-    found: dict[str, int] = {}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a writer has to know of the row that it replaces."""
+
+    facet: int
+    routing: Routing
+    look: Look
+
+
+_KNOWN: Final = tuple(TABLE.c[name] for name in ("id", "facet", "routing", "presence", *WATCHED))
+
+
+def known_of(session: Session, ids: Iterable[str]) -> dict[str, Known]:
+    """What is known of the rows of those ids; ids that are not known are left out."""
+    found: dict[str, Known] = {}
     for batch in batches(ids, BATCH):
-        query = sa_select(TABLE.c.id, TABLE.c.facet).where(TABLE.c.id.in_(batch))
-        found.update((row[0], row[1]) for row in session.connection().execute(query))
+        query = sa_select(*_KNOWN).where(TABLE.c.id.in_(batch))
+        for endpoint_id, facet, routing, presence, *watched in session.connection().execute(query):
+            found[endpoint_id] = Known(facet, Routing(routing), Look(presence, tuple(watched)))
     return found
 
 
-def keep(session: Session, endpoints: Iterable[Due], facets: Mapping[str, int] | None = None) -> None:
-    """Insert or replace rows. ``facets``, where the caller has read them, says where each was until now."""
+def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mapping[str, Known] | None = None) -> None:
+    """Insert or replace rows, and tell what happened. ``known``, where the caller has read it, is what was before."""
     insert = insert_into(session, EndpointRow)
     columns = {column.name: column for column in insert.excluded if column.name != "id"}
     upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
     clock = clock_of(session)
     deltas = FacetDeltas()
     for batch in batches(endpoints, BATCH):
-        before = facets if facets is not None else facets_of(session, [due.endpoint.id for due in batch])
+        before = known if known is not None else known_of(session, [due.endpoint.id for due in batch])
         rows = []
+        happened: list[Event] = []
         for due in batch:
             one = due.endpoint
-            if one.id in before:
-                deltas.leaves(before[one.id])
+            was = before.get(one.id)
+            if was is not None:
+                deltas.leaves(was.facet)
+            happened += diff(was.look if was else None, one, now)
             stored = {
+                "places": [place.model_dump(mode="json") for place in one.places],
                 "place": place_key(one.address, one.port, one.id),
                 "facet": deltas.joins(one),
                 "clock": clock,
@@ -83,16 +102,19 @@ def keep(session: Session, endpoints: Iterable[Due], facets: Mapping[str, int] |
             }
             rows.append(one.model_dump() | stored)
         session.connection().execute(upsert, rows)
+        append(session, happened)
     deltas.write(session)
 
 
 def forget(session: Session, gone: Mapping[str, str | None], why: str, now: datetime) -> None:
     """Remove rows, and leave a tombstone of each: ``gone`` maps an id to what took its place."""
+    if not gone:
+        return
     deltas = FacetDeltas()
     clock = clock_of(session)
     for batch in batches(gone, BATCH):
-        for facet in facets_of(session, batch).values():
-            deltas.leaves(facet)
+        for its in known_of(session, batch).values():
+            deltas.leaves(its.facet)
         session.connection().execute(delete(EndpointRow).where(col(EndpointRow.id).in_(batch)))
         for endpoint_id in batch:
             session.merge(TombstoneRow(id=endpoint_id, clock=clock, at=now, why=why, successor=gone[endpoint_id]))
@@ -103,3 +125,12 @@ def unbury(session: Session, ids: Iterable[str]) -> None:
     """Take away the tombstones of ids that name endpoints again."""
     for batch in batches(ids, BATCH):
         session.connection().execute(delete(TombstoneRow).where(col(TombstoneRow.id).in_(batch)))
+
+
+def successor_of(session: Session, endpoint_id: str) -> str:
+    """What an id names by now: itself, or the endpoint that it was found to be."""
+    seen = {endpoint_id}
+    while (row := session.get(TombstoneRow, endpoint_id)) is not None and row.successor not in {None, *seen}:
+        endpoint_id = str(row.successor)
+        seen.add(endpoint_id)
+    return endpoint_id

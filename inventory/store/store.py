@@ -7,7 +7,9 @@ from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
 from inventory.store.database import Database
 from inventory.store.endpoints import EndpointRepository
+from inventory.store.events import EventRepository
 from inventory.store.gateways import GatewayRepository
+from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.routes import RouteRepository
@@ -29,7 +31,9 @@ class Store:
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
         self.triage = TriageRepository(database, self.endpoints)
+        self.identities = IdentityRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
+        self.events = EventRepository(database)
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Dialect, Float, Index, String, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.types import JSON, TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -105,6 +106,12 @@ def text(*, primary_key: bool = False, nullable: bool = False) -> Any:
     return Field(sa_column=Column(kind, primary_key=primary_key, nullable=nullable))
 
 
+def known_values(name: str, *columns: str) -> Index:
+    """An index of the endpoints whose last column is known, which few are."""
+    known = sql(f"{columns[-1]} IS NOT NULL")
+    return Index(f"ix_endpoint_{name}", *columns, sqlite_where=known, postgresql_where=known)
+
+
 class EndpointRow(SQLModel, table=True):
     """An endpoint: the fold of its observations with triage, routing and risk laid over it.
 
@@ -121,7 +128,10 @@ class EndpointRow(SQLModel, table=True):
         Index("ix_endpoint_last_seen", "last_seen", "place", "facet"),
         Index("ix_endpoint_first_seen", "first_seen", "place", "facet"),
         Index("ix_endpoint_clock", "clock"),
-        Index("ix_endpoint_due_at", "due_at"),
+        known_values("due_at", "due_at"),
+        known_values("workload_uid", "workload_uid"),
+        known_values("tls_key", "site", "tls_key"),
+        known_values("schema_digest", "site", "schema_digest"),
     )
     id: str = text(primary_key=True)
     place: str = text()

@@ -98,9 +98,9 @@ def test_the_same_observation_twice_is_one(store: Store):
 def test_the_stored_endpoints_are_the_fold_of_everything_stored(store: Store, seen):
     see(store, *seen)
     everything = store.observations.of(LISTENER)
-    laid_over = {"presence", "risk", "risk_reasons"}
-    stored = {e.id: e.model_dump(exclude=laid_over) for e in store.endpoints.list()}
-    assert stored == {e.id: e.model_dump(exclude=laid_over) for e in fold(everything)}
+    laid_over = {"id", "presence", "risk", "risk_reasons"}
+    stored = {e.url: e.model_dump(exclude=laid_over) for e in store.endpoints.list()}
+    assert stored == {e.url: e.model_dump(exclude=laid_over) for e in fold(everything)}
     before = store.endpoints.list()
     store.endpoints.refold([LISTENER], NOW)
     assert store.endpoints.list() == before
