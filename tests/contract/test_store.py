@@ -43,7 +43,7 @@ from inventory.store.migrate import EMPTY, FOLDER, HEAD, current_revision, migra
 from inventory.store.tables import FacetRow
 
 SCOPE = Scope(name="lab", targets=("127.0.0.0/24",), exclude=("127.0.0.7",), ports="80,5000", created_at=NOW)
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
