@@ -54,7 +54,15 @@ def presence(
     A scan that was cut short, or that never covered the listener, proves nothing. No complete scan
     at all makes it unknown, unless it was seen within ``stale_after``.
     """
-    complete = [s for s in scans if s.status is ScanStatus.COMPLETE and s.covers(address, port)]
+    covering = [scan for scan in scans if scan.covers(address, port)]
+    return by_scans(last_seen, covering, now=now, stale_after=stale_after, gone_after_scans=gone_after_scans)
+
+
+def by_scans(
+    last_seen: datetime, covering: Iterable[Scan], *, now: datetime, stale_after: timedelta, gone_after_scans: int
+) -> Presence:
+    """Presence by the scans that should have seen something, of which only complete ones count."""
+    complete = [scan for scan in covering if scan.status is ScanStatus.COMPLETE]
     missed = sum(scan.started_at > last_seen for scan in complete)
     if missed >= gone_after_scans:
         return Presence.GONE

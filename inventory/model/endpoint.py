@@ -1,19 +1,11 @@
 """Endpoints: what the observations of one served application fold into."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.cluster import Exposure, Membership
 from inventory.model.observation import Asked, Confidence, Evidence, InferenceRoute, Port
 from inventory.model.vocabulary import Governance, Kind, Posture, Presence, Routing, Scheme
-
-
-class Exposure(Value):
-    """One way to reach an endpoint."""
-
-    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
-    url: str
 
 
 class Reason(Value):
@@ -27,7 +19,8 @@ class Endpoint(Value):
     """One served application, as far as it is known.
 
     ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
-    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last.
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. ``cluster`` is its place
+    in a cluster, where one told of it; ``address`` is then that of its newest pod.
     """
 
     id: str
@@ -52,6 +45,7 @@ class Endpoint(Value):
     certificate_names: tuple[str, ...] = ()
     catch_all: bool = False
     exposures: tuple[Exposure, ...] = ()
+    cluster: Membership | None = None
     presence: Presence = Presence.UNKNOWN
     governance: Governance = Governance.UNREVIEWED
     exempt_until: Moment | None = None

@@ -1,16 +1,17 @@
 """Endpoints: the materialised fold, rebuilt listener by listener, and read by filter."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import Select, delete, func, tuple_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from inventory.fold import fold
+from inventory.fold import fold_all
 from inventory.lifecycle import in_force, presence
+from inventory.membership import presence_in_cluster
 from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanStatus, Triage, utc_now
 from inventory.query import parse
 from inventory.risk import assess
@@ -18,6 +19,7 @@ from inventory.settings import Settings
 from inventory.store.database import Database, batches, insert_into
 from inventory.store.filters import where
 from inventory.store.observations import BATCH, observations_of
+from inventory.store.placements import with_neighbours
 from inventory.store.tables import EndpointRow, ScanRow, TriageRow
 
 SCANS_CONSIDERED = 200
@@ -40,18 +42,16 @@ class EndpointRepository:
         Idempotent: what people decided and what gateways reported is laid over the fold again.
         """
         wanted = list(dict.fromkeys(listeners))
-        folded: Endpoints = []
         with self._database.write() as session:
-            before = _rows_of(session, wanted)
+            near = with_neighbours(session, wanted)
+            known = _rows_of(session, near)
             scans = _complete_scans(session, {listener.site for listener in wanted})
-            for listener, observations in observations_of(session, wanted).items():
-                known = before[listener]
-                endpoints = fold(observations)
-                folded += [
-                    self._present(one, known.get(one.id, Routing.DIRECT), scans[listener.site], now)
-                    for one in endpoints
-                ]
-                _forget(session, known.keys() - {one.id for one in endpoints})
+            endpoints, workloads = fold_all(wanted, observations_of(session, near))
+            folded = [
+                self._present(one, known[one.id].routing if one.id in known else Routing.DIRECT, scans[one.site], now)
+                for one in endpoints
+            ]
+            _forget(session, _replaced(known, set(wanted), workloads) - {one.id for one in endpoints})
             folded = finish(session, folded, now)
             keep(session, folded)
         return folded
@@ -61,7 +61,7 @@ class EndpointRepository:
         with self._database.write() as session:
             scans = _complete_scans(session, {scan.site})[scan.site]
             there = read_endpoints(session, sa_select(_TABLE).where(col(EndpointRow.site) == scan.site))
-            covered = [one for one in there if scan.covers(one.address, one.port)]
+            covered = [one for one in there if _covers(scan, one)]
             present = [self._present(one, one.routing, scans, now) for one in covered]
             keep(session, finish(session, present, now))
 
@@ -103,15 +103,15 @@ class EndpointRepository:
 
     def _present(self, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime) -> Endpoint:
         """Lay presence and routing over a fold."""
-        there = presence(
-            endpoint.address,
-            endpoint.port,
-            endpoint.last_seen,
-            scans,
+        ages = _Ages(
             now=now,
             stale_after=timedelta(seconds=self._settings.stale_after),
             gone_after_scans=self._settings.gone_after_scans,
         )
+        if endpoint.cluster is not None:
+            there = presence_in_cluster(endpoint.cluster, endpoint.last_seen, scans, **ages)
+        else:
+            there = presence(endpoint.address, endpoint.port, endpoint.last_seen, scans, **ages)
         return endpoint.model_copy(update={"presence": there, "routing": routing})
 
 
@@ -164,16 +164,50 @@ def assessed(endpoint: Endpoint, now: datetime) -> Endpoint:
     return endpoint.model_copy(update={"risk": risk, "risk_reasons": reasons})
 
 
-def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, dict[str, Routing]]:
-    """The endpoints that are known of each listener: their ids, and the routing that gateways reported."""
-    found: dict[Listener, dict[str, Routing]] = defaultdict(dict)
+class _Ages(TypedDict):
+    now: datetime
+    stale_after: timedelta
+    gone_after_scans: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the row of an endpoint says that is not folded, and whose row it is."""
+
+    listener: Listener
+    workload: str | None
+    routing: Routing
+
+
+def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[str, _Known]:
+    """The endpoints that are known of some listeners, by their ids."""
+    found: dict[str, _Known] = {}
     columns = (col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
+    more = (col(EndpointRow.id), col(EndpointRow.routing), col(EndpointRow.cluster))
     for batch in batches(listeners, BATCH):
         keys = [(one.site, one.address, one.port) for one in batch]
-        query = sa_select(*columns, col(EndpointRow.id), col(EndpointRow.routing)).where(tuple_(*columns).in_(keys))
-        for site, address, port, endpoint_id, routing in session.connection().execute(query):
-            found[Listener(site=site, address=address, port=port)][endpoint_id] = Routing(routing)
+        query = sa_select(*columns, *more).where(tuple_(*columns).in_(keys))
+        for site, address, port, endpoint_id, routing, cluster in session.connection().execute(query):
+            listener = Listener(site=site, address=address, port=port)
+            workload = cluster["workload"]["uid"] if cluster else None
+            found[endpoint_id] = _Known(listener, workload, Routing(routing))
     return found
+
+
+def _replaced(known: dict[str, _Known], wanted: set[Listener], workloads: frozenset[str]) -> set[str]:
+    """The rows that a fold of some listeners and workloads stands for, whether it brings them back or not."""
+    return {
+        endpoint_id
+        for endpoint_id, row in known.items()
+        if (row.listener in wanted if row.workload is None else row.workload in workloads)
+    }
+
+
+def _covers(scan: Scan, endpoint: Endpoint) -> bool:
+    """Whether the scan should have seen the endpoint. Pods move, so only scans of their cluster tell of them."""
+    if endpoint.cluster is not None:
+        return scan.covers_namespace(endpoint.cluster.workload.cluster, endpoint.cluster.workload.namespace)
+    return scan.covers(endpoint.address, endpoint.port)
 
 
 def _complete_scans(session: Session, sites: Iterable[str]) -> dict[str, list[Scan]]:

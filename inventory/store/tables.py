@@ -134,6 +134,7 @@ class EndpointRow(SQLModel, table=True):
     needs: list[Any] = document()
     certificate_names: list[Any] = document()
     exposures: list[Any] = document()
+    cluster: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     risk_reasons: list[Any] = document()
     evidence: list[Any] = document()
     asked: list[Any] = document()

@@ -1,0 +1,59 @@
+"""An endpoint's place in a cluster, from everything that was seen of one port of its workload: pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from inventory.lifecycle import by_scans
+from inventory.model import Declared, Ended, Membership, Observation, Placed, Presence, Scan, Standing, Workload
+
+
+def membership(workload: Workload, observations: Iterable[Observation]) -> Membership:
+    """The workload, with the pods that the newest scan of it saw and that have not ended, and its standing.
+
+    ``ended`` is set only where each of those pods was seen to end: a pod that a scan did not see proves
+    nothing by itself.
+    """
+    everything = list(observations)
+    placed = [(o.at, o.scan, o.fact) for o in everything if isinstance(o.fact, Placed)]
+    _, newest, _ = max(placed, key=lambda one: one[:2])
+    ended: dict[str, datetime] = {}
+    for one in everything:
+        if isinstance(one.fact, Ended):
+            ended[one.fact.pod_uid] = min(one.at, ended.get(one.fact.pod_uid, one.at))
+    now = {fact.pod_uid: fact.pod for _, scan, fact in placed if scan == newest}
+    over = bool(now) and now.keys() <= ended.keys()
+    declared = _newest(everything)
+    return Membership(
+        workload=workload,
+        pods=tuple(sorted(pod for uid, pod in now.items() if pod is not None and uid not in ended)),
+        ended=max(ended[uid] for uid in now) if over else None,
+        standing=declared.standing if declared else Standing.UNKNOWN,
+        why=declared.why if declared else "nothing was read of what declares it",
+        by=declared.by if declared else None,
+        path=declared.path if declared else (),
+    )
+
+
+def presence_in_cluster(
+    place: Membership,
+    last_seen: datetime,
+    scans: Iterable[Scan],
+    *,
+    now: datetime,
+    stale_after: timedelta,
+    gone_after_scans: int,
+) -> Presence:
+    """Whether an endpoint of a cluster is there: by the end of its pods, else by the scans of its namespace.
+
+    Scans of subnets prove nothing about it, because its pods move to other addresses.
+    """
+    if place.ended is not None:
+        return Presence.GONE
+    workload = place.workload
+    covering = [scan for scan in scans if scan.covers_namespace(workload.cluster, workload.namespace)]
+    return by_scans(last_seen, covering, now=now, stale_after=stale_after, gone_after_scans=gone_after_scans)
+
+
+def _newest(observations: list[Observation]) -> Declared | None:
+    found = [(o.at, o.id, o.fact) for o in observations if isinstance(o.fact, Declared)]
+    return max(found, key=lambda one: one[:2])[2] if found else None
