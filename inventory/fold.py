@@ -58,24 +58,28 @@ def fold(observations: Iterable[Observation]) -> tuple[Endpoint, ...]:
     )
 
 
-def fold_workload(workload: Workload, observations: Iterable[Observation]) -> tuple[Endpoint, ...]:
-    """The endpoints of one port of a workload, by base path, from what was seen of it on all its pods.
+def fold_workload(workload: Workload, port: int, observations: Iterable[Observation]) -> tuple[Endpoint, ...]:
+    """The endpoints of one port of a workload, by base path, from what was seen of it on all its listeners.
 
-    All observations must be of one port and one site. Returns nothing where no pod was ever placed. An
-    endpoint shows the listener of the pod that came last; its name is that of the workload.
+    All observations must be of one site. Returns nothing where no holder was ever placed. An endpoint
+    shows the listener of the pod that came last; its name is that of the workload.
     """
     unique = {observation.id: observation for observation in observations}
-    placed = [(o.at, o.fact.since, o.id, o.listener) for o in unique.values() if isinstance(o.fact, Placed)]
+    placed = [
+        (o.fact.pod is not None, o.at, o.fact.since, o.id, o.listener)
+        for o in unique.values()
+        if isinstance(o.fact, Placed)
+    ]
     if not placed:
         return ()
-    if len({(o.listener.site, o.listener.port) for o in unique.values()}) != 1:
-        raise ValueError("a fold takes the observations of one port of a workload")
-    *_, listener = max(placed, key=lambda one: one[:3])
+    if len({o.listener.site for o in unique.values()}) != 1:
+        raise ValueError("a fold takes the observations of one site")
+    *_, listener = max(placed, key=lambda one: one[:4])
     place = membership(workload, unique.values())
     grouped = applications(unique.values())
     found = []
     for path in sorted(grouped):
-        name = workload_endpoint_id(listener.site, workload, listener.port, path)
+        name = workload_endpoint_id(listener.site, workload, port, path)
         found.append(_fold_application(listener, name, path, grouped[path], place))
     return tuple(found)
 
@@ -130,24 +134,25 @@ def fold_all(
 
     ``observations`` are those of the wanted listeners and of every other listener that their workloads had.
     """
-    alone: list[Endpoint] = []
-    of_workload: dict[tuple[str, int, str], list[Observation]] = defaultdict(list)
+    found: list[Endpoint] = []
+    parts: dict[tuple[str, str, int], list[Observation]] = defaultdict(list)
     workloads: dict[str, Workload] = {}
     about: set[str] = set()
-    wanted = frozenset(wanted)
+    chosen = frozenset(wanted)
     for listener, seen in observations.items():
-        for workload, part in by_workload(seen).items():
-            if workload is not None:
+        for key, part in by_workload(seen).items():
+            if key is not None:
+                workload, port = key
                 workloads[workload.uid] = workload
-                of_workload[listener.site, listener.port, workload.uid] += part
-                if listener in wanted:
+                parts[listener.site, workload.uid, port] += part
+                if listener in chosen:
                     about.add(workload.uid)
-            elif listener in wanted:
-                alone += fold(part)
-    for (_, _, uid), part in of_workload.items():
+            elif listener in chosen:
+                found += fold(part)
+    for (_, uid, port), part in parts.items():
         if uid in about:
-            alone += fold_workload(workloads[uid], part)
-    return tuple(alone), frozenset(about)
+            found += fold_workload(workloads[uid], port, part)
+    return tuple(found), frozenset(about)
 
 
 _TOLD = {

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from inventory.lifecycle import by_scans
-from inventory.model import Declared, Ended, Membership, Observation, Placed, Presence, Scan, Standing, Workload
+from inventory.model import Declared, Ended, Membership, Observation, Placed, Pod, Presence, Scan, Standing, Workload
 
 
 def membership(workload: Workload, observations: Iterable[Observation]) -> Membership:
@@ -14,19 +14,24 @@ def membership(workload: Workload, observations: Iterable[Observation]) -> Membe
     nothing by itself.
     """
     everything = list(observations)
-    placed = [(o.at, o.scan, o.fact) for o in everything if isinstance(o.fact, Placed)]
-    _, newest, _ = max(placed, key=lambda one: one[:2])
+    placed = [(o.at, o.scan, o.listener, o.fact) for o in everything if isinstance(o.fact, Placed)]
+    with_pods = [one for one in placed if one[3].pod is not None] or placed
+    newest = max(with_pods, key=lambda one: one[:2])[1]
     ended: dict[str, datetime] = {}
     for one in everything:
         if isinstance(one.fact, Ended):
-            ended[one.fact.pod_uid] = min(one.at, ended.get(one.fact.pod_uid, one.at))
-    now = {fact.pod_uid: fact.pod for _, scan, fact in placed if scan == newest}
-    over = bool(now) and now.keys() <= ended.keys()
+            ended[one.fact.holder] = min(one.at, ended.get(one.fact.holder, one.at))
+    now = {fact.holder: (fact.pod, listener) for _, scan, listener, fact in with_pods if scan == newest}
+    pods = [
+        Pod(name=name, uid=uid, address=listener.address)
+        for uid, (name, listener) in now.items()
+        if name is not None and uid not in ended
+    ]
     declared = _newest(everything)
     return Membership(
         workload=workload,
-        pods=tuple(sorted(pod for uid, pod in now.items() if pod is not None and uid not in ended)),
-        ended=max(ended[uid] for uid in now) if over else None,
+        pods=tuple(sorted(pods, key=lambda pod: (pod.name, pod.uid))),
+        ended=max(ended[uid] for uid in now) if now.keys() <= ended.keys() else None,
         standing=declared.standing if declared else Standing.UNKNOWN,
         why=declared.why if declared else "nothing was read of what declares it",
         by=declared.by if declared else None,

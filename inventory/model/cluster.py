@@ -59,25 +59,26 @@ class Hop(Value):
 
 
 class Placed(Value):
-    """The listener is a port of a pod of the workload, since the pod got its address.
+    """The listener is a way to ``port`` of the workload, since its ``holder`` got the address.
 
-    What else is seen on the listener from then on, until another pod has the address or this one ends,
-    is seen of the workload. A ghost has no ``pod``: its listener is the address or name that leads
-    nowhere, and ``pod_uid`` the UID of the object that declares it.
+    What else is seen on the listener from then on, until another holder has the address or this one ends,
+    is seen of the workload. ``holder`` is the UID of the pod named ``pod``, or that of a Service that leads
+    to no other workload. A ghost has no pod anywhere: its holder is what declares it.
     """
 
     fact: Literal["placed"] = "placed"
     workload: Workload
+    port: int = Field(ge=1, le=65535)
     pod: str | None = None
-    pod_uid: str
+    holder: str
     since: Moment
 
 
 class Ended(Value):
-    """The pod behind the listener is gone, by the word of the API server."""
+    """The holder of the listener is gone, by the word of the API server."""
 
     fact: Literal["ended"] = "ended"
-    pod_uid: str
+    holder: str
 
 
 class Reached(Value):
@@ -103,6 +104,14 @@ class Declared(Value):
 ClusterFact = Annotated[Placed | Ended | Reached | Declared, Field(discriminator="fact")]
 
 
+class Pod(Value):
+    """A pod of a workload and where it is."""
+
+    name: str
+    uid: str
+    address: str
+
+
 class Membership(Value):
     """An endpoint's place in a cluster: its workload, its pods now, and its standing with the path that proves it.
 
@@ -110,7 +119,7 @@ class Membership(Value):
     """
 
     workload: Workload
-    pods: tuple[str, ...] = ()
+    pods: tuple[Pod, ...] = ()
     ended: Moment | None = None
     standing: Standing = Standing.UNKNOWN
     why: str = ""
