@@ -2,14 +2,16 @@
 
 | tier | what is equal | answer |
 |---|---|---|
-| workload | the UID of the workload, the port and the base path | the same, wherever it is: a UID is given once |
 | fingerprint | TLS key and OpenAPI description, and the old place was missed by a complete scan | the same: it moved |
 | fingerprint | one of the two, or both while the old place still answers | proposed |
 | place | the listener and the OpenAPI description, under another base path, and the old path was missed | the same |
 | place | the listener, product and kind, under another base path, and the old path was missed | proposed |
 
-A proposal changes nothing until a person confirms it. An address is an identity only within its site, so
-nothing but a UID reaches across sites. What more than one endpoint could be is proposed, never decided; what
+The strongest tier is not here: what the API server of a cluster says belongs to one workload, by its UID, is
+one endpoint before it comes to matching (``placement``), and its word is not second-guessed.
+
+A proposal changes nothing until a person confirms it. An address is an identity only within its site, and
+nothing here reaches across sites. What more than one endpoint could be is proposed, never decided; what
 more than ``MOST`` could be (a product's stock description, a certificate on every host) tells nothing.
 """
 
@@ -26,7 +28,6 @@ MOST: Final = 3
 class Tier(StrEnum):
     """By what two endpoints are told to be one, the strongest first."""
 
-    WORKLOAD = "workload"
     FINGERPRINT = "fingerprint"
     PLACE = "place"
     PERSON = "person"
@@ -56,29 +57,17 @@ def match(newcomer: Endpoint, candidates: Sequence[Endpoint]) -> tuple[Match, ..
         return ()
     if len(strongest) == 1:
         return (strongest[0],)
-    if strongest[0].tier is Tier.WORKLOAD:
-        return (strongest[0],)
     several = f"one of {len(strongest)} endpoints that it could be"
     return tuple(Match(one.endpoint, one.tier, False, (*one.reasons, several)) for one in strongest)
 
 
 def _compare(new: Endpoint, old: Endpoint) -> Match | None:
-    if new.workload_uid and new.workload_uid == old.workload_uid:
-        return _by_workload(new, old)
-    if new.site != old.site:
+    if new.site != old.site or new.cluster is not None or old.cluster is not None:
         return None
     missed = old.presence in {Presence.STALE, Presence.GONE} and old.last_seen <= new.last_seen
     if (new.address, new.port) == (old.address, old.port):
         return _by_path(new, old) if missed else None
     return _by_fingerprint(new, old, missed=missed)
-
-
-def _by_workload(new: Endpoint, old: Endpoint) -> Match | None:
-    if (new.port, new.base_path) != (old.port, old.base_path):
-        return None
-    return Match(
-        old.id, Tier.WORKLOAD, True, (f"both are port {new.port} of the workload with UID {new.workload_uid}",)
-    )
 
 
 def _by_fingerprint(new: Endpoint, old: Endpoint, *, missed: bool) -> Match | None:

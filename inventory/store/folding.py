@@ -4,23 +4,36 @@ A listener's observations fold into its places. Places that links join are one e
 presence, what people decided, and what gateways reported.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from inventory.fold import fold
-from inventory.lifecycle import PresenceRule, in_force, next_change, presence
+from inventory.fold import fold_all
+from inventory.lifecycle import PresenceRule, by_scans, in_force, next_change, presence
 from inventory.matching import join
-from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanStatus, Triage
+from inventory.model import Endpoint, Governance, Listener, Presence, Routing, Scan, ScanStatus, Triage
 from inventory.risk import assess
 from inventory.store.database import batches
 from inventory.store.links import groups, on_listeners
 from inventory.store.observations import observations_of
-from inventory.store.recognition import ids_on, link_at_once, recognise, still_one
-from inventory.store.rows import BATCH, TABLE, Due, by_ids, forget, keep, known_of, unbury
+from inventory.store.placements import with_neighbours
+from inventory.store.recognition import link_at_once, recognise, still_one
+from inventory.store.rows import (
+    BATCH,
+    TABLE,
+    Due,
+    OnListener,
+    by_ids,
+    forget,
+    keep,
+    known_of,
+    rows_on,
+    unbury,
+)  # fmt: skip
 from inventory.store.tables import ScanRow, TriageRow
 
 SCANS_CONSIDERED: Final = 200
@@ -34,14 +47,17 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
     wanted = list(dict.fromkeys(listeners))
     if not wanted:
         return []
-    places = _fold(session, wanted)
-    link_at_once(session, wanted, places, now)
+    near = with_neighbours(session, wanted)
+    folded, workloads = fold_all(wanted, observations_of(session, near))
+    places = {one.id: one for one in folded}
+    rows = rows_on(session, near)
+    link_at_once(session, wanted, rows, places, now)
     endpoint_of, places = _with_siblings(session, wanted, places, now)
     grouped: dict[str, list[Endpoint]] = {}
     for place_id, one in places.items():
         grouped.setdefault(endpoint_of.get(place_id, place_id), []).append(one)
     joined = [its[0] if its[0].id == id_ and len(its) == 1 else join(id_, its) for id_, its in grouped.items()]
-    lost = ids_on(session, wanted).keys() - grouped.keys()
+    lost = _replaced(rows, set(wanted), workloads) - grouped.keys()
     forget(session, {id_: endpoint_of.get(id_) for id_ in lost}, "its place belongs to another endpoint", now)
     known = known_of(session, grouped)
     scans = complete_scans(session, {one.site for one in joined})
@@ -55,8 +71,13 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
     return finished
 
 
-def _fold(session: Session, listeners: Sequence[Listener]) -> Places:
-    return {one.id: one for observations in observations_of(session, listeners).values() for one in fold(observations)}
+def _replaced(rows: Mapping[str, OnListener], wanted: set[Listener], workloads: frozenset[str]) -> set[str]:
+    """The rows that a fold of some listeners and workloads stands for, whether it brings them back or not."""
+    return {
+        id_
+        for id_, row in rows.items()
+        if (row.listener in wanted if row.workload is None else row.workload in workloads)
+    }
 
 
 def _with_siblings(
@@ -71,14 +92,15 @@ def _with_siblings(
     others = [one for one in dict.fromkeys(one.listener for one in members) if one not in here]
     # A listener of a sibling may hold other applications too, which are nobody's concern here.
     of_group = {one.place for one in members}
-    elsewhere = {id_: one for id_, one in _fold(session, others).items() if id_ in of_group}
+    folded, _ = fold_all(others, observations_of(session, others))
+    elsewhere = {one.id: one for one in folded if one.id in of_group}
     places = places | elsewhere
     return {one.place: one.endpoint for one in still_one(session, members, places, now)}, places
 
 
 def laid_over(one: Endpoint, routing: Routing, scans: Sequence[Scan], rule: PresenceRule, now: datetime) -> Endpoint:
     """A fold with presence and routing laid over it."""
-    there = presence(one.address, one.port, one.last_seen, scans, now, rule)
+    there = presence(one, scans, now, rule)
     return one.model_copy(update={"presence": there, "routing": routing})
 
 
@@ -89,16 +111,25 @@ def due(endpoints: Iterable[Endpoint], rule: PresenceRule, now: datetime) -> Ite
 
 def to_settle(session: Session, scan: Scan, rule: PresenceRule, now: datetime) -> list[str]:
     """The endpoints of which an ended scan, or time, changes the presence. It only reads, and looks at every row."""
-    columns = (TABLE.c.id, TABLE.c.address, TABLE.c.port, TABLE.c.last_seen, TABLE.c.presence)
+    columns = (TABLE.c.id, TABLE.c.address, TABLE.c.port, TABLE.c.cluster, TABLE.c.namespace, TABLE.c.last_seen)
     scans = complete_scans(session, {scan.site})[scan.site]
     rows = session.connection().execute(
-        sa_select(*columns).where(TABLE.c.site == scan.site).execution_options(yield_per=BATCH)
+        sa_select(*columns, TABLE.c.presence).where(TABLE.c.site == scan.site).execution_options(yield_per=BATCH)
     )
-    return [
-        endpoint_id
-        for endpoint_id, address, port, last_seen, was in rows
-        if scan.covers(address, port) and presence(address, port, last_seen, scans, now, rule) != was
-    ]
+    moved = []
+    for endpoint_id, address, port, cluster, namespace, last_seen, was in rows:
+        covers = partial(_covers, address=address, port=port, cluster=cluster, namespace=namespace)
+        # What ended by the word of its cluster is gone whatever scans see.
+        ended = cluster is not None and was == Presence.GONE
+        if not ended and covers(scan) and by_scans(last_seen, scans, covers, now, rule) != was:
+            moved.append(endpoint_id)
+    return moved
+
+
+def _covers(scan: Scan, *, address: str, port: int, cluster: str | None, namespace: str | None) -> bool:
+    if cluster is not None and namespace is not None:
+        return scan.covers_namespace(cluster, namespace)
+    return scan.covers(address, port)
 
 
 def settle(session: Session, scan: Scan, moved: Sequence[str], rule: PresenceRule, now: datetime) -> None:

@@ -1,10 +1,10 @@
 """Which places are one application, as far as it takes no person: found, and recorded as links.
 
-A workload's UID, and a path that was not known before, are seen at once. What moved elsewhere is seen when
-a complete scan has missed it where it was.
+A path that was not known before is seen at once. What moved elsewhere is seen when a complete scan has
+missed it where it was.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, tuple_
@@ -17,32 +17,33 @@ from inventory.model import Endpoint, Listener, Scan
 from inventory.store.database import batches
 from inventory.store.events import append
 from inventory.store.links import Link, LinkState, home, lead_over, link, listener_of, of_ids, on_listeners, put, remove
-from inventory.store.rows import BATCH, TABLE, read_endpoints, select_endpoints
+from inventory.store.rows import BATCH, TABLE, OnListener, read_endpoints, select_endpoints
 from inventory.store.tables import TriageRow
 
 Endpoints = list[Endpoint]
 Places = dict[str, Endpoint]
 
 
-def link_at_once(session: Session, listeners: Sequence[Listener], places: Places, now: datetime) -> None:
-    """Link the places that need no scan to have ended: a path that was not known before, a workload's UID."""
+def link_at_once(
+    session: Session, listeners: Sequence[Listener], rows: Mapping[str, OnListener], places: Places, now: datetime
+) -> None:
+    """Link the places that need no scan to have ended: those whose path was not known before.
+
+    ``rows`` are those on the listeners. What belongs to a workload of a cluster has its name from there.
+    """
     linked = {one.place for one in on_listeners(session, listeners)}
-    there = ids_on(session, listeners)
-    fresh = {id_: one for id_, one in places.items() if id_ not in linked and id_ not in there}
-    if not fresh:
-        return
-    lost: dict[Listener, list[str]] = {}
-    for id_, listener in there.items():
-        if id_ not in places and id_ not in linked:
-            lost.setdefault(listener, []).append(id_)
     found: dict[Listener, list[Endpoint]] = {}
-    for one in fresh.values():
-        found.setdefault(listener_of(one), []).append(one)
+    for id_, one in places.items():
+        if id_ not in linked and id_ not in rows and one.cluster is None:
+            found.setdefault(listener_of(one), []).append(one)
+    lost: dict[Listener, list[str]] = {}
+    for id_, row in rows.items():
+        if id_ not in places and id_ not in linked and row.workload is None:
+            lost.setdefault(row.listener, []).append(id_)
     for listener, before in lost.items():
         its = found.get(listener, [])
         if len(its) == len(before) == 1:
             _join(session, its[0], Match(before[0], Tier.PLACE, True, _PATH_FOUND), now, _unplaced(its[0], before[0]))
-    _link_workloads(session, [one for one in fresh.values() if one.workload_uid], now)
 
 
 _PATH_FOUND = ("the same listener: where below it the application is was not known before",)
@@ -51,20 +52,6 @@ _PATH_FOUND = ("the same listener: where below it the application is was not kno
 def _unplaced(place: Endpoint, endpoint_id: str) -> Endpoint:
     """The endpoint that a listener was while nothing was known below its root."""
     return place.model_copy(update={"id": endpoint_id, "base_path": "/"})
-
-
-def _link_workloads(session: Session, fresh: Endpoints, now: datetime) -> None:
-    by_uid: dict[str | None, Endpoints] = {}
-    for batch in batches(dict.fromkeys(one.workload_uid for one in fresh), BATCH):
-        for one in read_endpoints(session, select_endpoints().where(TABLE.c.workload_uid.in_(batch))):
-            by_uid.setdefault(one.workload_uid, []).append(one)
-    for one in sorted(fresh, key=lambda one: (one.first_seen, one.id)):
-        its = by_uid.setdefault(one.workload_uid, [])
-        found = match(one, its)
-        for to in found:
-            _join(session, one, to, now, next(old for old in its if old.id == to.endpoint))
-        if not found:
-            its.append(one)
 
 
 def _join(session: Session, newcomer: Endpoint, to: Match, now: datetime, home_of: Endpoint) -> None:
@@ -121,20 +108,8 @@ def told(place: Endpoint, endpoint_id: str, what: Happening, reasons: Sequence[s
     )  # fmt: skip
 
 
-def ids_on(session: Session, listeners: Sequence[Listener]) -> dict[str, Listener]:
-    """The endpoints whose rows name one of those listeners."""
-    found: dict[str, Listener] = {}
-    columns = (TABLE.c.address, TABLE.c.port, TABLE.c.site)
-    for batch in batches(listeners, BATCH):
-        keys = [(one.address, one.port, one.site) for one in batch]
-        query = sa_select(*columns, TABLE.c.id).where(tuple_(*columns).in_(keys))
-        for address, port, site, id_ in session.connection().execute(query):
-            found[id_] = Listener(site=site, address=address, port=port)
-    return found
-
-
 def recognise(session: Session, scan: Scan, moved: set[str], now: datetime) -> list[Listener]:
-    """Match what is new on a site with what was missed there, by the tiers below a workload's UID.
+    """Match what is new on a site with what was missed there,.
 
     Returns the listeners whose places are to be folded again.
     """

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, delete
+from sqlalchemy import Select, delete, tuple_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col
 
 from inventory.changes import WATCHED, Event, Look, diff
 from inventory.listing import place_key
-from inventory.model import Endpoint, Routing
+from inventory.model import Endpoint, Listener, Routing
+from inventory.query import IN_CLUSTER, value_of
 from inventory.store.database import batches, clock_of, insert_into
 from inventory.store.events import append
 from inventory.store.facets import FacetDeltas
@@ -21,7 +22,9 @@ from inventory.store.tables import EndpointRow, TombstoneRow
 BATCH = 2000
 
 TABLE = EndpointRow.metadata.tables[str(EndpointRow.__tablename__)]
-ENDPOINT_COLUMNS: Final = tuple(TABLE.c[name] for name in Endpoint.model_fields)
+# What the value calls cluster is a document; the column of that name is for filters.
+_NAMED = {"cluster": TABLE.c.membership.label("cluster")}
+ENDPOINT_COLUMNS: Final = tuple(_NAMED.get(name, TABLE.c[name]) for name in Endpoint.model_fields)
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Endpoints = list[Endpoint]
@@ -51,6 +54,26 @@ def by_ids(session: Session, ids: Iterable[str]) -> dict[str, Endpoint]:
     for batch in batches(ids, BATCH):
         query = select_endpoints().where(col(EndpointRow.id).in_(batch))
         found |= {one.id: one for one in read_endpoints(session, query)}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OnListener:
+    """Where the columns of a row say that its endpoint is, and the UID of its workload."""
+
+    listener: Listener
+    workload: str | None
+
+
+def rows_on(session: Session, listeners: Iterable[Listener]) -> dict[str, OnListener]:
+    """The endpoints whose rows name one of those listeners, by their ids."""
+    found: dict[str, OnListener] = {}
+    columns = (TABLE.c.address, TABLE.c.port, TABLE.c.site)
+    for batch in batches(listeners, BATCH):
+        keys = [(one.address, one.port, one.site) for one in batch]
+        query = sa_select(*columns, TABLE.c.id, TABLE.c.workload_uid).where(tuple_(*columns).in_(keys))
+        for address, port, site, id_, workload in session.connection().execute(query):
+            found[id_] = OnListener(Listener(site=site, address=address, port=port), workload)
     return found
 
 
@@ -94,7 +117,7 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
                 deltas.leaves(was.facet)
             happened += diff(was.look if was else None, one, now)
             stored = {
-                "places": [place.model_dump(mode="json") for place in one.places],
+                **_documents(one),
                 "place": place_key(one.address, one.port, one.id),
                 "facet": deltas.joins(one),
                 "clock": clock,
@@ -104,6 +127,16 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
         session.connection().execute(upsert, rows)
         append(session, happened)
     deltas.write(session)
+
+
+def _documents(one: Endpoint) -> dict[str, Any]:
+    """What of an endpoint holds moments within JSON, and the columns that are of its place in a cluster."""
+    places = [place.model_dump(mode="json") for place in one.places]
+    if one.cluster is None:
+        return {"places": places, "membership": None, **dict.fromkeys((*IN_CLUSTER, "workload_uid"))}
+    within = {name: value_of(one, name) for name in IN_CLUSTER}
+    uid = one.cluster.workload.uid
+    return {"places": places, "membership": one.cluster.model_dump(mode="json"), "workload_uid": uid, **within}
 
 
 def forget(session: Session, gone: Mapping[str, str | None], why: str, now: datetime) -> None:

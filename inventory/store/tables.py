@@ -117,6 +117,8 @@ class EndpointRow(SQLModel, table=True):
 
     ``place`` is ``listing.place_key``; ``facet`` names the row's combination of values; ``clock`` is the
     version of the store that wrote the row last; ``due_at`` is when time alone will change what it says.
+    ``membership`` is what the value calls ``cluster``; the column of that name, ``namespace`` and
+    ``workload`` are of it, for filters.
     """
 
     __tablename__ = "endpoint"
@@ -170,7 +172,7 @@ class EndpointRow(SQLModel, table=True):
     namespace: str | None = None
     workload: str | None = None
     workload_uid: str | None = None
-    managed_by: str | None = None
+    membership: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     places: list[Any] = document()
     inference_routes: list[Any] = document()
     needs: list[Any] = document()

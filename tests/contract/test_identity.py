@@ -8,7 +8,19 @@ from making import LISTENER, NOW, ago, identified, observation, scan
 from inventory.changes import Happening
 from inventory.fold import fold
 from inventory.lifecycle import TransitionError
-from inventory.model import Certificate, Exposed, Exposure, Governance, Listener, Reachable, Routing, Scheme, Workload
+from inventory.listing import Order
+from inventory.model import (
+    Certificate,
+    Exposed,
+    Exposure,
+    Governance,
+    Listener,
+    Placed,
+    Reached,
+    Routing,
+    Scheme,
+    Workload,
+)  # fmt: skip
 from inventory.store import Store, open_store
 from inventory.store.links import LinkState
 
@@ -114,24 +126,24 @@ def test_addresses_of_two_sites_are_two_hosts(store: Store):
     assert (store.endpoints.count(), store.identities.list()) == (2, [])
 
 
-def test_the_pods_of_a_workload_are_one_endpoint(store: Store):
-    def pod(number: int, uid: str = "u1") -> list:
+def test_the_pods_of_a_workload_are_one_endpoint_that_filters_find_by_its_place(store: Store):
+    work = Workload(cluster="c1", namespace="ml", kind="Deployment", name="iris", uid="u1")
+
+    def pod(number: int) -> list:
         listener = Listener(site="kind", address=f"10.0.0.{number}", port=8080)
-        work = Workload(uid=uid, cluster="kind", namespace="ml", kind="Deployment", name="iris")
-        ways = Reachable(exposures=(Exposure(via="service", url="http://iris.ml:80"),))
-        return see(store, Exposed(scheme=Scheme.HTTP), identified(), work, ways, listener=listener,
-                   at=ago(minutes=60 - number), run="k")  # fmt: skip
+        at = ago(minutes=60 - number)
+        placed = Placed(workload=work, port=8080, pod=f"iris-{number}", holder=f"pod-{number}", since=at)
+        ways = Reached(exposures=(Exposure(via="service", url="http://iris.ml:80"),))
+        return see(store, Exposed(scheme=Scheme.HTTP), identified(), placed, ways, listener=listener, at=at, run="k")
 
     (first,) = pod(1)
-    assert (first.cluster, first.namespace, first.workload) == ("kind", "ml", "Deployment/iris")
-    pod(2)
-    (one,) = pod(3)
-    assert (one.id, one.address, len(one.places)) == (first.id, "10.0.0.3", 2)
-    assert [way.via for way in one.exposures] == ["address", "service"]
-    pod(4, uid="u2")
-    assert store.endpoints.count() == store.endpoints.count("namespace:ml cluster:kind") == 2
-    split = store.identities.split(one.places[0].id, who="bo", why="the canary is another model")
-    assert (split.address, store.endpoints.count()) == ("10.0.0.2", 3)
+    (one,) = pod(2)
+    assert one.id == first.id
+    for found in ("namespace:ml", "cluster:c1", "workload:deployment/iris", "namespace:m*"):
+        assert [e.id for e in store.endpoints.list(found)] == [one.id]
+    assert store.endpoints.count("-namespace:*") == 0
+    assert store.endpoints.page(order=Order("namespace")).rows == (one,)
+    assert store.endpoints.get(one.id).cluster == one.cluster
 
 
 def test_a_path_found_later_is_the_same_endpoint_until_both_answer(store: Store):

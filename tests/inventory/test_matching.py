@@ -10,7 +10,7 @@ from inventory.model import Exposure, Presence
 
 OLD = endpoint(
     id="old", address="127.0.0.5", url="http://127.0.0.5:5000", presence=Presence.STALE, first_seen=ago(days=9),
-    last_seen=ago(days=2), tls_key="k", schema_digest="s", workload_uid="u",
+    last_seen=ago(days=2), tls_key="k", schema_digest="s",
 )  # fmt: skip
 NEW = endpoint(id="new", address="127.0.0.6", tls_key="k", schema_digest="s")
 
@@ -27,10 +27,6 @@ NEW = endpoint(id="new", address="127.0.0.6", tls_key="k", schema_digest="s")
         ({"product": "fastapi"}, {}, None),
         ({"tls_key": None, "schema_digest": None}, {}, None),
         ({"site": "other"}, {}, None),
-        ({"site": "other", "workload_uid": "u"}, {}, (Tier.WORKLOAD, True)),
-        ({"workload_uid": "u"}, {"presence": Presence.SEEN}, (Tier.WORKLOAD, True)),
-        ({"workload_uid": "u", "port": 5001, "site": "other"}, {}, None),
-        ({"workload_uid": "u", "base_path": "/b", "site": "other"}, {}, None),
         ({"address": "127.0.0.5", "base_path": "/b"}, {}, (Tier.PLACE, True)),
         ({"address": "127.0.0.5", "base_path": "/b", "schema_digest": None}, {}, (Tier.PLACE, False)),
         ({"address": "127.0.0.5", "base_path": "/b"}, {"presence": Presence.SEEN}, None),
@@ -45,7 +41,7 @@ def test_the_tiers(change, of_old, expected):
 
 
 def test_what_could_be_several_is_proposed_and_what_could_be_many_tells_nothing():
-    olds = [OLD.model_copy(update={"id": f"old{n}", "workload_uid": None}) for n in range(4)]
+    olds = [OLD.model_copy(update={"id": f"old{n}"}) for n in range(4)]
     several = match(NEW, olds[:3])
     assert [(one.endpoint, one.certain) for one in several] == [("old0", False), ("old1", False), ("old2", False)]
     assert "one of 3" in several[0].reasons[-1]
@@ -53,14 +49,13 @@ def test_what_could_be_several_is_proposed_and_what_could_be_many_tells_nothing(
 
 
 @given(st.permutations(["a", "b", "c"]))
-def test_a_stronger_tier_wins_in_any_order(order):
+def test_a_certain_match_wins_in_any_order(order):
     candidates = {
-        "a": OLD.model_copy(update={"id": "a", "workload_uid": None}),
+        "a": OLD.model_copy(update={"id": "a", "presence": Presence.SEEN}),
         "b": OLD.model_copy(update={"id": "b"}),
-        "c": OLD.model_copy(update={"id": "c", "tls_key": None, "workload_uid": None}),
+        "c": OLD.model_copy(update={"id": "c", "tls_key": None}),
     }
-    found = match(NEW.model_copy(update={"workload_uid": "u"}), [candidates[name] for name in order])
-    assert [(one.endpoint, one.tier) for one in found] == [("b", Tier.WORKLOAD)]
+    assert [(one.endpoint, one.certain) for one in match(NEW, [candidates[name] for name in order])] == [("b", True)]
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.randoms(use_true_random=False))

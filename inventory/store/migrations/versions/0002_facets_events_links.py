@@ -84,8 +84,9 @@ def upgrade() -> None:
         table.add_column(sa.Column("clock", sa.BigInteger(), nullable=False, server_default="0"))
         table.add_column(sa.Column("due_at", UtcDateTime, nullable=True))
         table.add_column(sa.Column("tls_expires", UtcDateTime, nullable=True))
-        for name in ("tls_key", "schema_digest", "cluster", "namespace", "workload", "workload_uid", "managed_by"):
+        for name in ("tls_key", "schema_digest", "cluster", "namespace", "workload", "workload_uid"):
             table.add_column(sa.Column(name, sa.String(), nullable=True))
+        table.add_column(sa.Column("membership", sa.JSON(none_as_null=True), nullable=True))
         table.add_column(sa.Column("places", sa.JSON(), nullable=False, server_default="[]"))
     _fill()
     for name, columns in _NEW_INDEXES.items():
@@ -180,7 +181,7 @@ def downgrade() -> None:
     with op.batch_alter_table("endpoint") as table:
         for name in (
             "place", "facet", "clock", "due_at", "tls_expires", "tls_key", "schema_digest", "cluster", "namespace",
-            "workload", "workload_uid", "managed_by", "places",
+            "workload", "workload_uid", "membership", "places",
         ):  # fmt: skip
             table.drop_column(name)
     for name in (*_HISTORY, "tombstone", "facet"):
