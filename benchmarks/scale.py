@@ -78,8 +78,9 @@ def scans() -> list[Scan]:
     now = utc_now()
     return [
         Scan(
-            id=f"scan-{day}-{site}", scope=f"scope-{site}", site=f"site-{site}", source="subnet", targets=("10.0.0.0/8",),
-            ports=PORTS, started_at=now - timedelta(days=day, hours=1), ended_at=now - timedelta(days=day),
+            id=f"scan-{day}-{site}", scope=f"scope-{site}", site=f"site-{site}", source="subnet",
+            targets=("10.0.0.0/8",), ports=PORTS,
+            started_at=now - timedelta(days=day, hours=1), ended_at=now - timedelta(days=day),
             status=ScanStatus.COMPLETE, account=Account(planned=65536 * 7, answered=9000, refused=400000),
         )
         for day in (2, 1)

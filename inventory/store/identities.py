@@ -12,7 +12,7 @@ from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.events import append
-from inventory.store.links import Link, LinkState, in_states, lead_over, link, of_ids, put
+from inventory.store.links import Link, LinkState, ids_beginning, in_states, lead_over, link, of_ids, put
 from inventory.store.recognition import settle_home, told
 from inventory.store.rows import by_ids
 
@@ -35,6 +35,16 @@ class IdentityRepository:
         """The latest links in some states; proposals where none is named."""
         with self._database.read() as session:
             return in_states(session, states or (LinkState.PROPOSED,), limit)
+
+    def named(self, beginning: str) -> str:
+        """The id that begins so: of an endpoint, or of a place that belongs to one. Raises LookupError."""
+        with self._database.read() as session:
+            found = ids_beginning(session, beginning.lower()) if beginning else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise LookupError(f"{beginning!r} begins more than one id: give more of it")
+        raise LookupError(f"there is no endpoint {beginning!r}: `gnomon endpoints` lists them")
 
     def confirm(self, place: str, endpoint: str | None, *, who: str, why: str) -> Endpoint:
         """Say that the application at a place is an endpoint; the proposed one where none is named.

@@ -6,12 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import or_, tuple_
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from inventory.matching import Match, Tier
 from inventory.model import Endpoint, Listener, Moment, Value
 from inventory.store.database import batches, clock_of
-from inventory.store.rows import BATCH
+from inventory.store.rows import BATCH, TABLE
 from inventory.store.tables_history import LinkRow
 
 
@@ -129,6 +130,16 @@ def of_ids(session: Session, ids: Iterable[str]) -> list[Link]:
         touching = _read(session, or_(col(LinkRow.place).in_(batch), col(LinkRow.endpoint).in_(batch)))
         found |= {(one.place, one.endpoint): one for one in touching}
     return [found[key] for key in sorted(found)]
+
+
+def ids_beginning(session: Session, beginning: str) -> list[str]:
+    """The first two ids, of endpoints or of linked places, that begin so."""
+    found: set[str] = set()
+    for column in (TABLE.c.id, col(LinkRow.place)):
+        query = sa_select(column).where(column >= beginning, column < beginning + "~").distinct().limit(2)
+        found |= set(session.connection().execute(query).scalars())
+    exact = beginning if beginning in found else None
+    return [exact] if exact else sorted(found)[:2]
 
 
 def in_states(session: Session, states: Iterable[LinkState], limit: int) -> list[Link]:
