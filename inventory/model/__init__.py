@@ -4,6 +4,13 @@ How they are stored is in ``inventory.store``; what follows from them in the mod
 """
 
 from inventory.model.base import Moment, Slug, Value, utc_now
+from inventory.model.declaration import (
+    Declaration,
+    DeclarationKind,
+    DeclarationState,
+    Registered,
+    Ruling,
+)
 from inventory.model.endpoint import (
     Change,
     Endpoint,
@@ -65,6 +72,9 @@ __all__ = [
     "Checkpoint",
     "Comparison",
     "Confidence",
+    "Declaration",
+    "DeclarationKind",
+    "DeclarationState",
     "Disagreement",
     "Endpoint",
     "Evidence",
@@ -86,9 +96,11 @@ __all__ = [
     "Presence",
     "Questioned",
     "Reason",
+    "Registered",
     "Revision",
     "RouteSpec",
     "Routing",
+    "Ruling",
     "Scan",
     "ScanStatus",
     "Schedule",

@@ -6,6 +6,7 @@ from typing import Self
 from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
 from inventory.store.database import Database
+from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.gateways import GatewayRepository
 from inventory.store.migrate import migrate
@@ -33,6 +34,7 @@ class Store:
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.declarations = DeclarationRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
