@@ -1,4 +1,7 @@
-"""Read-only calls of a registry's HTTP interface: bounded, patient with throttling, and no redirect takes a credential along."""
+"""Read-only calls of a registry's HTTP interface: bounded, and patient with throttling.
+
+No redirect is followed: a credential goes to the host that it is for.
+"""
 
 import ipaddress
 import json
@@ -12,8 +15,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 MOST_BYTES = 64 * 1024 * 1024
-SECONDS = 20.0
-TRIES = 4
+SECONDS = 10.0
+TRIES = 3
 LONGEST_WAIT = 20.0
 _TRY_AGAIN = {429, 500, 502, 503, 504}
 
@@ -108,7 +111,7 @@ def _json(response: HTTPResponse) -> Any:
 def _pause(retry_after: str | None, attempt: int) -> float:
     if retry_after and retry_after.isascii() and retry_after.isdigit():
         return min(float(retry_after), LONGEST_WAIT)
-    return min(0.5 * 2**attempt, LONGEST_WAIT)
+    return min(0.5 * 2.0**attempt, LONGEST_WAIT)
 
 
 def _cause(error: BaseException) -> str:

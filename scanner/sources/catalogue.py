@@ -65,9 +65,8 @@ def _document(context: Context, document: Any, number: int) -> Iterator[Declarat
 
 def _rows(context: Context, rows: Iterable[tuple[str, Any]]) -> Iterator[Declaration]:
     taken: set[str] = set()
-    for where, row in rows:
-        if isinstance(row, str):
-            row = {"url": row}
+    for where, written in rows:
+        row = {"url": written} if isinstance(written, str) else written
         problem = _problem(row, taken)
         if problem:
             context.shortfalls.append(f"{context.source}: {where} {problem}")

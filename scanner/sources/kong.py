@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from inventory.model import Declaration, DeclarationKind
 from scanner.io.api import Api, ApiError
@@ -63,8 +64,6 @@ def _route(
 
 
 def _address(service: dict[str, Any]) -> tuple[str, str, int, str]:
-    from urllib.parse import urlsplit
-
     if service.get("url"):
         parts = urlsplit(str(service["url"]))
         return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), parts.path

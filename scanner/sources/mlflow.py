@@ -26,8 +26,8 @@ def read(context: Context) -> Iterator[Declaration]:
     except ApiError as error:
         raise SourceError(f"{context.source}: {error}; write mlflow:http://HOST:PORT") from error
     try:
-        models = {str(one.get("name")): one for one in _pages(api, "registered-models", context)}
-        for version in _pages(api, "model-versions", context):
+        models = {str(one.get("name")): one for one in _pages(api, "registered-models")}
+        for version in _pages(api, "model-versions"):
             yield _version(context, version, models.get(str(version.get("name")), {}))
         yield from _deployments(api, context)
     except ApiError as error:
@@ -45,7 +45,7 @@ def _credentials() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _pages(api: Api, what: str, context: Context) -> Iterator[dict[str, Any]]:
+def _pages(api: Api, what: str) -> Iterator[dict[str, Any]]:
     """Every item of a paged search. A page that is no page ends it with an error: half a list is not a list."""
     token: str | None = None
     while True:

@@ -5,6 +5,7 @@ declarations; it raises SourceError where it cannot go on, and what it yielded b
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,6 +25,9 @@ BATCH = 200
 LONGEST_TEXT = 500
 RESOLVED_AT_ONCE = 32
 RESOLVE_SECONDS = 3.0
+
+
+log = logging.getLogger(__name__)
 
 
 class SourceError(RuntimeError):
@@ -140,6 +144,10 @@ class DeclaredRun:
                     self.shortfalls.append(f"{context.source} was not read to the end")
             except SourceError as error:
                 context.shortfalls.append(str(error))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                log.info("%s could not be read", context.source, exc_info=True)
+                what = f"{type(error).__name__}: {error}"
+                context.shortfalls.append(f"{context.source} is not laid out as its format says ({what})")
             self._requests += context.requests
             self.shortfalls += context.shortfalls
             self._settled["refused" if context.shortfalls else "answered"] += 1
