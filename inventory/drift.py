@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from inventory.matching import Match, Matching, match, socket_of
+from inventory.counterparts import Match, Matching, match, socket_of
 from inventory.model import (
     Declaration,
     DeclarationKind,

@@ -9,10 +9,11 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from inventory.matching import socket_of
+from inventory.counterparts import socket_of
 from inventory.model import Account, Checkpoint, Declaration, Scope, utc_now
 from inventory.settings import Settings
 from scanner.exchange import clean
@@ -98,7 +99,7 @@ def source_of_declarations(read: Reader) -> Source:
         for target in named:
             if not target.rest:
                 raise TargetError(f"'{target.prefix}:' names nothing to read: write where it is after the colon")
-        return DeclaredRun(scope, named, read)
+        return DeclaredRun(scope, [_absolute(target) for target in named], read)
 
     return prepare
 
@@ -185,6 +186,11 @@ def without_password(text: str) -> str:
         return text
     parts = urlsplit(text)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _absolute(target: Prefixed) -> Prefixed:
+    """The same target whatever folder it is named from: what is declared is known by it."""
+    return target if "://" in target.rest else Prefixed(target.prefix, str(Path(target.rest).expanduser().absolute()))
 
 
 def _next(declarations: Iterator[Declaration]) -> list[Declaration]:
