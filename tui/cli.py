@@ -15,6 +15,7 @@ import typer
 
 from tui.commands import (
     demo,
+    drift,
     endpoints,
     gateway,
     history,
@@ -37,7 +38,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, history, overview, moves, routes, scopes, gateway, screen, signatures):
+COMMANDS = (
+    demo,
+    scanning,
+    endpoints,
+    history,
+    overview,
+    drift,
+    moves,
+    routes,
+    scopes,
+    gateway,
+    screen,
+    signatures,
+)
+for module in COMMANDS:
     module.register(app)
 
 
