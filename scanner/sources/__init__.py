@@ -15,6 +15,7 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
     "mlflow": "scanner.sources.mlflow:prepare",
+    "sagemaker": "scanner.sources.sagemaker:prepare",
     "catalogue": "scanner.sources.catalogue:prepare",
     "envoy": "scanner.sources.envoy:prepare",
     "kong": "scanner.sources.kong:prepare",
