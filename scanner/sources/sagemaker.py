@@ -5,6 +5,7 @@ Credentials come from the chain of the AWS SDK, and are read by nothing else. On
 calls are made.
 """
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -15,6 +16,9 @@ from scanner.sources.reading import Context, SourceError, owner_in, source_of_de
 
 MOST_NAMED = 8
 """Principals that a declaration names; more are counted."""
+
+TRIES = 8
+"""How often a call is made while AWS throttles it, unless ``AWS_MAX_ATTEMPTS`` says."""
 
 _GONE = {"Deleting", "Failed"}
 
@@ -45,8 +49,9 @@ class _Account:
         except ModuleNotFoundError as error:
             raise SourceError("SageMaker needs the AWS SDK: install gnomon with its extra 'aws'") from error
         self._errors = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+        attempts = int(os.environ.get("AWS_MAX_ATTEMPTS") or TRIES)
         patient = botocore.config.Config(
-            connect_timeout=10, read_timeout=20, retries={"mode": "adaptive", "max_attempts": 8}
+            connect_timeout=10, read_timeout=20, retries={"mode": "adaptive", "total_max_attempts": attempts}
         )
         try:
             session = boto3.Session(profile_name=self.profile or None, region_name=self.region)
