@@ -62,19 +62,16 @@ def fold_workload(workload: Workload, port: int, observations: Iterable[Observat
     """The endpoints of one port of a workload, by base path, from what was seen of it on all its listeners.
 
     All observations must be of one site. Returns nothing where no holder was ever placed. An endpoint
-    shows the listener of the pod that came last; its name is that of the workload.
+    shows the listener of a pod that was seen last; its name is that of the workload.
     """
     unique = {observation.id: observation for observation in observations}
-    placed = [
-        (o.fact.pod is not None, o.at, o.fact.since, o.id, o.listener)
-        for o in unique.values()
-        if isinstance(o.fact, Placed)
-    ]
+    placed = [(o.fact.pod is not None, o.at, o.listener) for o in unique.values() if isinstance(o.fact, Placed)]
     if not placed:
         return ()
     if len({o.listener.site for o in unique.values()}) != 1:
         raise ValueError("a fold takes the observations of one site")
-    *_, listener = max(placed, key=lambda one: one[:4])
+    newest = max((is_pod, at) for is_pod, at, _ in placed)
+    listener = min((one for *when, one in placed if tuple(when) == newest), key=lambda one: (one.address, one.port))
     place = membership(workload, unique.values())
     grouped = applications(unique.values())
     found = []
