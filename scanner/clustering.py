@@ -15,6 +15,7 @@ from scanner.cluster.news import News
 from scanner.cluster.proxy import Door, NotThrough
 from scanner.cluster.resources import Hole
 from scanner.cluster.survey import Said, Sighting, Survey
+from scanner.cluster.world import World
 from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge, load_knowledge
 from scanner.ledger import Ledger
@@ -87,8 +88,13 @@ class Cluster:
     async def look(self) -> tuple[list[Sighting], list[Said]]:
         """Everything that runs and is declared now, and what of it was not said before."""
         assert self.listing is not None
-        survey = await asyncio.to_thread(_survey, self.listing, utc_now(), frozenset(self.wire.direct))
+        world = self.listing.world.snapshot()
+        survey = await asyncio.to_thread(_survey, world, utc_now(), frozenset(self.wire.direct))
         return survey, self._news.of(survey)
+
+    def forget_news(self) -> None:
+        """Say everything again at the next look."""
+        self._news = News()
 
     def to_ask(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """The ports that were not asked yet and would answer, the likeliest first. Each pod speaks for its like."""
@@ -180,8 +186,8 @@ class Cluster:
         return any(numeric in network for network in self._exclude)
 
 
-def _survey(listing: Listing, now: datetime, answered: frozenset[Key]) -> list[Sighting]:
-    return Survey(listing.world, now, answered).sightings()
+def _survey(world: World, now: datetime, answered: frozenset[Key]) -> list[Sighting]:
+    return Survey(world, now, answered).sightings()
 
 
 def _reach(settings: Settings, context: str) -> str:

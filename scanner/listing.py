@@ -43,7 +43,7 @@ class Listing:
     notes: list[str] = field(default_factory=list)
 
 
-class _NotRead(Exception):  # noqa: N818 - an outcome, not a fault
+class ListFailed(Exception):  # noqa: N818 - an outcome, not a fault
     """A list that was not read. ``status`` is the HTTP status, where one came."""
 
     def __init__(self, why: str, status: int | None = None) -> None:
@@ -115,10 +115,10 @@ class Lister:
             return
         try:
             await self._take(listing, resource, version, None)
-        except _NotRead as error:
+        except ListFailed as error:
             await self._instead(listing, resource, version, error)
 
-    async def _instead(self, listing: Listing, resource: Resource, version: str, error: _NotRead) -> None:
+    async def _instead(self, listing: Listing, resource: Resource, version: str, error: ListFailed) -> None:
         """After a list of the whole cluster failed: tell absent from forbidden, and try each namespace."""
         if error.status in {403, 404} and not resource.built_in and await self._is_absent(resource, version):
             listing.world.absent.add(resource)
@@ -152,14 +152,14 @@ class Lister:
             return
         try:
             await self._take(listing, resource, version, namespace)
-        except _NotRead as error:
+        except ListFailed as error:
             if error.status == 404 and not resource.built_in and await self._is_absent(resource, version):
                 world.absent.add(resource)
             else:
                 world.holes.append(Hole(resource, namespace, str(error)))
 
     async def _take(self, listing: Listing, resource: Resource, version: str, namespace: str | None) -> None:
-        """Read one list into the world, as a whole or not at all. Raises _NotRead."""
+        """Read one list into the world, as a whole or not at all. Raises ListFailed."""
         path = resource.path(version, namespace)
         async with self._limit:
             things, as_of = await read_list(
@@ -210,7 +210,7 @@ async def insist(attempt: Callable[[], Awaitable[Reply]]) -> Reply:
 async def read_list(
     api: Api, path: str, take: Callable[[Json], Thing | None], patience: float
 ) -> tuple[list[Thing], str]:
-    """Everything at a path, and the version that it is of. Raises _NotRead."""
+    """Everything at a path, and the version that it is of. Raises ListFailed."""
     why = "it went on changing under its pages"
     for _ in range(TRIES):
         things: list[Thing] = []
@@ -223,7 +223,7 @@ async def read_list(
             why = str(error)
         else:
             return things, version
-    raise _NotRead(why)
+    raise ListFailed(why)
 
 
 def _same(version: str, as_of: str) -> str:
@@ -246,13 +246,13 @@ async def _pages(api: Api, path: str, patience: float) -> AsyncIterator[tuple[li
         if not following:
             return
         if following in seen:
-            raise _NotRead("its pages never end")
+            raise ListFailed("its pages never end")
         seen.add(following)
-    raise _NotRead("its pages never end")
+    raise ListFailed("its pages never end")
 
 
 async def _page(api: Api, path: str, following: str, patience: float) -> tuple[list[Json], str, str]:
-    """One page: its items, version, and the token of the next. Raises _NotRead or _Stale."""
+    """One page: its items, version, and the token of the next. Raises ListFailed or _Stale."""
     query = [("limit", str(PAGE)), *([("continue", following)] if following else [])]
 
     async def attempt() -> Reply:
@@ -264,12 +264,12 @@ async def _page(api: Api, path: str, following: str, patience: float) -> tuple[l
     try:
         reply = await insist(attempt)
     except Unanswered as error:
-        raise _NotRead(str(error)) from error
+        raise ListFailed(str(error)) from error
     if reply.status == 410:
         # The token that comes with it goes on with another version of the list, which would mix two.
         raise _Stale("its pages expired before they were read")
     if reply.status != 200:
-        raise _NotRead(FORBIDDEN if reply.status == 403 else f"it answered {reply.status}", reply.status)
+        raise ListFailed(FORBIDDEN if reply.status == 403 else f"it answered {reply.status}", reply.status)
     said = table(reply.document.get("metadata"))
     items: Any = reply.document["items"]
     token = said.get("continue")

@@ -150,8 +150,8 @@ def _scans(results: Sequence[Scan | BaseException]) -> list[Scan]:
     return scans
 
 
-def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
-    """Run the controller with its gateway, and the schedules, until Ctrl-C or SIGTERM.
+def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -> None:
+    """Run the controller with its gateway, the schedules, and the watches of clusters, until Ctrl-C or SIGTERM.
 
     Whichever part fails ends the others too, and its error is raised.
     """
@@ -163,6 +163,8 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
             if schedules:
                 parts.append(_schedules(here))
+            if clusters:
+                parts.append(_clusters(here))
             await _all_until_stopped(parts, stop)
 
     asyncio.run(run())
@@ -229,6 +231,13 @@ def _schedules(here: Workspace) -> Service:
         return _scans(results)
 
     return Scheduler(here.store, scan).run
+
+
+def _clusters(here: Workspace) -> Service:
+    from scanner.follow import Follower
+    from scanner.runner import asker
+
+    return Follower(here.store, here.settings, asker(here.settings)).run
 
 
 async def _all_until_stopped(parts: list[Service], stop: asyncio.Event) -> None:

@@ -131,7 +131,13 @@ def keep(session: Session, endpoints: Iterable[Endpoint]) -> None:
     columns = {column.name: column for column in insert.excluded if column.name != "id"}
     upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
     for batch in batches(endpoints, BATCH):
-        session.connection().execute(upsert, [one.model_dump() for one in batch])
+        session.connection().execute(upsert, [_row(one) for one in batch])
+
+
+def _row(endpoint: Endpoint) -> dict[str, Any]:
+    # Moments are columns of their own but for those of a place in a cluster, which is one JSON value.
+    place = endpoint.cluster.model_dump(mode="json") if endpoint.cluster else None
+    return endpoint.model_dump(exclude={"cluster"}) | {"cluster": place}
 
 
 def _forget(session: Session, ids: Iterable[str]) -> None:

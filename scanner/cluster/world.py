@@ -99,6 +99,18 @@ class World:
             self.namespaces.add(thing.meta.namespace)
         self.things.setdefault(resource, {})[thing.meta.uid] = thing
 
+    def snapshot(self) -> "World":
+        """The same at this moment: later changes do not show in it."""
+        return World(
+            self.cluster,
+            self.any_namespace,
+            set(self.namespaces),
+            {resource: dict(known) for resource, known in self.things.items()},
+            list(self.holes),
+            set(self.absent),
+            self.unreadable,
+        )
+
     def drop(self, resource: Resource, uid: str) -> Thing | None:
         """Forget an object that was deleted. What it was."""
         return self.things.get(resource, {}).pop(uid, None)

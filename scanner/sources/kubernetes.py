@@ -67,7 +67,7 @@ async def log_in(context: str, rate: int) -> Api:
 
 
 class KubernetesRun:
-    """One run over one cluster. ``cluster`` is there once it was listed; with ``keep`` its connection stays open."""
+    """One run over one cluster. ``cluster`` is there once it was listed; with ``keep`` its connection is left open."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class KubernetesRun:
             stopping.cancel()
             work.cancel()
             await asyncio.wait({work, stopping})
-            if self.cluster is not None and not (self._keep_open and not work.cancelled()):
+            if self.cluster is not None and not self._keep_open:
                 await self.cluster.api.close()
         self._conclude()
         yield self._update()
