@@ -130,9 +130,7 @@ SIDECARS = re.compile(
 _COMMAND_WORDS = re.compile(
     r"--(?:model(?:[-_][a-z]+)*|served-model-name|checkpoint|hf-[a-z-]+|tensor-parallel-size)(?:$|=)"
 )
-_PORT = re.compile(
-    r"^(?:--?(?:port|http[-_]port|server\.port|bind|listen|rest_api_port)[= ])?(?:[0-9.]+|\[::\])?:?([0-9]{2,5})$"
-)
+_PORT = re.compile(r"^(?:[^\s:\[]*:|\[[^\]\s]*\]:)?([0-9]{1,5})$")
 _PORT_OPTION = re.compile(
     r"^(?:-p|--(?:port|http[-_]port|server\.port|ServerApp\.port|bind|listen|rest_api_port))(?:=(.*))?$"
 )
