@@ -125,22 +125,25 @@ def _exposures(url: str, place: Membership | None, reached: tuple[Observation, R
 
 
 def fold_all(
-    wanted: Iterable[Listener], observations: Mapping[Listener, Iterable[Observation]]
+    wanted: Iterable[Listener],
+    observations: Mapping[Listener, Iterable[Observation]],
+    workloads: Iterable[str] = (),
 ) -> tuple[tuple[Endpoint, ...], frozenset[str]]:
     """The endpoints that some listeners have to do with, and the UIDs of the workloads among them.
 
-    ``observations`` are those of the wanted listeners and of every other listener that their workloads had.
+    ``observations`` are those of the wanted listeners and of every other listener that their workloads
+    had. ``workloads`` are the UIDs of those that ever had one of them, as far as that is known.
     """
     found: list[Endpoint] = []
     parts: dict[tuple[str, str, int], list[Observation]] = defaultdict(list)
-    workloads: dict[str, Workload] = {}
-    about: set[str] = set()
+    known: dict[str, Workload] = {}
+    about = set(workloads)
     chosen = frozenset(wanted)
     for listener, seen in observations.items():
         for key, part in by_workload(seen).items():
             if key is not None:
                 workload, port = key
-                workloads[workload.uid] = workload
+                known[workload.uid] = workload
                 parts[listener.site, workload.uid, port] += part
                 if listener in chosen:
                     about.add(workload.uid)
@@ -148,7 +151,7 @@ def fold_all(
                 found += fold(part)
     for (_, uid, port), part in parts.items():
         if uid in about:
-            found += fold_workload(workloads[uid], port, part)
+            found += fold_workload(known[uid], port, part)
     return tuple(found), frozenset(about)
 
 

@@ -5,7 +5,9 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
+from pathlib import Path
 
 from inventory.model import Exposed, Listener, Questioned, Scheme, utc_now
 from inventory.settings import Settings
@@ -29,7 +31,9 @@ log = logging.getLogger(__name__)
 REQUESTS_A_WORKLOAD = 3
 FEWEST_REQUESTS = 200
 MOST_NAMED = 12
-_LEAST_LEFT = 25
+A_QUESTIONING = 12
+"""Requests that are kept free for each port that is being asked through the proxy."""
+
 _BY_PROXY_AT_ONCE = 16
 
 Answered = Callable[[Listener, tuple[Finding, ...]], None]
@@ -81,8 +85,7 @@ class Cluster:
         self._allow_public = allow_public
         self._news = News()
         self._asked: set[tuple[Key, str]] = set()
-        self._knowledge: Knowledge | None = None
-        self._loading = asyncio.Lock()
+        self._reserved = 0
         self._at_once = asyncio.Semaphore(_BY_PROXY_AT_ONCE if self.reach == "proxy" else settings.scan_concurrency)
 
     async def look(self) -> tuple[list[Sighting], list[Said]]:
@@ -151,10 +154,11 @@ class Cluster:
             self.wire.no_way += 1
         elif one.workload.namespace in self.wire.proxy_forbidden:
             self.wire.silent += 1
-        elif self.api.requests + _LEAST_LEFT > budget:
+        elif self.api.requests + self._reserved + A_QUESTIONING > budget:
             self.wire.over_budget += 1
             self.wire.likely_unasked += one.candidate.is_likely
         else:
+            self._reserved += A_QUESTIONING
             try:
                 found = await self._by_proxy_of(one.door, listener)
             except NotThrough as error:
@@ -162,6 +166,8 @@ class Cluster:
             else:
                 self.wire.answered += 1
                 answered(listener, found)
+            finally:
+                self._reserved -= A_QUESTIONING
 
     def _not_through(self, one: Sighting, error: NotThrough) -> None:
         if error.outcome == "forbidden":
@@ -174,16 +180,20 @@ class Cluster:
 
     async def _by_proxy_of(self, door: Door, listener: Listener) -> tuple[Finding, ...]:
         """The questions through the proxy, with a ledger of their own. Raises NotThrough."""
-        async with self._loading:
-            if self._knowledge is None:
-                self._knowledge = await asyncio.to_thread(load_knowledge, self._settings.signatures)
+        knowledge = await asyncio.to_thread(_knowledge, self._settings.signatures)
         settings = self._settings
         limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
-        return await question_by_proxy(self.api, door, listener, self._knowledge, limits, Ledger(self._knowledge))
+        return await question_by_proxy(self.api, door, listener, knowledge, limits, Ledger(knowledge))
 
     def _is_excluded(self, address: str) -> bool:
         numeric = ip_address(address)
         return any(numeric in network for network in self._exclude)
+
+
+@lru_cache(maxsize=1)
+def _knowledge(folder: Path | None) -> Knowledge:
+    """What is known of products, once for all the clusters that are looked at."""
+    return load_knowledge(folder)
 
 
 def _survey(world: World, now: datetime, answered: frozenset[Key]) -> list[Sighting]:

@@ -43,10 +43,10 @@ class EndpointRepository:
         """
         wanted = list(dict.fromkeys(listeners))
         with self._database.write() as session:
-            near = with_neighbours(session, wanted)
+            near, placed = with_neighbours(session, wanted)
             known = _rows_of(session, near)
             scans = _complete_scans(session, {listener.site for listener in wanted})
-            endpoints, workloads = fold_all(wanted, observations_of(session, near))
+            endpoints, workloads = fold_all(wanted, observations_of(session, near), placed)
             folded = [
                 self._present(one, known[one.id].routing if one.id in known else Routing.DIRECT, scans[one.site], now)
                 for one in endpoints

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from inventory.model import Hop
 from scanner.cluster.objects import PlainObject, PodObject, ServiceObject, ServicePort, SliceObject
@@ -57,9 +58,9 @@ class Links:
     declared: dict[tuple[str, str, str], PlainObject] = field(default_factory=dict)
 
 
-def link(world: World) -> Links:
-    """Join everything that is known of a cluster."""
-    links = Links(world, running(world))
+def link(world: World, now: datetime) -> Links:
+    """Join everything that is known of a cluster at a moment."""
+    links = Links(world, running(world, now))
     pods = _PodIndex(links.workloads)
     for one in links.workloads:
         links.ports[one.workload.uid] = dict(one.ports)

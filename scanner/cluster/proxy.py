@@ -45,6 +45,8 @@ def own_error(reply: Reply) -> NotThrough | None:
 
     Its errors are Status objects, but for a failed connection, which is plain text with a status of 502 to 504.
     """
+    if reply.status < 400:
+        return None
     said = reply.document
     if said.get("kind") == "Status" and said.get("apiVersion") == "v1" and said.get("code") == reply.status:
         message = str(said.get("message", ""))

@@ -67,7 +67,7 @@ class Survey:
     """The sightings of a cluster at a moment. ``answered`` are ports whose own addresses answered here."""
 
     def __init__(self, world: World, now: datetime, answered: Iterable[Key] = ()) -> None:
-        self._links = link(world)
+        self._links = link(world, now)
         self._now = now
         self._judge = Judge(self._links, now, answered)
         self._gateways = {(one.meta.namespace, one.meta.name): one for one in world.all(Gateway)}

@@ -3,12 +3,16 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from inventory.model import Workload
 from scanner.cluster.objects import Container, Meta, PlainObject, PodObject, Reference
 from scanner.cluster.resources import BY_KIND, OWNER_KINDS
 from scanner.cluster.signs import SIDECARS
 from scanner.cluster.world import PLATFORMS, World
+
+SETTLED = timedelta(minutes=1)
+"""The age from which an owner that cannot be found is no more, rather than not known yet."""
 
 _LONGEST_CHAIN = 8
 
@@ -39,14 +43,14 @@ class Running:
         return any(pod.ready for pod in self.pods)
 
 
-def running(world: World) -> list[Running]:
+def running(world: World, now: datetime) -> list[Running]:
     """The workloads that have pods with an address, by namespace, kind and name."""
     owners = world.owners()
     grouped: dict[str, list[PodObject]] = defaultdict(list)
     tops: dict[str, tuple[Workload, Meta, Reference | None, PlainObject | None]] = {}
     for pod in world.all(PodObject):
         if pod.runs:
-            top = _top(pod, owners, world)
+            top = _top(pod, owners, world, now)
             tops.setdefault(top[0].uid, top)
             grouped[top[0].uid].append(pod)
     found = []
@@ -64,7 +68,7 @@ def own_containers(pod: PodObject) -> Iterator[Container]:
 
 
 def _top(
-    pod: PodObject, owners: Mapping[str, PlainObject], world: World
+    pod: PodObject, owners: Mapping[str, PlainObject], world: World, now: datetime
 ) -> tuple[Workload, Meta, Reference | None, PlainObject | None]:
     """The last owner that keeps pods running, the one that is missing above it, and the platform's object above it."""
     meta, kind = pod.meta, "Pod"
@@ -74,7 +78,7 @@ def _top(
             return _workload(world, kind, meta), meta, None, None
         owner = owners.get(reference.uid)
         if owner is None:
-            if _was_read(reference.kind, meta.namespace, world):
+            if _was_read(reference.kind, meta.namespace, world) and not _is_new(meta, now):
                 return _workload(world, kind, meta), meta, reference, None
             if kind == "Pod":
                 # A controller of a kind that is not read: its pods have its name and UID in common all the same.
@@ -85,6 +89,11 @@ def _top(
             return _workload(world, kind, meta), meta, None, owner
         meta, kind = owner.meta, owner.kind
     return _workload(world, kind, meta), meta, None, None
+
+
+def _is_new(meta: Meta, now: datetime) -> bool:
+    """Whether its owner may only not have been heard of yet: watches of two kinds have no order between them."""
+    return meta.created_at is not None and now - meta.created_at < SETTLED
 
 
 def _was_read(kind: str, namespace: str, world: World) -> bool:

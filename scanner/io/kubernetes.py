@@ -10,7 +10,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -146,10 +146,12 @@ class ApiServer:
     async def lines(self, path: str, query: Sequence[tuple[str, str]], *, silence: float) -> AsyncIterator[bytes]:
         """See ``scanner.apiserver.Api.lines``."""
         try:
-            async with self._open("GET", path, query, {}, None) as answer:
-                if answer.status != 200:
-                    found, _ = await _bounded(answer, _CHUNK)
-                    raise Unanswered(f"it answered {answer.status}", status=answer.status, body=found)
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(silence):
+                    answer = await stack.enter_async_context(self._open("GET", path, query, {}, None))
+                    if answer.status != 200:
+                        found, _ = await _bounded(answer, _CHUNK)
+                        raise Unanswered(f"it answered {answer.status}", status=answer.status, body=found)
                 rest = b""
                 while True:
                     async with asyncio.timeout(silence):

@@ -131,3 +131,12 @@ def test_folding_everything_again_gives_the_same(store: Store):
     step_by_step = store.endpoints.list()
     store.endpoints.refold({one.listener for one in seen}, NOW)
     assert store.endpoints.list() == step_by_step
+
+
+@pytest.mark.parametrize("first", ["uid-a", "uid-z"])
+def test_what_a_pod_belongs_to_is_what_was_said_last(store: Store, first: str):
+    unknown = Workload(cluster="c1", namespace="risk", kind="ReplicaSet", name="fraud-1", uid=first)
+    see(store, placed(unknown, "a", "10.0.0.5", 5), observation(identified(), listener=at("10.0.0.5"), scan="w"))
+    (one,) = see(store, placed(FRAUD, "a", "10.0.0.5", 4))
+    assert one.cluster.workload == FRAUD
+    assert [(each.id, each.product) for each in store.endpoints.list()] == [(one.id, "flask")]

@@ -81,9 +81,11 @@ class ApiServerDouble:
         self.denied: set[tuple[str, str]] = set()
         self.faults: dict[str, str] = {}
         self.requests: list[Seen] = []
+        self.asked = threading.Condition()
         self.expired_tokens = 0
         self.watch_status = 200
         self.bookmark_every = 60.0
+        self.bookmarks = 0
         self.watching: dict[str, int] = {}
         self._events: list[tuple[int, str, str, str, dict[str, Any]]] = []
         self._snapshots: dict[int, list[dict[str, Any]]] = {}
@@ -137,6 +139,15 @@ class ApiServerDouble:
         for task in list(self._streams):
             self._loop.call_soon_threadsafe(task.cancel)
 
+    def wait_for(self, path: str, times: int = 1) -> None:
+        """Wait until a path was asked for so many times."""
+
+        def came() -> bool:
+            return sum(seen.path == path for seen in self.requests) >= times
+
+        with self.asked:
+            assert self.asked.wait_for(came, 30)
+
     def counted(self, *, watches: bool = False) -> int:
         """How many requests came, with or without watches."""
         return sum(watches or seen.query.get("watch") != "true" for seen in self.requests)
@@ -159,7 +170,9 @@ class ApiServerDouble:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         headers = {k.lower(): v for k, v in request.headers.items()}
-        self.requests.append(Seen(request.method, request.path, dict(request.query), headers))
+        with self.asked:
+            self.requests.append(Seen(request.method, request.path, dict(request.query), headers))
+            self.asked.notify_all()
         fault = next((what for pattern, what in self.faults.items() if re.search(pattern, request.path)), None)
         if fault is not None and (broken := await self._broken(fault, request)) is not None:
             return broken
@@ -332,6 +345,7 @@ class ApiServerDouble:
                         await send(kind, item)
                 if time.monotonic() >= bookmark and request.query.get("allowWatchBookmarks") == "true":
                     bookmark = time.monotonic() + self.bookmark_every
+                    self.bookmarks += plural == "pods"
                     await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
                 until = min(deadline, bookmark) - time.monotonic()
                 with contextlib.suppress(TimeoutError):

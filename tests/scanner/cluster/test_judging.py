@@ -3,6 +3,7 @@
 import pytest
 from apiserver import ApiServerDouble
 from clusters import deploy, expose, http_route, meta, pod_spec, pod_status, run_pod
+from making import NOW
 from surveying import survey, world_of
 
 from inventory.model import Identified, Kind, Owned, Placed, Reached
@@ -69,7 +70,7 @@ def test_a_sidecar_speaks_for_nobody(api):
 
 def test_every_weight_adds_up_to_the_log_odds(api):
     deploy(api, "risk", "fraud", ["10.0.0.1"], env=[{"name": "MODEL_NAME"}], args=["--model", "x"])
-    (one,) = running(world_of(api))
+    (one,) = running(world_of(api), NOW)
     found = weigh(one, 8000)
     assert found.log_odds == pytest.approx(sum(evidence.weight for evidence in found.evidence))
 

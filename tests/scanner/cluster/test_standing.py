@@ -194,6 +194,18 @@ def test_what_runs_on_after_its_owner_is_a_zombie():
     assert survey(api, hole)["old", 8000].declared.standing is Standing.SHADOW
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(10, Standing.SHADOW), (90, Standing.ZOMBIE)])
+def test_the_owner_of_a_new_pod_may_not_have_been_heard_of_yet(seconds, expected):
+    api = ApiServerDouble()
+    ghostly = {"kind": "ReplicaSet", "name": "new", "uid": "later", "controller": True}
+    run_pod(api, "risk", "new-1", "10.0.0.9", owners=[ghostly])
+    pod = next(iter(api.objects[("v1", "pods")].values()))
+    pod["metadata"]["creationTimestamp"] = (NOW - timedelta(seconds=seconds)).isoformat()
+    (one,) = survey(api).values()
+    assert one.declared.standing is expected
+    assert one.workload.name == ("new" if expected is Standing.SHADOW else "new-1")
+
+
 def test_a_controller_of_an_unknown_kind_is_the_workload_and_no_zombie():
     api = ApiServerDouble()
     for number in range(2):
