@@ -68,7 +68,8 @@ class Follower:
                 except StoreError as error:
                     log.warning("the clusters wait for the store: %s", error)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await stop.wait()
         finally:
             for task in self._tasks.values():
                 task.cancel()

@@ -48,7 +48,8 @@ class Watched:
             while not holds():
                 self.watcher.changed.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.watcher.changed.wait(), 0.05)
+                    async with asyncio.timeout(0.05):
+                        await self.watcher.changed.wait()
 
 
 @pytest.fixture

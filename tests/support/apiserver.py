@@ -348,8 +348,10 @@ class ApiServerDouble:
                     self.bookmarks += plural == "pods"
                     await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
                 until = min(deadline, bookmark) - time.monotonic()
+                # Not wait_for, which in Python 3.11 loses a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), max(0.001, until))
+                    async with asyncio.timeout(max(0.001, until)):
+                        await changed.wait()
         finally:
             self._changed.discard(changed)
 
