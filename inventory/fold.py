@@ -8,7 +8,7 @@ commutative, associative and idempotent, so the fold is too.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from inventory.identity import applications, endpoint_id, workload_endpoint_id
 from inventory.membership import membership
@@ -106,7 +106,7 @@ def _fold_application(
         **(told[1].model_dump(include=_TOLD) if told else {}),
         posture=postured[1].posture if postured else Posture.UNKNOWN,
         posture_evidence=postured[1].decided_by if postured else None,
-        certificate_names=certificate[1].names if certificate else (),
+        **(_of_certificate(certificate[1]) if certificate else {}),
         exposures=_exposures(url, place, _best(Reached, observations)),
         cluster=place,
         owner=owned[1].owner if owned else None,
@@ -166,7 +166,12 @@ _TOLD = {
     "inference_routes",
     "needs",
     "catch_all",
+    "schema_digest",
 }
+
+
+def _of_certificate(fact: Certificate) -> dict[str, Any]:
+    return {"certificate_names": fact.names, "tls_key": fact.key_digest, "tls_expires": fact.not_after}
 
 
 def _best(kind: type[F], observations: list[Observation]) -> tuple[Observation, F] | None:

@@ -1,10 +1,9 @@
 """An endpoint's place in a cluster, from everything that was seen of one port of its workload: pure."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from inventory.lifecycle import by_scans
-from inventory.model import Declared, Ended, Membership, Observation, Placed, Pod, Presence, Scan, Standing, Workload
+from inventory.model import Declared, Ended, Membership, Observation, Placed, Pod, Standing, Workload
 
 
 def membership(workload: Workload, observations: Iterable[Observation]) -> Membership:
@@ -37,26 +36,6 @@ def membership(workload: Workload, observations: Iterable[Observation]) -> Membe
         by=declared.by if declared else None,
         path=declared.path if declared else (),
     )
-
-
-def presence_in_cluster(
-    place: Membership,
-    last_seen: datetime,
-    scans: Iterable[Scan],
-    *,
-    now: datetime,
-    stale_after: timedelta,
-    gone_after_scans: int,
-) -> Presence:
-    """Whether an endpoint of a cluster is there: by the end of its pods, else by the scans of its namespace.
-
-    Scans of subnets prove nothing about it, because its pods move to other addresses.
-    """
-    if place.ended is not None:
-        return Presence.GONE
-    workload = place.workload
-    covering = [scan for scan in scans if scan.covers_namespace(workload.cluster, workload.namespace)]
-    return by_scans(last_seen, covering, now=now, stale_after=stale_after, gone_after_scans=gone_after_scans)
 
 
 def _newest(observations: list[Observation]) -> Declared | None:

@@ -16,9 +16,17 @@ from inventory.model.cluster import (
     Standing,
     Workload,
 )
+from inventory.model.declaration import (
+    Declaration,
+    DeclarationKind,
+    DeclarationState,
+    Registered,
+    Ruling,
+)
 from inventory.model.endpoint import (
     Change,
     Endpoint,
+    Place,
     Reason,
     Triage,
 )
@@ -76,6 +84,9 @@ __all__ = [
     "Checkpoint",
     "Comparison",
     "Confidence",
+    "Declaration",
+    "DeclarationKind",
+    "DeclarationState",
     "Declared",
     "Disagreement",
     "Ended",
@@ -95,6 +106,7 @@ __all__ = [
     "Moment",
     "Observation",
     "Owned",
+    "Place",
     "Placed",
     "Pod",
     "Port",
@@ -104,9 +116,11 @@ __all__ = [
     "Questioned",
     "Reached",
     "Reason",
+    "Registered",
     "Revision",
     "RouteSpec",
     "Routing",
+    "Ruling",
     "Scan",
     "ScanStatus",
     "Schedule",

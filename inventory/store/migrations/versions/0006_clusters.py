@@ -1,15 +1,14 @@
-"""Endpoints of clusters: their place in it, and which listeners their workloads have had."""
+"""Which listeners the workloads of clusters have had."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:
     """To this revision."""
-    op.add_column("endpoint", sa.Column("cluster", sa.JSON(none_as_null=True), nullable=True))
     op.create_table(
         "placement",
         sa.Column("site", sa.String(), nullable=False),
@@ -24,4 +23,3 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Back from this revision."""
     op.drop_table("placement")
-    op.drop_column("endpoint", "cluster")
