@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from scanner.literals import folded
+
 Method = Literal["GET", "HEAD", "OPTIONS"]
 
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
@@ -57,12 +59,25 @@ class Answer:
 
     def header(self, name: str) -> str:
         """All the values of a header, joined by commas; empty where there is none."""
-        return ", ".join(value for key, value in self.headers if key == name)
+        return self.by_name.get(name, "")
+
+    @cached_property
+    def by_name(self) -> dict[str, str]:
+        """The headers by name, the values of each joined by commas."""
+        joined: dict[str, str] = {}
+        for name, value in self.headers:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return joined
 
     @cached_property
     def text(self) -> str:
         """The body as text; bytes that are no UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
+
+    @cached_property
+    def lower(self) -> str | None:
+        """The text in lower case, for ``scanner.literals``; None where that does not tell what a pattern matches."""
+        return folded(self.text)
 
     @cached_property
     def document(self) -> Any:
@@ -74,7 +89,7 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    @property
+    @cached_property
     def media(self) -> str:
         """The media type without its parameters, in lower case."""
         return self.header("content-type").partition(";")[0].strip().lower()
@@ -82,6 +97,8 @@ class Answer:
     @cached_property
     def title(self) -> str:
         """The title of an HTML page, cleaned; empty where there is none."""
+        if self.lower is not None and "<title" not in self.lower:
+            return ""
         match = _TITLE.search(self.text[:65536])
         return clean(match.group(1)) if match else ""
 

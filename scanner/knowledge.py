@@ -11,12 +11,14 @@ import yaml
 from pydantic import ValidationError
 
 from scanner.exchange import Request
+from scanner.matching import Index
 from scanner.signature import Layer, Never, Signal, Signature
 
 BUILT_IN = Path(__file__).parent / "signatures"
 """The folder of the signatures that come with gnomon."""
 
 LARGEST_FILE = 256 * 1024
+_MOST_REQUESTS, _LONGEST_PATH = 4096, 128
 
 
 class SignatureError(ValueError):
@@ -31,7 +33,7 @@ def parse_request(text: str) -> Request:
     return Request(method, path, path)  # type: ignore[arg-type]  # checked above
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """The signatures by id, and the indexes that the machine reads. Made by ``load_knowledge``."""
 
@@ -43,6 +45,25 @@ class Knowledge:
         return tuple(rule for signature in self.signatures.values() for rule in signature.never)
 
     @cached_property
+    def conditional(self) -> tuple[tuple[int, Never], ...]:
+        """Those of ``never`` that hold for a host from some answer on, with their positions."""
+        return tuple((at, rule) for at, rule in enumerate(self.never) if rule.once is not None)
+
+    def covering(self, request: Request) -> tuple[int, ...]:
+        """The positions in ``never`` of the rules about a request, whether they hold for a host or not."""
+        known = self._covering.get(request)
+        if known is None:
+            known = tuple(at for at, rule in enumerate(self.never) if rule.covers(request))
+            # Hosts make up paths, so that what is remembered needs a bound.
+            if len(self._covering) < _MOST_REQUESTS and len(request.path) <= _LONGEST_PATH:
+                self._covering[request] = known
+        return known
+
+    @cached_property
+    def _covering(self) -> dict[Request, tuple[int, ...]]:
+        return {}
+
+    @cached_property
     def signals_on(self) -> Mapping[str, tuple[tuple[str, int, Signal], ...]]:
         """Signals by the answer they look at: (signature id, number within it, signal)."""
         index: dict[str, list[tuple[str, int, Signal]]] = {}
@@ -50,6 +71,19 @@ class Knowledge:
             for number, signal in enumerate(signature.signals):
                 index.setdefault(signal.on, []).append((signature.id, number, signal))
         return {on: tuple(signals) for on, signals in index.items()}
+
+    @cached_property
+    def indexes(self) -> Mapping[str, Index]:
+        """The same signals, each kind of answer with an index of those that look at it."""
+        return {on: Index([signal for _, _, signal in signals]) for on, signals in self.signals_on.items()}
+
+    @cached_property
+    def against(self) -> Mapping[str, tuple[int, ...]]:
+        """Which of them count where they do not hold, by their positions in ``signals_on``."""
+        return {
+            on: tuple(at for at, (_, _, signal) in enumerate(signals) if signal.otherwise)
+            for on, signals in self.signals_on.items()
+        }
 
     @cached_property
     def products(self) -> tuple[Signature, ...]:

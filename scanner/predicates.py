@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from inventory.model import Value
 from scanner.exchange import Answer
+from scanner.literals import literals_of, may_occur
 
 LONGEST_TEXT = 128 * 1024
 """Characters of a body that a pattern is searched in."""
@@ -38,6 +39,16 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def found(pattern: str, text: str) -> bool:
     """Whether the pattern occurs in the text, without regard to case."""
     return compiled(pattern).search(text[:LONGEST_TEXT]) is not None
+
+
+@lru_cache(maxsize=16384)
+def _literals(pattern: str) -> tuple[str, ...]:
+    return literals_of(pattern)
+
+
+def in_body(pattern: str, answer: Answer) -> bool:
+    """Whether the pattern occurs in an answer's body. What it cannot do without is looked for first."""
+    return may_occur(_literals(pattern), answer.lower) and found(pattern, answer.text)
 
 
 def values_at(document: Any, path: str) -> tuple[Any, ...]:
@@ -141,15 +152,18 @@ class Condition(Value):
             return False
         if self.media is not None and not found(self.media, answer.media):
             return False
-        names = {name for name, _ in answer.headers} if self.header else set()
-        return all(name in names and found(pattern, answer.header(name)) for name, pattern in self.header.items())
+        for name, pattern in self.header.items():
+            value = answer.by_name.get(name)
+            if value is None or not found(pattern, value):
+                return False
+        return True
 
     def _body_holds(self, answer: Answer) -> bool:
         if self.exactly is not None and answer.text[: len(self.exactly) + 64].strip() != self.exactly:
             return False
         if self.title is not None and not found(self.title, answer.title):
             return False
-        if self.body is not None and not found(self.body, answer.text):
+        if self.body is not None and not in_body(self.body, answer):
             return False
         if self.json_ is not None and not self.json_.holds(answer.document):
             return False
