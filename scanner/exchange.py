@@ -11,6 +11,15 @@ from scanner.literals import folded
 
 Method = Literal["GET", "HEAD", "OPTIONS"]
 
+PASSING = frozenset(
+    {
+        "age", "cf-ray", "date", "etag", "expires", "keep-alive", "last-modified", "nel", "report-to", "server-timing",
+        "traceparent", "x-amz-cf-id", "x-amzn-requestid", "x-amzn-trace-id", "x-correlation-id",
+        "x-envoy-upstream-service-time", "x-process-time", "x-request-id", "x-response-time", "x-runtime", "x-trace-id",
+    }
+)  # fmt: skip
+"""Headers that tell of the moment, or of the one request, and nothing of what answers."""
+
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _SPACE = re.compile(r"\s+")
@@ -119,3 +128,14 @@ class Answer:
         bare = self.request.path.partition("?")[0].strip("/").encode()
         body = body.replace(bare, b"\x00") if bare else body
         return self.status, self.media, re.sub(rb"[0-9a-f]{8,}|\d+", b"#", body)
+
+    @cached_property
+    def mark(self) -> bytes:
+        """A digest of all that can be seen of an answer by who knows the request, but not when and how fast it came."""
+        if self.status is None:
+            seen: tuple[object, ...] = (self.outcome, self.raw)
+        else:
+            # Whose address a redirect names is known only beside the host's own names.
+            names = sorted(self.host_names) if "//" in self.header("location") else None
+            seen = (self.status, self.outcome, self.reason, self.digest, self.headers, names)
+        return hashlib.blake2b(repr(seen).encode(), digest_size=16).digest()

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from scanner.exchange import Request
+from scanner.exchange import PASSING, Answer, Request
 from scanner.matching import Index
 from scanner.signature import Layer, Never, Signal, Signature
 
@@ -19,6 +19,7 @@ BUILT_IN = Path(__file__).parent / "signatures"
 
 LARGEST_FILE = 256 * 1024
 _MOST_REQUESTS, _LONGEST_PATH = 4096, 128
+_MOST_ANSWERS = 16_384
 
 
 class SignatureError(ValueError):
@@ -45,9 +46,30 @@ class Knowledge:
         return tuple(rule for signature in self.signatures.values() for rule in signature.never)
 
     @cached_property
-    def conditional(self) -> tuple[tuple[int, Never], ...]:
-        """Those of ``never`` that hold for a host from some answer on, with their positions."""
-        return tuple((at, rule) for at, rule in enumerate(self.never) if rule.once is not None)
+    def settling(self) -> tuple[tuple[int, Never], ...]:
+        """Those of ``never`` that an answer can settle, with their positions."""
+        return tuple((at, rule) for at, rule in enumerate(self.never) if rule.proof is not None)
+
+    def waking(self, answer: Answer) -> tuple[int, ...]:
+        """The positions in ``never`` of the rules that hold for a host from this answer on."""
+        known = self._waking.get(answer.mark)
+        if known is None:
+            known = tuple(self._sleeping[at] for at in self._wakers.holding(answer))
+            if len(self._waking) < _MOST_ANSWERS:
+                self._waking[answer.mark] = known
+        return known
+
+    @cached_property
+    def _sleeping(self) -> tuple[int, ...]:
+        return tuple(at for at, rule in enumerate(self.never) if rule.once is not None)
+
+    @cached_property
+    def _wakers(self) -> Index:
+        return Index([rule.once for rule in self.never if rule.once is not None])
+
+    @cached_property
+    def _waking(self) -> dict[bytes, tuple[int, ...]]:
+        return {}
 
     def covering(self, request: Request) -> tuple[int, ...]:
         """The positions in ``never`` of the rules about a request, whether they hold for a host or not."""
@@ -75,7 +97,7 @@ class Knowledge:
     @cached_property
     def indexes(self) -> Mapping[str, Index]:
         """The same signals, each kind of answer with an index of those that look at it."""
-        return {on: Index([signal for _, _, signal in signals]) for on, signals in self.signals_on.items()}
+        return {on: Index([signal.when for _, _, signal in signals]) for on, signals in self.signals_on.items()}
 
     @cached_property
     def against(self) -> Mapping[str, tuple[int, ...]]:
@@ -84,6 +106,11 @@ class Knowledge:
             on: tuple(at for at, (_, _, signal) in enumerate(signals) if signal.otherwise)
             for on, signals in self.signals_on.items()
         }
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The headers that tell nothing: those that pass, but for what a signature looks at."""
+        return PASSING.difference(*(signature.headers for signature in self.signatures.values()))
 
     @cached_property
     def products(self) -> tuple[Signature, ...]:

@@ -41,6 +41,7 @@ class Ledger:
     def __init__(self, knowledge: Knowledge, keep: int = 1000) -> None:
         self._knowledge = knowledge
         self._pages: dict[Listener, _Page] = {}
+        self._latest: tuple[Listener | None, _Page] = (None, _Page())
         self.methods: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.refusals: deque[Refusal] = deque(maxlen=keep)
@@ -73,12 +74,11 @@ class Ledger:
                 milliseconds=round(answer.milliseconds, 1),
             )
         )
-        for number, rule in self._knowledge.conditional:
-            if number not in page.awake and rule.once is not None and rule.once.holds(answer):
-                page.awake.add(number)
-            if rule.until is None or rule.proof is None:
+        page.awake.update(self._knowledge.waking(answer))
+        for number, rule in self._knowledge.settling:
+            if rule.until not in {str(request), f"{request.method} {request.relative}"}:
                 continue
-            if rule.until in {str(request), f"{request.method} {request.relative}"} and rule.proof.holds(answer):
+            if rule.proof is not None and rule.proof.holds(answer):
                 page.settled.add(number)
 
     def record_call(self, listener: Listener, reply: Reply) -> None:
@@ -103,10 +103,14 @@ class Ledger:
         """The listener's page, which is then forgotten here."""
         asked = self.asked(listener)
         self._pages.pop(listener, None)
+        self._latest = (None, _Page())
         return asked
 
     def _page(self, listener: Listener) -> _Page:
-        return self._pages.setdefault(listener, _Page())
+        # Most calls are about the same listener as the one before, and a listener is dear to look up.
+        if self._latest[0] is not listener:
+            self._latest = (listener, self._pages.setdefault(listener, _Page()))
+        return self._latest[1]
 
     def _why_not(self, page: _Page, request: Request) -> str | None:
         if request.method not in ALLOWED:

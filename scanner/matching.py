@@ -1,7 +1,7 @@
-"""All the signals that look at one kind of answer, arranged so that an answer is held against few of them. Pure.
+"""Many conditions on an answer, arranged so that an answer is held against few of them. Pure.
 
-Most signals need something that most answers lack: a value of a header, a title, a key in a JSON object, a word in
-the body. Each signal stands under one thing that it needs, and is only looked at where the answer has it.
+Most conditions need something that most answers lack: a value of a header, a title, a key in a JSON object, a word in
+the body. Each condition stands under one thing that it needs, and is only looked at where the answer has it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from scanner.exchange import Answer
 from scanner.literals import literals_of, may_occur
 from scanner.predicates import Condition, JsonCondition, found
-from scanner.signature import Signal
 
 _MOST_TEXTS = 2048
 _LONGEST_TEXT = 256
@@ -36,10 +35,10 @@ class _Patterns:
 
 
 class Index:
-    """Signals by what they need. ``holding`` tells the same as asking every one of them."""
+    """Conditions by what they need. ``holding`` tells the same as asking every one of them."""
 
-    def __init__(self, signals: Sequence[Signal]) -> None:
-        self._conditions = tuple(signal.when for signal in signals)
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._conditions = tuple(conditions)
         self._of_status: dict[int | None, list[int]] = {}
         self._of_header: dict[str, _Patterns] = {}
         self._of_title = _Patterns()
@@ -50,7 +49,7 @@ class Index:
             self._file(position, condition)
 
     def holding(self, answer: Answer) -> tuple[int, ...]:
-        """The positions of the signals that hold for an answer, in their order."""
+        """The positions of the conditions that hold for an answer, in their order."""
         if answer.status is None:
             return ()
         return tuple(sorted(at for at in self._candidates(answer) if self._conditions[at].holds(answer)))

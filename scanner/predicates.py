@@ -137,6 +137,11 @@ class Condition(Value):
     either: tuple["Condition", ...] = ()
     neither: tuple["Condition", ...] = ()
 
+    @property
+    def headers(self) -> frozenset[str]:
+        """The names of the headers that the condition looks at."""
+        return frozenset(self.header).union(*(inner.headers for inner in (*self.either, *self.neither)))
+
     def holds(self, answer: Answer) -> bool:
         """Whether the answer is HTTP and meets the condition. Cheap parts are looked at first."""
         if answer.status is None or not self._head_holds(answer):

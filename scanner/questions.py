@@ -10,10 +10,11 @@ from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
 from scanner.findings import TLS_PORTS, Finding, Limits
 from scanner.hosts import merged, names_told, tells_more
-from scanner.identify import Machine, Subject, identify
+from scanner.identify import Machine
 from scanner.io.http import HttpConnection
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
+from scanner.recall import Recall
 from scanner.rpc import judge_services
 
 _PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server", b"sent an HTTP request")
@@ -21,14 +22,24 @@ _FEWEST, _MOST_REDIRECTS, _MOST_FIRST = 6, 8, 4
 _H2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 
 
-async def question(listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> tuple[Finding, ...]:
+def new_token() -> str:
+    """A random word for paths that surely do not exist."""
+    return secrets.token_hex(6)
+
+
+async def question(
+    listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger, recall: Recall | None = None
+) -> tuple[Finding, ...]:
     """Ask a listener what it is. Never raises for anything that the host does; bounded by ``limits``.
+
+    ``recall`` is what was learnt by asking others, of the same knowledge and limits.
 
     The findings are ``Exposed``, a ``Certificate`` where TLS was spoken, ``Identified`` and ``Postured``
     for every application found, and ``Questioned`` with all that was asked. What the ledger refuses is
     not sent. Cancelling the task drops the connection at once.
     """
-    conversation = _Conversation(listener, knowledge, limits, ledger)
+    recall = recall or Recall(knowledge, limits, new_token())
+    conversation = _Conversation(listener, knowledge, limits, ledger, recall)
     try:
         async with asyncio.timeout(limits.host):
             await conversation.run()
@@ -41,11 +52,14 @@ async def question(listener: Listener, knowledge: Knowledge, limits: Limits, led
 
 
 class _Conversation:
-    def __init__(self, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> None:
+    def __init__(
+        self, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger, recall: Recall
+    ) -> None:
         self._listener = listener
         self._knowledge = knowledge
         self._limits = limits
         self._ledger = ledger
+        self._recall = recall
         self._connection: HttpConnection | None = None
         self._machine: Machine | None = None
         self._scheme = Scheme.TCP
@@ -75,7 +89,7 @@ class _Conversation:
         order = (True, False) if self._listener.port in TLS_PORTS else (False, True)
         for tls in order:
             self.close()
-            self._connection = HttpConnection(self._listener.address, self._listener.port, self._limits, tls=tls)
+            self._connection = self._connect(tls=tls)
             if not await self._connection.connect():
                 if self._connection.failure in {"refused", "timeout"} and not tls:
                     return
@@ -90,6 +104,10 @@ class _Conversation:
                 await self._ask_services()
                 return
 
+    def _connect(self, *, tls: bool, name: str | None = None) -> HttpConnection:
+        address, port, ignored = self._listener.address, self._listener.port, self._knowledge.ignored
+        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored)
+
     async def _ask_by_name(self, *, tls: bool) -> None:
         """Say the names that the listener told to it, where nothing telling answers to its address."""
         found = self._applications
@@ -101,11 +119,9 @@ class _Conversation:
             if left < _FEWEST:
                 return
             self.close()
-            address, port = self._listener.address, self._listener.port
-            self._connection = HttpConnection(address, port, self._limits, tls=tls, name=name)
+            self._connection = self._connect(tls=tls, name=name)
             if await self._connection.connect() and await self._differs():
-                limits = self._limits.model_copy(update={"requests": left - 2})
-                machine = identify(self._knowledge, limits, Subject(port, secrets.token_hex(6)))
+                machine = self._recall.machine(self._listener.port, left - 2)
                 self._applications = merged(found, await self._hold(machine), name)
             if tells_more(self._applications):
                 return
@@ -143,8 +159,7 @@ class _Conversation:
 
     async def _interview(self, scheme: Scheme) -> bool:
         """Let the machine ask over the open connection. False where this is not the scheme that is spoken."""
-        subject = Subject(self._listener.port, secrets.token_hex(6))
-        self._machine = identify(self._knowledge, self._limits, subject)
+        self._machine = self._recall.machine(self._listener.port, self._limits.requests)
         answer: Answer | None = None
         first = True
         while True:

@@ -49,13 +49,16 @@ def asker(settings: Settings) -> Ask:
     from scanner.findings import Finding, Limits
     from scanner.knowledge import load_knowledge
     from scanner.ledger import Ledger
-    from scanner.questions import question
+    from scanner.questions import new_token, question
+    from scanner.recall import Recall
 
     knowledge = load_knowledge(settings.signatures)
     limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
 
+    recall = Recall(knowledge, limits, new_token())
+
     async def ask(listener: Listener) -> tuple[Finding, ...]:
-        return await question(listener, knowledge, limits, Ledger(knowledge))
+        return await question(listener, knowledge, limits, Ledger(knowledge), recall)
 
     return ask
 

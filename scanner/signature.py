@@ -141,3 +141,11 @@ class Signature(Value):
         named = [signal.on for signal in self.signals]
         named += [rule.on for rules in (self.posture, self.version, self.routes_from) for rule in rules]
         return tuple(dict.fromkeys(on for on in named if on not in {"any", "canary", "root"}))
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The names of the headers that any rule of the file looks at."""
+        conditions = [rule.when for rules in (self.signals, self.posture) for rule in rules]
+        conditions += [when for rule in self.never for when in (rule.once, rule.proof) if when is not None]
+        told = {rule.header for rule in self.version if rule.header is not None}
+        return frozenset(told).union(*(condition.headers for condition in conditions))

@@ -8,7 +8,6 @@ from scanner.exchange import Answer, Request
 from scanner.knowledge import load_knowledge
 from scanner.matching import Index
 from scanner.predicates import Condition
-from scanner.signature import Signal
 
 KNOWLEDGE = load_knowledge()
 FOLDER = Path(__file__).parent.parent / "data" / "transcripts"
@@ -68,14 +67,13 @@ def test_the_index_tells_the_same_as_asking_every_condition(
     conditions: list[Condition], status: int | None, headers: list[tuple[str, str]], body: bytes
 ) -> None:
     answer = Answer(Request("GET", "/"), status=status, reason="OK", headers=tuple(headers), body=body)
-    signals = [Signal(on="any", when=condition, weight=1, proves="something") for condition in conditions]
-    index = Index(signals)
+    index = Index(conditions)
     expected = tuple(at for at, condition in enumerate(conditions) if condition.holds(answer))
     assert index.holding(answer) == expected
     assert index.holding(answer) == expected, "what is remembered tells the same"
 
 
-def test_the_signatures_are_held_against_recorded_answers_alike() -> None:
+def test_the_signals_are_held_against_recorded_answers_alike() -> None:
     some = 0
     for on, signals in KNOWLEDGE.signals_on.items():
         for answer in ANSWERS:
