@@ -11,6 +11,7 @@ from scanner.exchange import Answer, Request
 from scanner.findings import TLS_PORTS, Finding, Limits
 from scanner.hosts import merged, names_told, tells_more
 from scanner.identify import Machine
+from scanner.interview import Interview
 from scanner.io.http import HttpConnection
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
@@ -122,7 +123,7 @@ class _Conversation:
             self._connection = self._connect(tls=tls, name=name)
             if await self._connection.connect() and await self._differs():
                 machine = self._recall.machine(self._listener.port, left - 2)
-                self._applications = merged(found, await self._hold(machine), name)
+                self._applications = merged(found, await self._hold(machine, self._note) or (), name)
             if tells_more(self._applications):
                 return
 
@@ -140,53 +141,45 @@ class _Conversation:
         """Whether the root or an unknown path is answered otherwise by name than by address."""
         for request in (Request("GET", CANARY, CANARY), Request("GET", "/", "/")):
             before = self._first.get(str(request))
-            if before is None:
+            if before is None or self._ledger.refusal(self._listener, request) is not None:
                 continue
-            answer = await self._answer(request)
-            if answer.status is not None and answer.shape != before.shape:
+            assert self._connection is not None
+            answer = await self._connection.ask(request)
+            self._ledger.record(self._listener, answer)
+            if self._note(answer) and answer.status is not None and answer.shape != before.shape:
                 return True
         return False
 
-    async def _hold(self, machine: Machine) -> tuple[Finding, ...]:
-        """Let a machine ask to its end."""
-        try:
-            request = next(machine)
-            while True:
-                request = machine.send(await self._answer(request))
-        except StopIteration as stop:
-            findings: tuple[Finding, ...] = stop.value
-            return findings
+    async def _hold(self, machine: Machine, heed: Callable[[Answer], bool]) -> tuple[Finding, ...] | None:
+        """Let a machine ask over the open connection, to its end or until it is not to be heeded."""
+        assert self._connection is not None
+        return await Interview(machine, self._connection, self._ledger, self._listener, heed).run()
 
     async def _interview(self, scheme: Scheme) -> bool:
         """Let the machine ask over the open connection. False where this is not the scheme that is spoken."""
         self._machine = self._recall.machine(self._listener.port, self._limits.requests)
-        answer: Answer | None = None
         first = True
-        while True:
-            try:
-                request = next(self._machine) if answer is None else self._machine.send(answer)
-            except StopIteration as stop:
-                self._applications = stop.value
-                break
-            answer = await self._answer(request)
-            if first and self._is_other_scheme(answer, scheme):
-                return False
-            first = False
-        if self._applications:
-            self._scheme = scheme
-        return bool(self._applications)
 
-    async def _answer(self, request: Request) -> Answer:
-        if self._ledger.refusal(self._listener, request) is not None:
-            return Answer(request, outcome="forbidden")
-        assert self._connection is not None
-        answer = await self._connection.ask(request)
-        self._ledger.record(self._listener, answer)
-        if answer.header("location") and len(self._redirects) < _MOST_REDIRECTS:
+        def heed(answer: Answer) -> bool:
+            nonlocal first
+            other, first = first and self._is_other_scheme(answer, scheme), False
+            return self._note(answer) and not other
+
+        found = await self._hold(self._machine, heed)
+        if found is None:
+            return False
+        self._applications = found
+        if found:
+            self._scheme = scheme
+        return bool(found)
+
+    def _note(self, answer: Answer) -> bool:
+        """Keep of an answer what may tell other names of the host. Always True: there is more to ask."""
+        if len(self._redirects) < _MOST_REDIRECTS and answer.header("location"):
             self._redirects.append(answer)
         if len(self._first) < _MOST_FIRST:
-            self._first.setdefault(str(request), answer)
-        return answer
+            self._first.setdefault(str(answer.request), answer)
+        return True
 
     def _is_other_scheme(self, answer: Answer, scheme: Scheme) -> bool:
         if scheme is not Scheme.HTTP:

@@ -6,7 +6,6 @@ machine was busy. So a deadline may end late, by a tick where the loop turns as 
 
 import asyncio
 from collections.abc import Callable
-from weakref import WeakKeyDictionary
 
 TICK = 0.05
 """Seconds between two looks."""
@@ -30,10 +29,9 @@ class Deadline:
 
 
 class Deadlines:
-    """The deadlines of one event loop."""
+    """The deadlines of the event loop that runs when they are started."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._clock = 0.0
         self._looked = 0.0
         self._ticking = False
@@ -42,34 +40,25 @@ class Deadlines:
     def start(self, seconds: float, expired: Callable[[], None]) -> Deadline:
         """Call ``expired`` when so much time has passed, unless the deadline is stopped before."""
         if not self._ticking:
-            self._ticking = True
-            self._looked = self._loop.time()
-            self._loop.call_later(TICK, self._tick)
+            self._look_later()
         # The part of a tick that is over already is given away, so that no deadline ends early.
         deadline = Deadline(self, self._clock + TICK + seconds, expired)
         self.live.add(deadline)
         return deadline
 
-    def _tick(self) -> None:
-        now = self._loop.time()
-        self._clock += min(now - self._looked, _MOST)
-        self._looked = now
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ticking = True
+        self._looked = loop.time()
+        loop.call_later(TICK, self._look)
+
+    def _look(self) -> None:
+        self._clock += min(asyncio.get_running_loop().time() - self._looked, _MOST)
         for deadline in [one for one in self.live if one.due <= self._clock]:
             # One that expired may have stopped another.
             if deadline in self.live:
                 self.live.discard(deadline)
                 deadline.expired()
-        self._ticking = bool(self.live)
-        if self._ticking:
-            self._loop.call_later(TICK, self._tick)
-
-
-_OF_LOOP: WeakKeyDictionary[asyncio.AbstractEventLoop, Deadlines] = WeakKeyDictionary()
-
-
-def deadlines_of(loop: asyncio.AbstractEventLoop) -> Deadlines:
-    """The deadlines of an event loop, always the same ones."""
-    found = _OF_LOOP.get(loop)
-    if found is None:
-        found = _OF_LOOP[loop] = Deadlines(loop)
-    return found
+        self._ticking = False
+        if self.live:
+            self._look_later()

@@ -6,17 +6,22 @@ does comes back as an ``Answer``; nothing here raises for it.
 
 import asyncio
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 from scanner.exchange import Answer, Request
 from scanner.findings import Limits
-from scanner.io.deadlines import deadlines_of
+from scanner.io.deadlines import Deadline
+from scanner.io.reactor import reactor
 from scanner.io.reply import Reply
 from scanner.io.stream import Stream
 from scanner.io.tls import TlsSession
 
 USER_AGENT: Final = "gnomon/0.1 (security inventory)"
+
+Then = Callable[[str], None]
+"""Takes the outcome of a step: ``open`` or how an answer ended, as in ``Answer``."""
 
 
 class HttpConnection:
@@ -43,9 +48,11 @@ class HttpConnection:
         self._limits = limits
         self._tls = tls
         self._ignored = ignored
+        self._reactor = reactor()
         self._stream: Stream | None = None
         self._reply: Reply | None = None
-        self._waiting: asyncio.Future[str] | None = None
+        self._then: Then | None = None
+        self._deadline: Deadline | None = None
         self.certificate: bytes | None = None
         self.failure: str | None = None
         host = f"[{address}]" if ":" in address else address
@@ -61,36 +68,41 @@ class HttpConnection:
         )
 
     async def ask(self, request: Request) -> Answer:
-        """Send one request and read its answer. A kept connection that the host dropped is opened once more."""
-        started = time.monotonic()
-        reused = self._stream is not None
-        answer = await self._attempt(request, started)
-        if reused and answer.status is None and answer.outcome in {"closed", "reset"} and not answer.raw:
-            answer = await self._attempt(request, started)
-        return answer
+        """Send one request and read its answer. See ``send``."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.send(request, answered.set_result)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     async def connect(self) -> bool:
         """Open the connection, with its TLS handshake. False where it failed; ``failure`` tells how."""
         if self._stream is not None:
             return True
+        opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._open(opened.set_result)
         try:
-            session = TlsSession(self._server_name) if self._tls else None
-        except ValueError:
-            self.failure = "tls"
-            return False
-        self._stream = Stream(self, session)
-        self._stream.open(self._address, self._port)
-        outcome = await self._wait(self._limits.connect + (self._limits.answer if self._tls else 0))
-        if outcome != "open":
-            self.failure = "reset" if outcome == "closed" else outcome
+            return await opened == "open"
+        except asyncio.CancelledError:
             self.close()
-            return False
-        self.failure = None
-        self.certificate = self._stream.certificate
-        return True
+            raise
+
+    def send(self, request: Request, done: Callable[[Answer], None]) -> None:
+        """Send one request, and call ``done`` with its answer, never before this returns.
+
+        A kept connection that the host dropped is opened once more. One request at a time; ``close`` takes the
+        one under way back.
+        """
+        exchange = _Exchange(request, done, time.monotonic(), reused=self._stream is not None)
+        self._attempt(exchange)
 
     def close(self) -> None:
-        """Drop the connection at once, without waiting for the host."""
+        """Drop the connection at once, without waiting for the host. Nobody is called any more."""
+        if self._deadline is not None:
+            self._deadline.stop()
+        self._then = self._reply = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -105,52 +117,85 @@ class HttpConnection:
             # What nobody asked for must not be taken for the next answer.
             self.close()
         elif (outcome := self._reply.feed(data)) is not None:
-            self._end_of_reply(outcome)
+            self._tell(outcome)
 
     def stream_ended(self, why: str) -> None:
         """See ``scanner.io.stream.Owner``."""
         self._stream = None
-        if self._reply is None:
-            self._tell(why)
-        else:
-            self._end_of_reply(self._reply.end() if why == "closed" else why)
+        self._tell(self._reply.end() if self._reply is not None and why == "closed" else why)
 
-    def _end_of_reply(self, outcome: str) -> None:
-        # From now on, what still comes belongs to no answer.
-        reply, self._reply = self._reply, None
-        if reply is not None and not reply.keeps_open(outcome):
-            self.close()
-        self._tell(outcome)
+    def _expect(self, seconds: float, then: Then) -> None:
+        """Call ``then`` with what the stream comes to; with ``timeout`` after so much time."""
+        self._then = then
+        self._deadline = self._reactor.deadlines.start(seconds, partial(self._tell, "timeout"))
 
     def _tell(self, outcome: str) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(outcome)
+        then, self._then = self._then, None
+        if then is not None:
+            assert self._deadline is not None
+            self._deadline.stop()
+            then(outcome)
 
-    async def _wait(self, seconds: float) -> str:
-        """What the stream comes to; ``timeout`` after so much time."""
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        deadline = deadlines_of(loop).start(seconds, partial(self._tell, "timeout"))
+    def _open(self, then: Then) -> None:
+        self._expect(self._limits.connect + (self._limits.answer if self._tls else 0), partial(self._opened, then))
         try:
-            return await self._waiting
-        except asyncio.CancelledError:
+            session = TlsSession(self._server_name) if self._tls else None
+        except ValueError:
+            # Not every name of a certificate can be said.
+            asyncio.get_running_loop().call_soon(self._tell, "tls")
+            return
+        self._stream = Stream(self, self._reactor, session)
+        self._stream.open(self._address, self._port)
+
+    def _opened(self, then: Then, outcome: str) -> None:
+        if outcome == "open":
+            assert self._stream is not None
+            self.failure = None
+            if self._tls:
+                self.certificate = self._stream.certificate
+        else:
+            self.failure = "reset" if outcome == "closed" else outcome
             self.close()
-            raise
-        finally:
-            deadline.stop()
-            self._waiting = self._reply = None
+        then(outcome)
 
-    async def _attempt(self, request: Request, started: float) -> Answer:
-        if not await self.connect():
-            return Answer(request, outcome=self.failure or "reset", milliseconds=_since(started))
-        assert self._stream is not None
-        reply = self._reply = Reply(request, self._limits, self._ignored)
-        self._stream.write(f"{request.method} {request.path}{self._head}".encode("ascii"))
-        outcome = await self._wait(self._limits.answer)
-        if outcome == "timeout":
+    def _attempt(self, exchange: "_Exchange") -> None:
+        if self._stream is None:
+            self._open(partial(self._ask, exchange))
+        else:
+            self._ask(exchange, "open")
+
+    def _ask(self, exchange: "_Exchange", outcome: str) -> None:
+        if outcome != "open" or self._stream is None:
+            request, spent = exchange.request, exchange.milliseconds
+            exchange.done(Answer(request, outcome=self.failure or "reset", milliseconds=spent))
+            return
+        self._reply = Reply(exchange.request, self._limits, self._ignored)
+        self._expect(self._limits.answer, partial(self._answered, exchange))
+        self._stream.write(f"{exchange.request.method} {exchange.request.path}{self._head}".encode("ascii"))
+
+    def _answered(self, exchange: "_Exchange", outcome: str) -> None:
+        reply, self._reply = self._reply, None
+        assert reply is not None
+        if not reply.keeps_open(outcome):
             self.close()
-        return reply.answer(outcome, _since(started), self._names)
+        if exchange.reused and reply.silent and outcome in {"closed", "reset"}:
+            exchange.reused = False
+            self._attempt(exchange)
+            return
+        exchange.done(reply.answer(outcome, exchange.milliseconds, self._names))
 
 
-def _since(started: float) -> float:
-    return (time.monotonic() - started) * 1000
+class _Exchange:
+    """A request on its way, and who waits for its answer."""
+
+    __slots__ = ("_started", "done", "request", "reused")
+
+    def __init__(self, request: Request, done: Callable[[Answer], None], started: float, *, reused: bool) -> None:
+        self.request = request
+        self.done = done
+        self.reused = reused
+        self._started = started
+
+    @property
+    def milliseconds(self) -> float:
+        return (time.monotonic() - self._started) * 1000

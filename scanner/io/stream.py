@@ -1,22 +1,20 @@
-"""A TCP connection, with TLS where it is wanted, as calls from the event loop: no task, no future, no copy of its own.
-
-asyncio's transports cost several times as much for a connection that carries a handful of requests, which is
-what questions to thousands of hosts are made of.
-"""
+"""A TCP connection, with TLS where it is wanted, as calls from a reactor: no task and no future of its own."""
 
 import asyncio
 import errno
 import socket
 import ssl
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
+from scanner.io.reactor import READ, WRITE, Reactor
 from scanner.io.tls import TlsSession
 
-_CHUNK = 64 * 1024
+# The plain type of sockets and plain numbers: their Python shells cost as much as the system calls.
+_IPV4, _IPV6 = int(socket.AF_INET), int(socket.AF_INET6)
+_STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+_SOCKET_LEVEL, _ERROR = int(socket.SOL_SOCKET), int(socket.SO_ERROR)
 _TCP, _NODELAY = int(socket.IPPROTO_TCP), int(socket.TCP_NODELAY)
 _LATER = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EINTR})
-_BUFFERS: WeakKeyDictionary[asyncio.AbstractEventLoop, bytearray] = WeakKeyDictionary()
 
 
 class Owner(Protocol):
@@ -38,49 +36,48 @@ class Stream:
     Nothing is read before the first ``write``: what a host says before it is asked waits for the first question.
     """
 
-    def __init__(self, owner: Owner, tls: TlsSession | None = None) -> None:
+    __slots__ = ("_file", "_owner", "_reactor", "_reading", "_socket", "_tls", "_unsent")
+
+    def __init__(self, owner: Owner, reactor: Reactor, tls: TlsSession | None = None) -> None:
         self._owner = owner
+        self._reactor = reactor
         self._tls = tls
-        self._loop = asyncio.get_running_loop()
-        self._socket: socket.socket | None = None
+        self._socket: socket.SocketType | None = None
         self._file = -1
         self._unsent = b""
         self._reading = False
-        self._buffer = _BUFFERS.setdefault(self._loop, bytearray(_CHUNK))
 
     def open(self, address: str, port: int) -> None:
         """Begin to connect. The owner is told of everything that comes of it, never before this returns."""
         try:
-            # A zone ("%eth0") is known to getaddrinfo only.
-            target = (address, port)
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            if "%" in address:
-                target = socket.getaddrinfo(address, port, family, flags=socket.AI_NUMERICHOST)[0][4]  # type: ignore[assignment]
-            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            self._socket = socket.SocketType(_IPV6 if ":" in address else _IPV4, _STREAM)
             self._file = self._socket.fileno()
-            code = self._socket.connect_ex(target)
-        except (OSError, ValueError):
-            code = errno.EINVAL
-        if self._socket is None or (code and code not in _LATER):
-            self._loop.call_soon(self._end, _failure(code))
+            code = self._socket.connect_ex(_target(address, port))
+        except (OSError, ValueError) as error:
+            code = getattr(error, "errno", None) or errno.EINVAL
+        if code and code not in _LATER:
+            asyncio.get_running_loop().call_soon(self._end, _failure(code))
         else:
-            self._loop.add_writer(self._file, self._connected)
+            self._reactor.watch(self._file, WRITE, self._connected)
 
     def write(self, data: bytes) -> None:
         """Send bytes, now or as soon as there is room."""
-        if not self._reading:
-            self._read_on()
         if self._tls is not None:
             self._tls.encrypt(data)
             data = self._tls.outgoing()
         self._send(data)
+        if not self._reading:
+            self._reading = True
+            self._watch()
+            if self._tls is not None:
+                # What came with the end of the handshake is read already.
+                asyncio.get_running_loop().call_soon(self._decrypt, b"")
 
     def close(self) -> None:
         """Drop the connection at once, without waiting for the peer. The owner hears nothing more."""
         sock, self._socket = self._socket, None
         if sock is not None:
-            self._loop.remove_reader(self._file)
-            self._loop.remove_writer(self._file)
+            self._reactor.forget(self._file)
             sock.close()
 
     @property
@@ -92,31 +89,40 @@ class Stream:
         self.close()
         self._owner.stream_ended(why)
 
-    def _connected(self) -> None:
+    def _watch(self) -> None:
+        """Be called for what is of interest just now; a failure is always told."""
+        if self._socket is not None:
+            events = (READ if self._reading else 0) | (WRITE if self._unsent else 0)
+            self._reactor.change(self._file, events, self._ready)
+
+    def _connected(self, _events: int) -> None:
         assert self._socket is not None
-        self._loop.remove_writer(self._file)
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = self._socket.getsockopt(_SOCKET_LEVEL, _ERROR)
         if code:
             self._end(_failure(code))
             return
         self._socket.setsockopt(_TCP, _NODELAY, 1)
         if self._tls is None:
+            self._watch_nothing_yet()
             self._owner.stream_opened()
         else:
-            self._loop.add_reader(self._file, self._readable)
+            self._reading = True
+            self._watch()
             self._shake_hands(b"")
 
-    def _read_on(self) -> None:
-        self._reading = True
-        if self._socket is not None:
-            self._loop.add_reader(self._file, self._readable)
-            if self._tls is not None:
-                self._loop.call_soon(self._decrypt, b"")
+    def _watch_nothing_yet(self) -> None:
+        self._reactor.change(self._file, 0, self._ready)
 
-    def _readable(self) -> None:
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._unsent:
+            self._send_rest()
+        if events & ~WRITE and self._socket is not None:
+            self._read()
+
+    def _read(self) -> None:
         assert self._socket is not None
         try:
-            size = self._socket.recv_into(self._buffer)
+            size = self._socket.recv_into(self._reactor.buffer)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
@@ -125,7 +131,7 @@ class Stream:
         if not size:
             self._end("closed" if self._tls is None or self._tls.established else "tls")
             return
-        data = memoryview(self._buffer)[:size]
+        data = memoryview(self._reactor.buffer)[:size]
         if self._tls is None:
             self._owner.stream_received(data)
         elif self._tls.established:
@@ -142,7 +148,8 @@ class Stream:
             return
         self._send(self._tls.outgoing())
         if done and self._socket is not None:
-            self._loop.remove_reader(self._file)
+            self._reading = False
+            self._watch()
             self._owner.stream_opened()
 
     def _decrypt(self, data: bytes | memoryview) -> None:
@@ -161,15 +168,15 @@ class Stream:
             self._end("closed")
 
     def _send(self, data: bytes) -> None:
-        if self._socket is None or not (data or self._unsent):
+        if self._socket is None or not data:
             return
-        if not self._unsent:
-            sent = self._send_now(data)
-            if sent == len(data):
-                return
-            data = data[sent:]
-            self._loop.add_writer(self._file, self._writable)
-        self._unsent += data
+        if self._unsent:
+            self._unsent += data
+            return
+        sent = self._send_now(data)
+        if sent < len(data):
+            self._unsent = data[sent:]
+            self._watch()
 
     def _send_now(self, data: bytes) -> int:
         assert self._socket is not None
@@ -181,11 +188,18 @@ class Stream:
             # The end is told by the next read, after what the peer may still have said.
             return len(data)
 
-    def _writable(self) -> None:
-        assert self._socket is not None
+    def _send_rest(self) -> None:
         self._unsent = self._unsent[self._send_now(self._unsent) :]
         if not self._unsent:
-            self._loop.remove_writer(self._file)
+            self._watch()
+
+
+def _target(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+    if "%" not in address:
+        return address, port
+    # Only getaddrinfo knows zones such as "%eth0".
+    found = socket.getaddrinfo(address, port, _IPV6, flags=socket.AI_NUMERICHOST)[0][4]
+    return found  # type: ignore[return-value]  # of IPv6, so it has four parts
 
 
 def _failure(code: int) -> str:
