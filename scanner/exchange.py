@@ -4,9 +4,9 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
+from scanner.lazily import lazily
 from scanner.literals import folded
 
 Method = Literal["GET", "HEAD", "OPTIONS"]
@@ -45,9 +45,9 @@ class Request:
         return f"{self.method} {self.path}"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Answer:
-    """What came back. ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
+    """What came back; it is not changed after that. ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
 
     ``reason`` is the phrase after the status code, as sent: its case tells Werkzeug from others.
     ``outcome`` is ``answered`` for a complete answer, otherwise what ended it: ``timeout``, ``reset``, ``refused``,
@@ -70,7 +70,7 @@ class Answer:
         """All the values of a header, joined by commas; empty where there is none."""
         return self.by_name.get(name, "")
 
-    @cached_property
+    @lazily
     def by_name(self) -> dict[str, str]:
         """The headers by name, the values of each joined by commas."""
         joined: dict[str, str] = {}
@@ -78,17 +78,17 @@ class Answer:
             joined[name] = f"{joined[name]}, {value}" if name in joined else value
         return joined
 
-    @cached_property
+    @lazily
     def text(self) -> str:
         """The body as text; bytes that are no UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
-    @cached_property
+    @lazily
     def lower(self) -> str | None:
         """The text in lower case, for ``scanner.literals``; None where that does not tell what a pattern matches."""
         return folded(self.text)
 
-    @cached_property
+    @lazily
     def document(self) -> Any:
         """The body as JSON, or None where it is none. Nesting beyond the parser's depth is not JSON here."""
         if not self.body or self.body.lstrip()[:1] not in b'{["tfn-0123456789':
@@ -98,12 +98,12 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    @cached_property
+    @lazily
     def media(self) -> str:
         """The media type without its parameters, in lower case."""
         return self.header("content-type").partition(";")[0].strip().lower()
 
-    @cached_property
+    @lazily
     def title(self) -> str:
         """The title of an HTML page, cleaned; empty where there is none."""
         if self.lower is not None and "<title" not in self.lower:
@@ -116,12 +116,12 @@ class Answer:
         """Whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
-    @cached_property
+    @lazily
     def digest(self) -> str | None:
         """SHA-256 of the bounded body in hex; None without an answer."""
         return hashlib.sha256(self.body).hexdigest() if self.status is not None else None
 
-    @cached_property
+    @lazily
     def shape(self) -> tuple[int | None, str, bytes]:
         """What is equal for two answers that differ only in the path they were asked for."""
         body = self.body[:4096].replace(self.request.path.encode(), b"\x00")
@@ -129,7 +129,7 @@ class Answer:
         body = body.replace(bare, b"\x00") if bare else body
         return self.status, self.media, re.sub(rb"[0-9a-f]{8,}|\d+", b"#", body)
 
-    @cached_property
+    @lazily
     def mark(self) -> bytes:
         """A digest of all that can be seen of an answer by who knows the request, but not when and how fast it came."""
         if self.status is None:
