@@ -100,9 +100,9 @@ async def questions(hosts: list[str]) -> dict[str, float]:
     """Put the questions of every signature to these hosts, as the scanner does to what it found open."""
     from inventory.model import Identified, Listener, Questioned
     from inventory.settings import Settings
+    from scanner.asking import asker
     from scanner.findings import Finding
     from scanner.questioning import Questioning
-    from scanner.runner import asker
 
     settings = Settings()
     seen: Counter[str] = Counter()

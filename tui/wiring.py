@@ -193,7 +193,8 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
 
 
 def _schedules(here: Workspace) -> Service:
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.schedule import Scheduler
 
     runner = Runner(here.store, here.settings, asker(here.settings))
