@@ -98,6 +98,9 @@ def open_pairs() -> list[tuple[str, int]]:
 
 async def questions(hosts: list[str]) -> dict[str, float]:
     """Put the questions of every signature to these hosts, as the scanner does to what it found open."""
+    from inventory.garbage import collect_seldom
+
+    collect_seldom()
     from inventory.model import Identified, Listener, Questioned
     from inventory.settings import Settings
     from scanner.asking import asker

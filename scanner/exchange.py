@@ -47,7 +47,9 @@ class Request:
 
 @dataclass(eq=False)
 class Answer:
-    """What came back; it is not changed after that. ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
+    """What came back; it is not changed after that.
+
+    ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
 
     ``reason`` is the phrase after the status code, as sent: its case tells Werkzeug from others.
     ``outcome`` is ``answered`` for a complete answer, otherwise what ended it: ``timeout``, ``reset``, ``refused``,

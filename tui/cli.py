@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from inventory.garbage import collect_seldom
 from tui.commands import demo, endpoints, gateway, moves, overview, routes, scanning, scopes, screen, signatures
 from tui.exits import Exit, exit_of, sentence_of
 from tui.wiring import Options
@@ -51,6 +52,7 @@ def gnomon(
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    collect_seldom()
     sys.exit(_run())
 
 

@@ -100,8 +100,7 @@ class HttpConnection:
 
     def close(self) -> None:
         """Drop the connection at once, without waiting for the host. Nobody is called any more."""
-        if self._deadline is not None:
-            self._deadline.stop()
+        self._end_deadline()
         self._then = self._reply = None
         if self._stream is not None:
             self._stream.close()
@@ -132,9 +131,14 @@ class HttpConnection:
     def _tell(self, outcome: str) -> None:
         then, self._then = self._then, None
         if then is not None:
-            assert self._deadline is not None
-            self._deadline.stop()
+            self._end_deadline()
             then(outcome)
+
+    def _end_deadline(self) -> None:
+        # It holds on to this connection, and is let go so that nobody has to look for the two of them.
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.stop()
 
     def _open(self, then: Then) -> None:
         self._expect(self._limits.connect + (self._limits.answer if self._tls else 0), partial(self._opened, then))

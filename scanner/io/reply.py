@@ -1,7 +1,7 @@
 """One HTTP/1.1 answer as it comes in, sans-I/O: bytes in, an ``Answer`` out, within the limits. Parsed by httptools."""
 
 import zlib
-from typing import Final
+from typing import Any, Final
 
 import httptools
 
@@ -27,7 +27,7 @@ class Reply:
         self._request = request
         self._ignored = ignored
         self._limits = limits
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: Any = httptools.HttpResponseParser(self)
         self._status: int | None = None
         self._reason = b""
         self._headers: list[tuple[str, str]] = []
@@ -81,7 +81,9 @@ class Reply:
         return self._status in {204, 304} or self._has_length()
 
     def answer(self, outcome: str, milliseconds: float, host_names: frozenset[str]) -> Answer:
-        """The answer as far as it came. ``outcome`` says how it ended."""
+        """The answer as far as it came, at its end. ``outcome`` says how it ended."""
+        # The parser knows this object and would keep it until somebody looks for garbage.
+        self._parser = None
         status = None if outcome == "invalid-http" else self._status
         coding = next((value for name, value in self._headers if name == "content-encoding"), "").strip().lower()
         body, cut = _decode(bytes(self._body), coding, self._limits.body)
