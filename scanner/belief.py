@@ -53,7 +53,7 @@ class Beliefs:
             if signals is None:
                 continue
             heard = news or name in _OF_ITSELF
-            holding = self.knowledge.indexes[name].holding(answer) if heard else ()
+            holding = self.knowledge.holding(name, answer) if heard else ()
             against = self.knowledge.against[name] if name != "any" else ()
             for at in sorted({*holding, *against}) if against else holding:
                 product, number, signal = signals[at]

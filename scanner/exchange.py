@@ -67,6 +67,8 @@ class Answer:
     milliseconds: float = 0.0
     raw: bytes = field(default=b"", repr=False)
     host_names: frozenset[str] = frozenset()
+    mark: bytes | None = field(default=None, init=False, repr=False)
+    """A digest of what can be seen of it, once ``Knowledge.mark`` has made it."""
 
     def header(self, name: str) -> str:
         """All the values of a header, joined by commas; empty where there is none."""
@@ -130,14 +132,3 @@ class Answer:
         bare = self.request.path.partition("?")[0].strip("/").encode()
         body = body.replace(bare, b"\x00") if bare else body
         return self.status, self.media, re.sub(rb"[0-9a-f]{8,}|\d+", b"#", body)
-
-    @lazily
-    def mark(self) -> bytes:
-        """A digest of all that can be seen of an answer by who knows the request, but not when and how fast it came."""
-        if self.status is None:
-            seen: tuple[object, ...] = (self.outcome, self.raw)
-        else:
-            # Whose address a redirect names is known only beside the host's own names.
-            names = sorted(self.host_names) if "//" in self.header("location") else None
-            seen = (self.status, self.outcome, self.reason, self.digest, self.headers, names)
-        return hashlib.blake2b(repr(seen).encode(), digest_size=16).digest()

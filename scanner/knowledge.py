@@ -1,25 +1,29 @@
 """All signatures together: read from the built-in folder and the user's, checked against each other."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from scanner.exchange import PASSING, Answer, Request
 from scanner.matching import Index
+from scanner.predicates import found
 from scanner.signature import Layer, Never, Signal, Signature
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 BUILT_IN = Path(__file__).parent / "signatures"
 """The folder of the signatures that come with gnomon."""
 
 LARGEST_FILE = 256 * 1024
-_MOST_REQUESTS, _LONGEST_PATH = 4096, 128
-_MOST_ANSWERS = 16_384
+_MOST, _LONGEST_PATH = 8192, 128
 
 
 class SignatureError(ValueError):
@@ -52,11 +56,11 @@ class Knowledge:
 
     def waking(self, answer: Answer) -> tuple[int, ...]:
         """The positions in ``never`` of the rules that hold for a host from this answer on."""
-        known = self._waking.get(answer.mark)
+        mark = self.mark(answer)
+        known = self._waking.get(mark)
         if known is None:
             known = tuple(self._sleeping[at] for at in self._wakers.holding(answer))
-            if len(self._waking) < _MOST_ANSWERS:
-                self._waking[answer.mark] = known
+            _remember(self._waking, mark, known)
         return known
 
     @cached_property
@@ -76,9 +80,8 @@ class Knowledge:
         known = self._covering.get(request)
         if known is None:
             known = tuple(at for at, rule in enumerate(self.never) if rule.covers(request))
-            # Hosts make up paths, so that what is remembered needs a bound.
-            if len(self._covering) < _MOST_REQUESTS and len(request.path) <= _LONGEST_PATH:
-                self._covering[request] = known
+            if len(request.path) <= _LONGEST_PATH:
+                _remember(self._covering, request, known)
         return known
 
     @cached_property
@@ -95,7 +98,7 @@ class Knowledge:
         return {on: tuple(signals) for on, signals in index.items()}
 
     @cached_property
-    def indexes(self) -> Mapping[str, Index]:
+    def _indexes(self) -> Mapping[str, Index]:
         """The same signals, each kind of answer with an index of those that look at it."""
         return {on: Index([signal.when for _, _, signal in signals]) for on, signals in self.signals_on.items()}
 
@@ -110,7 +113,59 @@ class Knowledge:
     @cached_property
     def ignored(self) -> frozenset[str]:
         """The headers that tell nothing: those that pass, but for what a signature looks at."""
-        return PASSING.difference(*(signature.headers for signature in self.signatures.values()))
+        return PASSING - self._passing.keys() - self._versioned
+
+    @cached_property
+    def _versioned(self) -> frozenset[str]:
+        """The headers whose values are told on, and not only held against patterns."""
+        return frozenset(rule.header for s in self.signatures.values() for rule in s.version if rule.header)
+
+    @cached_property
+    def _passing(self) -> Mapping[str, tuple[str, ...]]:
+        """Headers that pass and that conditions look at all the same, with every pattern over their values."""
+        patterns: dict[str, dict[str, None]] = {}
+        for signature in self.signatures.values():
+            for condition in signature.conditions():
+                for name, pattern in condition.patterns_of_headers():
+                    if name in PASSING - self._versioned:
+                        patterns.setdefault(name, {})[pattern] = None
+        return {name: tuple(found) for name, found in patterns.items()}
+
+    def mark(self, answer: Answer) -> bytes:
+        """A digest of all that can be seen of an answer by who knows the request.
+
+        When and how fast it came is no part of it, and of headers that pass only which patterns occur in them.
+        """
+        if answer.mark is None:
+            answer.mark = hashlib.blake2b(repr(self._seen(answer)).encode(), digest_size=16).digest()
+        return answer.mark
+
+    def _seen(self, answer: Answer) -> tuple[object, ...]:
+        if answer.status is None:
+            return answer.outcome, answer.raw
+        headers: object = answer.headers
+        if not self._passing.keys().isdisjoint(answer.by_name):
+            headers = [(name, self._told(name, value)) for name, value in answer.by_name.items()]
+        # Whose address a redirect names is known only beside the host's own names.
+        names = sorted(answer.host_names) if "//" in answer.header("location") else None
+        return answer.status, answer.outcome, answer.reason, answer.digest, headers, names
+
+    def _told(self, name: str, value: str) -> object:
+        patterns = self._passing.get(name)
+        return value if patterns is None else tuple(found(pattern, value) for pattern in patterns)
+
+    def holding(self, on: str, answer: Answer) -> tuple[int, ...]:
+        """The positions in ``signals_on`` of the signals that look at such an answer and hold for it."""
+        key = on, self.mark(answer)
+        known = self._holding.get(key)
+        if known is None:
+            known = self._indexes[on].holding(answer)
+            _remember(self._holding, key, known)
+        return known
+
+    @cached_property
+    def _holding(self) -> dict[tuple[str, bytes], tuple[int, ...]]:
+        return {}
 
     @cached_property
     def products(self) -> tuple[Signature, ...]:
@@ -122,6 +177,13 @@ class Knowledge:
         """Where any signature says that an API description is served, most usual first."""
         named = [path for signature in self.signatures.values() for path in signature.documents]
         return tuple(sorted(dict.fromkeys(named), key=named.count, reverse=True))
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep a result. Hosts make up paths and pages without end, so that now and then it begins anew."""
+    if len(known) >= _MOST:
+        known.clear()
+    known[key] = value
 
 
 def load_knowledge(*folders: Path | None) -> Knowledge:

@@ -1,6 +1,7 @@
 """Conditions on one answer, as signature files write them. Pure: an answer in, true or false out."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -137,10 +138,11 @@ class Condition(Value):
     either: tuple["Condition", ...] = ()
     neither: tuple["Condition", ...] = ()
 
-    @property
-    def headers(self) -> frozenset[str]:
-        """The names of the headers that the condition looks at."""
-        return frozenset(self.header).union(*(inner.headers for inner in (*self.either, *self.neither)))
+    def patterns_of_headers(self) -> Iterator[tuple[str, str]]:
+        """The headers that the condition looks at, each with a pattern over its value."""
+        yield from self.header.items()
+        for inner in (*self.either, *self.neither):
+            yield from inner.patterns_of_headers()
 
     def holds(self, answer: Answer) -> bool:
         """Whether the answer is HTTP and meets the condition. Cheap parts are looked at first."""

@@ -56,7 +56,7 @@ class Recall:
                 return step
             answer = yield step
             heard.append(answer)
-            key = (place, answer.mark)
+            key = (place, self._knowledge.mark(answer))
 
     def _remember(self, key: tuple[int | str, int | bytes], step: Step) -> tuple[int, Step]:
         self.thoughts += 1

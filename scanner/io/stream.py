@@ -198,8 +198,7 @@ def _target(address: str, port: int) -> tuple[str, int] | tuple[str, int, int, i
     if "%" not in address:
         return address, port
     # Only getaddrinfo knows zones such as "%eth0".
-    found = socket.getaddrinfo(address, port, _IPV6, flags=socket.AI_NUMERICHOST)[0][4]
-    return found  # type: ignore[return-value]  # of IPv6, so it has four parts
+    return socket.getaddrinfo(address, port, _IPV6, flags=socket.AI_NUMERICHOST)[0][4]  # type: ignore[return-value]
 
 
 def _failure(code: int) -> str:

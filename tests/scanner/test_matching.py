@@ -78,6 +78,6 @@ def test_the_signals_are_held_against_recorded_answers_alike() -> None:
     for on, signals in KNOWLEDGE.signals_on.items():
         for answer in ANSWERS:
             expected = tuple(at for at, (_, _, signal) in enumerate(signals) if signal.when.holds(answer))
-            assert KNOWLEDGE.indexes[on].holding(answer) == expected
+            assert KNOWLEDGE.holding(on, answer) == expected
             some += len(expected)
     assert some > 1000
