@@ -226,7 +226,8 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
 
 
 def _schedules(here: Workspace) -> Service:
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.schedule import Scheduler
     from scanner.scopes import parts_of
 
