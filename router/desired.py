@@ -67,7 +67,7 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
     RouteError where a backend is unknown or where the weights do not add up to 100.
     """
     for backend in weights:
-        _known(spec, backend)
+        known(spec, backend)
     outside = {backend: weight for backend, weight in weights.items() if not 0 <= weight <= 100}
     if outside:
         backend, weight = next(iter(outside.items()))
@@ -87,7 +87,7 @@ def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
     What the shadow was told beside its share (methods, size of bodies) is kept. RouteError where the backend
     is unknown, has every live request, or where the share is not a percentage.
     """
-    _known(spec, backend)
+    known(spec, backend)
     if not 0 <= percent <= 100:
         raise RouteError(f"a share is from 0 to 100 percent, not {percent:g}")
     if percent == 0:
@@ -113,7 +113,8 @@ def parse_weights(words: Iterable[str]) -> dict[str, int]:
     return weights
 
 
-def _known(spec: RouteSpec, backend: str) -> Backend:
+def known(spec: RouteSpec, backend: str) -> Backend:
+    """The backend of that name. RouteError, with the names that there are, where there is none."""
     try:
         return spec.backend(backend)
     except KeyError:

@@ -179,17 +179,21 @@ def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
 
 
 def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Service:
-    """The controller with its gateway, and the monitor of shadow answers beside it.
+    """The controller with its gateway, and beside it the monitor of shadow answers and the rollouts that run.
 
     ``detached``: the gateway goes on serving when this process is killed.
     """
-    from router.controller import Controller
+    from router.controller import Beside, Controller
+    from router.rollouts import Rollouts
     from router.shadow.monitor import Monitor
 
-    async def monitor(store: Store, capture: Path, stop: asyncio.Event) -> None:
-        await Monitor(store, capture).run(stop)
+    async def monitor(here: Beside, stop: asyncio.Event) -> None:
+        await Monitor(here.store, here.capture).run(stop)
 
-    return Controller(store, settings, detached=detached, companions=[monitor]).run
+    async def rollouts(here: Beside, stop: asyncio.Event) -> None:
+        await Rollouts(here.store, here.gateway).run(stop)
+
+    return Controller(store, settings, detached=detached, companions=[monitor, rollouts]).run
 
 
 def _schedules(here: Workspace) -> Service:

@@ -55,13 +55,15 @@ class Shadow(Value):
     """A backend that gets a copy of a share of live requests; its answers reach no caller.
 
     ``percent`` is of the requests whose method is in ``methods``: the ones declared free of side
-    effects. Inference is a POST that changes nothing, so POST is in the default.
+    effects. Inference is a POST that changes nothing, so POST is in the default. ``baseline``: the backend is
+    the primary itself, so that what differs is noise, from which rules can be learnt.
     """
 
     backend: Slug
     percent: float = Field(ge=0.0, le=100.0)
     methods: tuple[str, ...] = ("GET", "HEAD", "POST")
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=16_777_216)
+    baseline: bool = False
 
 
 class Comparison(Value):
@@ -96,7 +98,7 @@ class RouteSpec(Value):
             raise ValueError("the weights of a route's backends must add up to 100")
         if self.shadow and self.shadow.backend not in names:
             raise ValueError(f"the shadow {self.shadow.backend!r} is not a backend of the route")
-        if self.shadow and self.backend(self.shadow.backend).weight == 100:
+        if self.shadow and not self.shadow.baseline and self.backend(self.shadow.backend).weight == 100:
             raise ValueError("a backend that has all live requests cannot be its own shadow")
         return self
 

@@ -10,6 +10,7 @@ from inventory.store.endpoints import EndpointRepository
 from inventory.store.gateways import GatewayRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
+from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
@@ -31,6 +32,7 @@ class Store:
         self.triage = TriageRepository(database)
         self.changes = ChangeRepository(database)
         self.routes = RouteRepository(database)
+        self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
 

@@ -18,6 +18,18 @@ EXAMPLES_A_GROUP = 5
 MAX_GROUPS = 50
 OTHER_GROUPS = "(other)"
 
+COUNTS = (
+    "pairs",
+    "agreed",
+    "incomparable",
+    "lost",
+    "status_mismatches",
+    "primary_errors",
+    "shadow_errors",
+    "new_errors",
+)
+"""The counts of evidence that only grow."""
+
 
 class Tally:
     """Counts that only grow. ``counted_up_to`` is the byte of the capture file that an earlier run reached."""
@@ -40,7 +52,7 @@ class Tally:
         """Go on from saved evidence."""
         cursor = row.cursor if same_file else 0
         tally = cls(row.route, row.primary, row.shadow, row.basis, counted_up_to=cursor)
-        tally._counts = {name: getattr(row, name) for name in _COUNTS}
+        tally._counts = {name: getattr(row, name) for name in COUNTS}
         tally._incomparable = dict(row.incomparable_reasons)
         tally._lost = dict(row.lost_reasons)
         tally._paths = dict(row.paths)
@@ -96,7 +108,7 @@ class Tally:
 
     def evidence(self, at: datetime, capture: str, cursor: int) -> ShadowEvidence:
         """The counts as they stand, with bounds and quantiles."""
-        counts = {name: self._counts.get(name, 0) for name in _COUNTS}
+        counts = {name: self._counts.get(name, 0) for name in COUNTS}
         compared = counts["pairs"] - counts["incomparable"]
         differed = compared - counts["agreed"]
         primary, shadow = self._latency["p"], self._latency["s"]
@@ -151,15 +163,3 @@ class Tally:
 
     def _grow(self, name: str) -> None:
         self._counts[name] = self._counts.get(name, 0) + 1
-
-
-_COUNTS = (
-    "pairs",
-    "agreed",
-    "incomparable",
-    "lost",
-    "status_mismatches",
-    "primary_errors",
-    "shadow_errors",
-    "new_errors",
-)

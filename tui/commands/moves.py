@@ -81,7 +81,7 @@ def adopt(
         revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
         _manage(here, endpoint.id, why)
         narrate(f"callers move by using http://{spec.hosts[0]}:{here.settings.gateway_port} instead of {endpoint.url}")
-        _converge(here, revision, wait)
+        converge(here, revision, wait)
 
 
 def shift(
@@ -100,7 +100,7 @@ def shift(
 
     with workspace(context.obj) as here:
         spec = desired.shift(spec_of(existing(here, name)), desired.parse_weights(weights))
-        _change(here, spec, why, wait, dry_run=dry_run)
+        change(here, spec, why, wait, dry_run=dry_run)
 
 
 def shadow(
@@ -131,7 +131,7 @@ def shadow(
             names = ", ".join(b.name for b in spec.backends if b.weight < 100) or "none: it has one backend"
             raise CommandError(f"say where the copies go with --to; the backends that can shadow: {names}")
         after = desired.shadow(spec, backend, percent) if backend else spec.model_copy(update={"shadow": None})
-        _change(here, after, why, wait, dry_run=dry_run)
+        change(here, after, why, wait, dry_run=dry_run)
 
 
 def rollback(
@@ -158,7 +158,7 @@ def rollback(
             raise CommandError(
                 f"route {name!r} has no revision {number} to go back to: `gnomon route {name}` lists them"
             )
-        _change(here, wanted.spec, why, wait, dry_run=dry_run)
+        change(here, wanted.spec, why, wait, dry_run=dry_run)
 
 
 def release(
@@ -177,7 +177,7 @@ def release(
             if typed != name:
                 raise CommandError("nothing was changed", Exit.REFUSED)
         revision = here.store.routes.remove(name, who=here.settings.actor, why=why)
-        _converge(here, revision, wait)
+        converge(here, revision, wait)
 
 
 def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | None]:
@@ -203,15 +203,16 @@ def _manage(here: Workspace, endpoint_id: str, why: str) -> None:
     here.store.triage.apply([endpoint_id], governance=Governance.MANAGED, who=here.settings.actor, why=why)
 
 
-def _change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, dry_run: bool) -> None:
+def change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, dry_run: bool) -> None:
+    """Put a route on record and wait for a gateway's word; or, for a dry run, describe it."""
     if dry_run:
         write_text(describe(spec))
         return
-    _converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
+    converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
 
 
-def _converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
-    """Wait for a gateway's word, and tell it."""
+def converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
+    """Wait for a gateway's word, and tell it. CommandError where it was refused, or where none came in time."""
     from tui.convergence import Outcome, await_gateways
 
     said = f"route {revision.route} revision {revision.number}"
