@@ -248,13 +248,13 @@ def _live_errors(findings: Findings, gate: Gate, errors: Errors) -> Check:
     least = lower_bound(mine.failures, good, errors.back / 2)
     excused = upper_bound(theirs.failures, others_good, errors.back / 2) if theirs.requests else 0.0
     if least > excused + gate.new_errors:
-        return Check("live errors", Decision.ROLL_BACK, f"{said}, so at least {least:.2%} do; {limit}")
+        return Check("live errors", Decision.ROLL_BACK, f"{said}, so at least {least:.2%} do ({limit})")
     most = upper_bound(mine.failures, good, errors.advance / 2)
     usual = lower_bound(theirs.failures, others_good, errors.advance / 2) if theirs.requests else 0.0
     if most <= usual + gate.new_errors:
-        return Check("live errors", Decision.ADVANCE, f"{said}, so at most {most:.2%} do; {limit}")
+        return Check("live errors", Decision.ADVANCE, f"{said}, so at most {most:.2%} do ({limit})")
     return Check(
-        "live errors", _unproven(gate), f"{said}, so perhaps {most:.2%} do, which is not few enough yet; {limit}"
+        "live errors", _unproven(gate), f"{said}, so perhaps {most:.2%} do, which is not few enough yet ({limit})"
     )
 
 
@@ -273,13 +273,13 @@ def _latency(whose: str, fast: dict[int, int], slow: dict[int, int], gate: Gate,
     at_least, _ = candidate.quantile_bounds(level, errors.back / 2)
     _, at_most = primary.quantile_bounds(level, errors.back / 2)
     if at_least > gate.latency_ratio * at_most + gate.latency_slack_ms:
-        return Check(name, Decision.ROLL_BACK, f"{said}, certainly too slow; {limit}")
+        return Check(name, Decision.ROLL_BACK, f"{said}, certainly too slow ({limit})")
     if here > gate.latency_ratio * there + gate.latency_slack_ms:
-        return Check(name, Decision.HOLD, f"{said}, too slow as measured, though not for certain; {limit}")
+        return Check(name, Decision.HOLD, f"{said}, too slow as measured, though not for certain ({limit})")
     if not gate.prove or level == _MEASURED_LEVEL:
-        return Check(name, Decision.ADVANCE, f"{said}; {limit}")
+        return Check(name, Decision.ADVANCE, f"{said} ({limit})")
     _, at_most = candidate.quantile_bounds(level, errors.advance / 2)
     at_least, _ = primary.quantile_bounds(level, errors.advance / 2)
     if at_most <= gate.latency_ratio * at_least + gate.latency_slack_ms:
-        return Check(name, Decision.ADVANCE, f"{said}, surely fast enough; {limit}")
-    return Check(name, Decision.HOLD, f"{said}, fast enough as measured, though not for certain yet; {limit}")
+        return Check(name, Decision.ADVANCE, f"{said}, surely fast enough ({limit})")
+    return Check(name, Decision.HOLD, f"{said}, fast enough as measured, though not for certain yet ({limit})")

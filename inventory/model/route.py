@@ -66,13 +66,49 @@ class Shadow(Value):
     baseline: bool = False
 
 
+class Rule(Value):
+    """How what is at a place in two answers is compared, instead of value by value. Exactly one kind is given.
+
+    ``relative`` and ``absolute`` are tolerances for the numbers there and below. ``top``: as many first labels
+    must be the same ones, in any order; of a list of labels, of objects with a label and a score, or of an object
+    that maps labels to scores. ``distance`` is the largest total variation between two probability vectors, 0 to
+    1. ``cosine`` is the least cosine between two embeddings, row by row where there are several. ``similarity``
+    is the least share of words that two texts have in common, in order, 0 to 1.
+    """
+
+    path: str
+    relative: float | None = Field(default=None, ge=0.0)
+    absolute: float | None = Field(default=None, ge=0.0)
+    top: int | None = Field(default=None, ge=1, le=1000)
+    distance: float | None = Field(default=None, ge=0.0, le=1.0)
+    cosine: float | None = Field(default=None, ge=-1.0, le=1.0)
+    similarity: float | None = Field(default=None, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        tolerance = self.relative is not None or self.absolute is not None
+        kinds = [tolerance, *(one is not None for one in (self.top, self.distance, self.cosine, self.similarity))]
+        if sum(kinds) != 1:
+            raise ValueError(
+                f"the rule for {self.path} needs exactly one kind: relative and absolute, top, distance, cosine "
+                "or similarity"
+            )
+        return self
+
+
 class Comparison(Value):
-    """When two answers agree. Tolerances are for numbers; ``ignore`` holds JSON paths like ``$.took_ms``."""
+    """When two answers agree. Tolerances are for numbers; ``ignore`` holds JSON paths like ``$.took_ms``.
+
+    ``unordered`` names lists whose order means nothing, ``rules`` how other places are compared. ``size_ratio``
+    is by how much the larger body may be larger, where that matters.
+    """
 
     relative: float = Field(default=1e-6, ge=0.0)
     absolute: float = Field(default=1e-9, ge=0.0)
     ignore: tuple[str, ...] = ()
     unordered: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    size_ratio: float | None = Field(default=None, ge=1.0)
 
 
 class RouteSpec(Value):
@@ -176,9 +212,10 @@ class ShadowEvidence(Value):
     that hold however often one looks; None while nothing could be compared. Latencies are in milliseconds,
     and their histograms are buckets of ``router.shadow.sketch``. Errors are answers of 500 and above or
     none at all; ``new_errors`` are pairs where only the shadow failed. ``paths`` counts disagreements by
-    group. ``revision`` is the latest that was seen, ``basis`` a digest of the backends' URLs and the rules:
-    evidence of another basis starts anew. ``capture`` and ``cursor`` say which file was counted up to which
-    byte, so that nothing counts twice.
+    group, ``swaps`` which label became which there, and ``distances`` how far apart the two were at most, as a
+    share: None where one difference could not be measured. ``revision`` is the latest that was seen, ``basis``
+    a digest of the backends' URLs and the rules: evidence of another basis starts anew. ``capture`` and
+    ``cursor`` say which file was counted up to which byte, so that nothing counts twice.
     """
 
     route: Slug
@@ -203,6 +240,8 @@ class ShadowEvidence(Value):
     incomparable_reasons: dict[str, int] = Field(default_factory=dict)
     lost_reasons: dict[str, int] = Field(default_factory=dict)
     paths: dict[str, int] = Field(default_factory=dict)
+    swaps: dict[str, dict[str, int]] = Field(default_factory=dict)
+    distances: dict[str, float | None] = Field(default_factory=dict)
     primary_latency: dict[int, int] = Field(default_factory=dict)
     shadow_latency: dict[int, int] = Field(default_factory=dict)
     revision: int | None = None

@@ -9,6 +9,7 @@ from router.shadow.pair import Loss, Pair
 from router.shadow.rules import STATUS
 from router.shadow.sketch import LatencySketch
 from router.shadow.statistics import lower_bound, upper_bound
+from router.shadow.tree import Difference
 
 ALPHA = 0.05
 """The error that each of the saved bounds of the agreement is allowed."""
@@ -16,6 +17,7 @@ ALPHA = 0.05
 MAX_EXAMPLES = 40
 EXAMPLES_A_GROUP = 5
 MAX_GROUPS = 50
+MAX_SWAPS = 20
 OTHER_GROUPS = "(other)"
 
 COUNTS = (
@@ -43,6 +45,8 @@ class Tally:
         self._incomparable: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._paths: dict[str, int] = {}
+        self._swaps: dict[str, dict[str, int]] = {}
+        self._distances: dict[str, float | None] = {}
         self._examples: list[Disagreement] = []
         self._latency = {"p": LatencySketch(), "s": LatencySketch()}
         self._revision: int | None = None
@@ -56,6 +60,8 @@ class Tally:
         tally._incomparable = dict(row.incomparable_reasons)
         tally._lost = dict(row.lost_reasons)
         tally._paths = dict(row.paths)
+        tally._swaps = {group: dict(swaps) for group, swaps in row.swaps.items()}
+        tally._distances = dict(row.distances)
         tally._examples = list(row.disagreements)
         tally._latency = {"p": LatencySketch(row.primary_latency), "s": LatencySketch(row.shadow_latency)}
         tally._revision = row.revision
@@ -125,7 +131,9 @@ class Tally:
             disagreements=tuple(sorted(self._examples, key=lambda example: (example.group, example.at))),
             incomparable_reasons=dict(self._incomparable),
             lost_reasons=dict(self._lost),
-            paths=dict(sorted(self._paths.items(), key=lambda item: -item[1])),
+            paths=_most_first(self._paths),
+            swaps={group: _most_first(swaps) for group, swaps in self._swaps.items()},
+            distances=dict(self._distances),
             primary_latency=dict(primary.buckets),
             shadow_latency=dict(shadow.buckets),
             revision=self._revision,
@@ -141,6 +149,21 @@ class Tally:
             known = group in self._paths or len(self._paths) < MAX_GROUPS
             name = group if known else OTHER_GROUPS
             self._paths[name] = self._paths.get(name, 0) + 1
+        for difference in result.differences:
+            if difference.group in self._paths:
+                self._measure(difference)
+
+    def _measure(self, difference: Difference) -> None:
+        """How far apart the two are at most, and which label became which."""
+        group, distance = difference.group, difference.distance
+        before = self._distances.get(group, 0.0)
+        self._distances[group] = None if distance is None or before is None else max(before, distance)
+        if not difference.label:
+            return
+        swaps = self._swaps.setdefault(group, {})
+        swap = f"{difference.primary} -> {difference.shadow}"
+        name = swap if swap in swaps or len(swaps) < MAX_SWAPS else OTHER_GROUPS
+        swaps[name] = swaps.get(name, 0) + 1
 
     def _count_errors(self, pair: Pair) -> None:
         if pair.primary.failed:
@@ -163,3 +186,7 @@ class Tally:
 
     def _grow(self, name: str) -> None:
         self._counts[name] = self._counts.get(name, 0) + 1
+
+
+def _most_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -46,13 +46,29 @@ def routes(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
         narrate(f"{len(rows)} route{'' if len(rows) == 1 else 's'}")
 
 
-def route(context: typer.Context, name: NameArgument, form: FormatOption = Format.TABLE) -> None:
+def route(
+    context: typer.Context,
+    name: NameArgument,
+    disagreements: Annotated[
+        bool, typer.Option("--disagreements", help="Only where the shadow's answers differ, side by side.")
+    ] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Show everything about one route.
 
     Backends, shadow evidence, disagreements, traffic, revisions, and what gateways say of it.
+
+    Examples:
+      gnomon route iris
+
+      gnomon route iris --disagreements
+
     """
     with workspace(context.obj) as here:
         revision = existing(here, name)
+        if disagreements:
+            _disagreements([one for one in here.store.shadow.of(name) if one.primary != one.shadow], form)
+            return
         spec = spec_of(revision)
         row = _row(here, revision)
         history = here.store.routes.history(name)
@@ -65,6 +81,17 @@ def route(context: typer.Context, name: NameArgument, form: FormatOption = Forma
     lines += [f"  traffic    {t['backend']}: {t['requests']} live, {t['failures']} failed" for t in row["traffic"]]
     lines += [f"  revision   {one.number}  {one.at:%Y-%m-%d %H:%M:%S}  {one.who}: {one.why}" for one in history[:10]]
     write_text("\n".join(lines))
+
+
+def _disagreements(evidence: "list[ShadowEvidence]", form: Format) -> None:
+    from tui.disagreements import lines_of, rows_of
+
+    if form is Format.TABLE:
+        write_text("\n".join(line for one in evidence for line in lines_of(one)))
+        if not any(one.paths for one in evidence):
+            narrate("no disagreement is on record")
+    else:
+        write_rows([row for one in evidence for row in rows_of(one)], (), form)
 
 
 def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
