@@ -1,5 +1,6 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
@@ -47,7 +48,9 @@ def adopt(
             "name": name,
             "hosts": (f"{name}.{domain}".lower(),),
             "backends": backends,
-            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent} if shadow_percent else None,
+            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent, "paths": declared(endpoint)}
+            if shadow_percent
+            else None,
             "timeout_seconds": ADOPTED_TIMEOUT,
             "endpoint": endpoint.id,
         }
@@ -81,11 +84,11 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
     return _edited(spec, backends=backends, shadow=shadow)
 
 
-def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
+def shadow(spec: RouteSpec, backend: str, percent: float, settings: Mapping[str, object] | None = None) -> RouteSpec:
     """The route with this share of its requests copied to a backend; 0 percent ends the copying.
 
-    What the shadow was told beside its share (methods, size of bodies) is kept. RouteError where the backend
-    is unknown, has every live request, or where the share is not a percentage.
+    What the shadow was told beside its share (methods, paths, budget …) is kept, but for what ``settings`` say.
+    RouteError where the backend is unknown, has every live request, or where the share is not a percentage.
     """
     known(spec, backend)
     if not 0 <= percent <= 100:
@@ -95,7 +98,21 @@ def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
     if spec.backend(backend).weight == 100:
         raise RouteError(f"{backend} has every live request of {spec.name}: it cannot be its own shadow")
     before = spec.shadow or Shadow(backend=backend, percent=percent)
-    return _edited(spec, shadow=before.model_copy(update={"backend": backend, "percent": float(percent)}))
+    told = {"backend": backend, "percent": float(percent), "baseline": False, **(settings or {})}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def baseline(spec: RouteSpec, percent: float) -> RouteSpec:
+    """The route with this share of its requests copied to the primary itself, to learn what differs by chance."""
+    before = spec.shadow or Shadow(backend=spec.primary.name, percent=percent)
+    told = {"backend": spec.primary.name, "percent": float(percent), "baseline": True}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def declared(endpoint: Endpoint) -> tuple[str, ...]:
+    """The paths of an endpoint that are known to run a model and nothing else, as patterns for its shadow."""
+    paths = {re.sub(r"\{[^}/]*\}|<[^>/]*>", "*", route.path.partition("?")[0]) for route in endpoint.inference_routes}
+    return tuple(sorted(path for path in paths if _PATTERN.fullmatch(path)))
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:
@@ -120,6 +137,9 @@ def known(spec: RouteSpec, backend: str) -> Backend:
     except KeyError:
         names = ", ".join(known.name for known in spec.backends)
         raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
+
+
+_PATTERN = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}")
 
 
 def _edited(spec: RouteSpec, **changes: object) -> RouteSpec:

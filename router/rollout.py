@@ -105,7 +105,7 @@ def shape(spec: RouteSpec, rollout: Rollout) -> RouteSpec:
     percent = _shadow_percent(rollout)
     shadow = None
     if percent and live < 100:
-        before = spec.shadow or Shadow(backend=rollout.candidate, percent=percent)
+        before = spec.shadow or rollout.shadow or Shadow(backend=rollout.candidate, percent=percent)
         shadow = before.model_copy(update={"backend": rollout.candidate, "percent": float(percent), "baseline": False})
     backends = [{**backend.model_dump(), "weight": weights.get(backend.name, 0)} for backend in spec.backends]
     return RouteSpec.model_validate(

@@ -2,15 +2,20 @@
 
 from datetime import datetime
 
-from inventory.model import Rollout, RouteSpec, Stage, Status
+from inventory.model import Rollout, RouteSpec, Shadow, Stage, Status
 from router import desired
 from router.errors import RouteError
 from router.rollout import is_at, shape
 from router.rollout_file import RolloutPlan
 
 
-def start(spec: RouteSpec, plan: RolloutPlan, *, rollout_id: str, now: datetime) -> tuple[Rollout, RouteSpec]:
-    """A rollout of a route at its first step, and the route at it. RouteError where the route has no such backends."""
+def start(
+    spec: RouteSpec, plan: RolloutPlan, *, rollout_id: str, now: datetime, paths: tuple[str, ...] = ()
+) -> tuple[Rollout, RouteSpec]:
+    """A rollout of a route at its first step, and the route at it. RouteError where the route has no such backends.
+
+    What may be copied is what the route's shadow says; without one, ``paths`` are those without side effects.
+    """
     incumbent, candidate = plan.incumbent or spec.primary.name, plan.candidate or _candidate(spec)
     for backend in (incumbent, candidate):
         desired.known(spec, backend)
@@ -26,6 +31,7 @@ def start(spec: RouteSpec, plan: RolloutPlan, *, rollout_id: str, now: datetime)
         steps=plan.steps,
         windows=plan.windows,
         starts_at=plan.starts_at,
+        shadow=spec.shadow or Shadow(backend=candidate, percent=0, paths=paths),
         since=now,
     )
     return rollout, shape(spec, rollout)

@@ -24,6 +24,7 @@ from tui.commands import (
     scanning,
     scopes,
     screen,
+    shadowing,
     signatures,
 )
 from tui.exits import Exit, exit_of, sentence_of
@@ -37,7 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, overview, moves, routes, rollouts, scopes, gateway, screen, signatures):
+for module in (
+    demo,
+    scanning,
+    endpoints,
+    overview,
+    moves,
+    shadowing,
+    routes,
+    rollouts,
+    scopes,
+    gateway,
+    screen,
+    signatures,
+):
     module.register(app)
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from inventory.cron import parse_cron
 from inventory.model.base import Moment, Slug, Value
-from inventory.model.route import ShadowEvidence
+from inventory.model.route import Shadow, ShadowEvidence
 
 
 class Gate(Value):
@@ -104,8 +104,9 @@ class Rollout(Value):
     ``id`` tells it from others of the route; ``version`` grows with every change of it. ``revision`` is the
     route's revision that the step in force is, ``since`` when it was taken, ``why`` the reason for the last
     change. ``approved`` is the position that a person approved to go to. ``usual`` is how the incumbent answered
-    while it last shared live requests: what a candidate that has them all is measured by. Steps are taken within
-    ``windows``, if there are any, and not before ``starts_at``; going back needs neither.
+    while it last shared live requests: what a candidate that has them all is measured by. ``shadow`` says what may
+    be copied, and how much; its backend and share are the steps'. Steps are taken within ``windows``, if there are
+    any, and not before ``starts_at``; going back needs neither.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Rollout(Value):
     why: str = ""
     approved: int | None = None
     usual: Live = Live()
+    shadow: Shadow | None = None
     revision: int = Field(default=0, ge=0)
     version: int = Field(default=0, ge=0)
     since: Moment

@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from inventory.model.base import Moment, Slug, Value
 
@@ -51,18 +51,50 @@ class Backend(Value):
         return urlsplit(self.url).scheme == "https"
 
 
+class Budget(Value):
+    """How much may be copied to a shadow. None sets no limit.
+
+    Copies beyond ``in_flight`` at once are dropped and counted. A shadow that gets more requests or bytes a
+    second than it may is switched off.
+    """
+
+    requests_per_second: float | None = Field(default=None, gt=0.0)
+    bytes_per_second: float | None = Field(default=None, gt=0.0)
+    in_flight: int = Field(default=64, ge=1, le=10_000)
+
+
+class Samples(Value):
+    """Which requests of a route are kept with their answers, to be replayed against another candidate.
+
+    At most ``count`` of them, for ``days``; what is at the paths in ``redact`` is never written down.
+    """
+
+    count: int = Field(ge=1, le=10_000)
+    days: float = Field(default=7.0, gt=0.0, le=90.0)
+    redact: tuple[str, ...] = ()
+
+
+Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,20}$")]
+
+PathPattern = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}$")]
+"""A path as a request has it; ``*`` stands for one segment, ``**`` at the end for any further ones."""
+
+
 class Shadow(Value):
     """A backend that gets a copy of a share of live requests; its answers reach no caller.
 
-    ``percent`` is of the requests whose method is in ``methods``: the ones declared free of side
-    effects. Inference is a POST that changes nothing, so POST is in the default. ``baseline``: the backend is
-    the primary itself, so that what differs is noise, from which rules can be learnt.
+    ``percent`` is of the requests whose method is in ``methods`` and whose path is one of ``paths`` (any, where
+    there are none): the ones declared free of side effects. Inference is a POST that changes nothing, so POST is
+    in the default. ``baseline``: the backend is the primary itself, so that what differs is noise, from which
+    rules can be learnt.
     """
 
     backend: Slug
     percent: float = Field(ge=0.0, le=100.0)
-    methods: tuple[str, ...] = ("GET", "HEAD", "POST")
+    methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
+    paths: tuple[PathPattern, ...] = ()
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=16_777_216)
+    budget: Budget = Budget()
     baseline: bool = False
 
 
@@ -122,6 +154,7 @@ class RouteSpec(Value):
     backends: tuple[Backend, ...] = Field(min_length=1)
     shadow: Shadow | None = None
     comparison: Comparison = Comparison()
+    samples: Samples | None = None
     timeout_seconds: float = Field(default=30.0, ge=0.0)
     endpoint: str | None = None
 

@@ -1,4 +1,4 @@
-"""``adopt``, ``shift``, ``shadow``, ``rollback``, ``release``: the life of a route.
+"""``adopt``, ``shift``, ``rollback``, ``release``: the life of a route.
 
 These commands write what is desired; the controller in ``gnomon serve`` brings it about, and these
 wait for its word. Where no gateway answers, the desire stays on record, and the exit code says that
@@ -29,7 +29,7 @@ REASON = "by command line"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (adopt, shift, shadow, rollback, release):
+    for command in (adopt, shift, rollback, release):
         app.command(command.__name__)(command)
 
 
@@ -101,37 +101,6 @@ def shift(
     with workspace(context.obj) as here:
         spec = desired.shift(spec_of(existing(here, name)), desired.parse_weights(weights))
         change(here, spec, why, wait, dry_run=dry_run)
-
-
-def shadow(
-    context: typer.Context,
-    name: NameArgument,
-    percent: Annotated[float, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off.")],
-    to: Annotated[str | None, typer.Option(metavar="BACKEND", help="The backend that gets the copies.")] = None,
-    why: WhyOption = REASON,
-    wait: WaitOption = None,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Copy live requests to another backend, and compare.
-
-    The copies' answers reach no caller; `gnomon route NAME` shows how far they agree.
-
-    Examples:
-      gnomon shadow iris --to replacement --percent 10
-
-      gnomon shadow iris --percent 0
-
-    """
-    from router import desired
-
-    with workspace(context.obj) as here:
-        spec = spec_of(existing(here, name))
-        backend = to or (spec.shadow.backend if spec.shadow else None)
-        if backend is None and percent:
-            names = ", ".join(b.name for b in spec.backends if b.weight < 100) or "none: it has one backend"
-            raise CommandError(f"say where the copies go with --to; the backends that can shadow: {names}")
-        after = desired.shadow(spec, backend, percent) if backend else spec.model_copy(update={"shadow": None})
-        change(here, after, why, wait, dry_run=dry_run)
 
 
 def rollback(

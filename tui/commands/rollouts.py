@@ -13,6 +13,7 @@ import typer
 from tui.commands.moves import DryRunOption, WaitOption, change, converge
 from tui.commands.options import FormatOption, WhyOption
 from tui.commands.routes import NameArgument, describe, existing, spec_of
+from tui.commands.shadowing import declared_paths
 from tui.exits import CommandError, Exit
 from tui.output import Format, narrate, write_json, write_text
 from tui.wiring import Workspace, workspace
@@ -136,7 +137,9 @@ def _start(here: Workspace, spec: "RouteSpec", plan: "RolloutPlan", why: str, *,
     from inventory.model import new_scan_id, utc_now
     from router import rollout_moves
 
-    begun, shaped = rollout_moves.start(spec, plan, rollout_id=new_scan_id(utc_now()), now=utc_now())
+    paths = () if spec.shadow else declared_paths(here, spec)
+    now = utc_now()
+    begun, shaped = rollout_moves.start(spec, plan, rollout_id=new_scan_id(now), now=now, paths=paths)
     if dry_run:
         write_text("\n".join(_ladder(begun, None)))
         return
