@@ -224,8 +224,15 @@ def _watched(rollout: Rollout, watch: Watch | None, sight: Sight) -> Watch:
         update={
             "incumbent": _more(watch.incumbent, sight.incumbent),
             "candidate": _more(watch.candidate, sight.candidate),
+            "sampled_incumbent": _sampled(since(watch.step.pairs, sight.pairs)),
+            "sampled_candidate": _sampled(since(watch.step.own, sight.own)),
         }
     )
+
+
+def _sampled(evidence: ShadowEvidence | None) -> int:
+    """How many live answers were sampled, whether or not their pair came about."""
+    return evidence.pairs + evidence.lost if evidence else 0
 
 
 def _verdict(rollout: Rollout, watch: Watch, sight: Sight) -> Verdict | None:

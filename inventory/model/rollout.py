@@ -184,8 +184,9 @@ class Watch(Value):
     """What is seen of a rollout's step while it lasts. Losing it costs evidence, never a step.
 
     ``step`` is what had been counted when the step began to be watched, ``window`` when the latest of its
-    ``windows`` stretches did. ``incumbent`` and ``candidate`` count live answers since the step began.
-    ``verdict`` says what the evidence allows, for a person.
+    ``windows`` stretches did. ``incumbent`` and ``candidate`` count live answers since the step began, and
+    ``sampled_incumbent`` and ``sampled_candidate`` those of them that were copied: a sample without bias takes the
+    same share of both. ``verdict`` says what the evidence allows, for a person.
     """
 
     rollout: str
@@ -196,4 +197,6 @@ class Watch(Value):
     windows: int = Field(default=1, ge=1)
     incumbent: Live = Live()
     candidate: Live = Live()
+    sampled_incumbent: int = Field(default=0, ge=0)
+    sampled_candidate: int = Field(default=0, ge=0)
     verdict: str = ""

@@ -92,3 +92,8 @@ def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Ga
 def capture_file(state_folder: Path) -> Path:
     """Where gateways write captured answers of primary and shadow, as JSON lines. Private to this user."""
     return state_folder / "capture" / "pairs.jsonl"
+
+
+def samples_folder(state_folder: Path) -> Path:
+    """Where the samples of routes that keep some are, a file a route. Private to this user."""
+    return state_folder / "samples"

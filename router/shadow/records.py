@@ -43,6 +43,7 @@ class Record(NamedTuple):
     method: str
     path: str
     grpc_status: int | None = None
+    request_type: str = ""
 
     @property
     def size_of_body(self) -> int | None:
@@ -104,6 +105,7 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
         method=_text(fields, "method"),
         path=_text(fields, "path").partition("?")[0],
         grpc_status=_integer(fields, "gs"),
+        request_type=_text(fields, "rct"),
     )
 
 

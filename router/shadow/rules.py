@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from inventory.model import Comparison, Rule
+from router.errors import RouteError
 
 STATUS = "status"
 CONTENT_TYPE = "content-type"
@@ -31,7 +32,7 @@ State = tuple[tuple[int, int], ...]
 """Which patterns are matched up to which of their steps."""
 
 
-class RuleError(ValueError):
+class RuleError(RouteError):
     """A rule that cannot be used. Its text is one sentence for the person who wrote it."""
 
 

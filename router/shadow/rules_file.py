@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from inventory.model import Comparison
 from router.errors import RouteError
-from router.shadow.rules import RuleError, compile_rules
+from router.shadow.rules import compile_rules
 
 _LONGEST = 1_000_000
 _HEAD = """\
@@ -36,6 +36,4 @@ def read_rules(text: str) -> Comparison:
         where = ".".join(map(str, problem["loc"]))
         what = problem["msg"].removeprefix("Value error, ")
         raise RouteError(f"the rules: {where + ': ' if where else ''}{what}") from error
-    except RuleError as error:
-        raise RouteError(str(error)) from error
     return comparison

@@ -238,6 +238,11 @@ def _ladder(current: "Rollout", watch: "Watch | None") -> Iterator[str]:
             f"  live       {current.candidate}: {watch.candidate.requests} answers, {watch.candidate.failures} failed; "
             f"{current.incumbent}: {watch.incumbent.requests} answers, {watch.incumbent.failures} failed"
         )
+    if watch.candidate.requests and watch.incumbent.requests:
+        yield (
+            f"  sampled    {watch.sampled_candidate / watch.candidate.requests:.1%} of {current.candidate}'s live "
+            f"answers, {watch.sampled_incumbent / watch.incumbent.requests:.1%} of {current.incumbent}'s"
+        )
     for number, part in enumerate(watch.verdict.split("; ")):
         yield f"  {'verdict' if number == 0 else '':<10} {part}"
 

@@ -8,10 +8,10 @@ import typer
 from typer.core import TyperGroup
 
 from tui.commands.moves import DryRunOption, WaitOption, change, converge
-from tui.commands.options import WhyOption
+from tui.commands.options import FormatOption, WhyOption
 from tui.commands.routes import NameArgument, existing, spec_of
 from tui.exits import CommandError, Exit
-from tui.output import narrate, progress, write_text
+from tui.output import Format, narrate, progress, write_rows, write_text
 from tui.wiring import Workspace, switch_off_shadow, workspace
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ shadow = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     shadow.command("set")(set_shadow)
+    shadow.command("replay")(replay)
     app.add_typer(shadow, name="shadow")
 
 
@@ -73,6 +74,13 @@ def set_shadow(
         bool, typer.Option("--learn", help="Compare the primary with itself, and make rules of what differs.")
     ] = False,
     pairs: Annotated[int, typer.Option(min=10, help="For --learn: how many pairs to look at.")] = 200,
+    keep: Annotated[
+        int | None, typer.Option(min=0, max=10_000, help="Keep so many requests with answers for replays; 0 for none.")
+    ] = None,
+    keep_days: Annotated[float, typer.Option(min=0.01, max=90, help="For --keep: days until they are deleted.")] = 7.0,
+    redact: Annotated[
+        list[str] | None, typer.Option(metavar="PATH", help="For --keep: a JSON path that is never written down.")
+    ] = None,
     why: WhyOption = REASON,
     wait: WaitOption = None,
     dry_run: DryRunOption = False,
@@ -105,8 +113,12 @@ def set_shadow(
         elif learn:
             _learn(here, spec, pairs, percent or BASELINE_PERCENT)
         else:
+            if keep is not None:
+                spec = _keeping(spec, keep, keep_days, redact)
             told = _told(path, method, max_rate, max_bytes, max_in_flight, spec)
-            change(here, _edited(here, spec, to, percent, told, rules), why, wait, dry_run=dry_run)
+            asked = to is not None or percent is not None or bool(told) or (rules is None and keep is None)
+            spec = spec if rules is None else _ruled(spec, rules)
+            change(here, _edited(here, spec, to, percent, told) if asked else spec, why, wait, dry_run=dry_run)
 
 
 def declared_paths(here: Workspace, spec: "RouteSpec") -> tuple[str, ...]:
@@ -146,24 +158,80 @@ def _told(
     return told
 
 
+def _ruled(spec: "RouteSpec", rules: Path) -> "RouteSpec":
+    from router.shadow.rules_file import read_rules
+
+    try:
+        text = rules.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"the rules in {rules} cannot be read: {error}") from error
+    return spec.model_copy(update={"comparison": read_rules(text)})
+
+
+def _keeping(spec: "RouteSpec", count: int, days: float, redact: list[str] | None) -> "RouteSpec":
+    from inventory.model import Comparison, Samples
+    from router.shadow.rules import compile_rules
+
+    if count == 0:
+        return spec.model_copy(update={"samples": None})
+    compile_rules(Comparison(ignore=tuple(redact or ())))
+    return spec.model_copy(update={"samples": Samples(count=count, days=days, redact=tuple(redact or ()))})
+
+
+def replay(
+    context: typer.Context,
+    name: NameArgument,
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="Where the candidate answers.")],
+    allow_public: Annotated[
+        bool, typer.Option("--allow-public", help="The candidate may be at an address that is not private.")
+    ] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Send the kept requests of a route to another candidate, and compare.
+
+    The gateway and its live traffic are not touched. `gnomon shadow NAME --keep 500` has requests kept.
+
+    Example: gnomon shadow replay iris --to http://10.0.0.9:8000
+    """
+    from router.gateways import samples_folder
+    from router.shadow.replay import is_public, send_all
+    from router.shadow.samples import load
+    from tui.disagreements import lines_of, rows_of
+
+    with workspace(context.obj) as here:
+        spec = spec_of(existing(here, name))
+    samples = load(samples_folder(here.settings.state_folder), name)
+    if not samples:
+        raise CommandError(
+            f"no request of {name} is kept on this machine: `gnomon shadow {name} --keep 500` has some kept while it "
+            "is shadowed"
+        )
+    if is_public(to) and not allow_public:
+        raise CommandError(f"{to} is at a public address: --allow-public sends the kept requests there", Exit.REFUSED)
+    with progress(f"replaying {len(samples)} requests") as report:
+        seen = send_all(samples, spec, to, report=lambda done: report(done, len(samples), "answered"))
+    if seen is None:
+        raise CommandError("no request could be replayed", Exit.FAILED)
+    if form is not Format.TABLE:
+        write_rows(rows_of(seen), (), form)
+        return
+    bound = f"at least {seen.lower_bound:.1%} with 95 % confidence" if seen.lower_bound is not None else "no bound"
+    write_text(
+        f"{seen.agreed} of {seen.compared} answers agree ({bound}), {seen.incomparable} incomparable, "
+        f"{seen.new_errors} failed; median {seen.shadow_p50 or 0:.1f} ms, and {seen.primary_p50 or 0:.1f} ms when kept"
+    )
+    write_text("\n".join(lines_of(seen)))
+
+
 def _edited(
     here: Workspace,
     spec: "RouteSpec",
     to: str | None,
     percent: float | None,
     told: dict[str, object],
-    rules: Path | None,
 ) -> "RouteSpec":
     from router import desired
-    from router.shadow.rules_file import read_rules
 
-    if rules is not None:
-        try:
-            spec = spec.model_copy(update={"comparison": read_rules(rules.read_text(encoding="utf-8"))})
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"the rules in {rules} cannot be read: {error}") from error
-        if to is None and percent is None and not told:
-            return spec
     share = percent if percent is not None else spec.shadow.percent if spec.shadow else None
     if share is None:
         raise CommandError("say how many of the live requests are copied with --percent, or see --help")
