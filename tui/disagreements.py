@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from inventory.model import Disagreement, ShadowEvidence
+from router.shadow.tree import PLAIN
 
 SHOWN_SWAPS = 8
-_CELL = 36
+_HEAD, _CELL = 30, 36
 
 
 def lines_of(evidence: ShadowEvidence) -> Iterator[str]:
@@ -23,7 +24,7 @@ def lines_of(evidence: ShadowEvidence) -> Iterator[str]:
         yield from (f"    {times:>6} x {swap}" for swap, times in list(swaps.items())[:SHOWN_SWAPS])
         examples = [one for one in evidence.disagreements if one.group == group]
         if examples:
-            yield f"    {'example':<20}  {evidence.primary:<{_CELL}}  {evidence.shadow}"
+            yield f"    {'example':<{_HEAD}}  {evidence.primary:<{_CELL}}  {evidence.shadow}"
         for one in examples:
             yield from _example(one)
 
@@ -58,12 +59,14 @@ def _apart(evidence: ShadowEvidence, group: str) -> str:
 
 def _example(one: Disagreement) -> Iterator[str]:
     """One example: both values side by side, each in as many lines as it needs."""
-    left, right = (_wrapped(text) for text in (one.primary, one.shadow))
-    heads = [f"{one.at:%m-%d %H:%M:%S}", one.operation, f"({one.why})"]
-    for at in range(max(len(left), len(right), len(heads) if len(one.why) < 60 else 2)):
+    left, right = (_wrapped(text, _CELL) for text in (one.primary, one.shadow))
+    heads = _wrapped(f"{one.at:%m-%d %H:%M:%S} {one.operation}", _HEAD)
+    if one.why != PLAIN:
+        heads += _wrapped(f"({one.why})", _HEAD)
+    for at in range(max(len(left), len(right), len(heads))):
         cells = [part[at] if at < len(part) else "" for part in (heads, left, right)]
-        yield f"    {cells[0]:<20}  {cells[1]:<{_CELL}}  {cells[2]}".rstrip()
+        yield f"    {cells[0]:<{_HEAD}}  {cells[1]:<{_CELL}}  {cells[2]}".rstrip()
 
 
-def _wrapped(text: str) -> list[str]:
-    return [text[at : at + _CELL] for at in range(0, len(text), _CELL)] or [""]
+def _wrapped(text: str, width: int) -> list[str]:
+    return [text[at : at + width] for at in range(0, len(text), width)] or [""]

@@ -16,6 +16,9 @@ MAX_DEPTH = 100
 MAX_STEPS = 200_000
 """Values that are looked at for one pair at most: what a hostile answer can cost."""
 
+PLAIN = "the values differ"
+"""Why two values differ where there is no more to say than that they do."""
+
 _MATCHED_EXACTLY = 256
 _LONGEST_LABEL = 40
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
@@ -107,7 +110,7 @@ class _Walk:
             if not self._rules.near(one, other, self._tolerance):
                 self._note(one, other, _how_far(one, other), distance=_apart(one, other))
         elif one != other:
-            self._note(one, other, "the values differ")
+            self._note(one, other, PLAIN)
 
     def _objects(self, one: dict[str, object], other: dict[str, object], state: State) -> None:
         rules = self._rules
@@ -312,7 +315,7 @@ def _how_far(one: float, other: float) -> str:
         largest = max(abs(float(one)), abs(float(other)))
         return f"apart by {apart:.3g}, {apart / largest:.2g} of the larger"
     except OverflowError:
-        return "the values differ"
+        return PLAIN
 
 
 def _without_equals(one: list[object], other: list[object]) -> tuple[list[object], list[object]]:

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("GATEWAY", "gateway"),
 )
 SHOWN_DISAGREEMENTS = 10
+SHOWN_SWAPS = 3
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 
 
@@ -105,8 +106,11 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
     )
     for reasons in (one.incomparable_reasons, one.lost_reasons):
         yield from (f"    {count} x {reason}" for reason, count in reasons.items())
-    for example in one.disagreements[:SHOWN_DISAGREEMENTS]:
-        yield (f"    {example.path}  {one.primary}: {example.primary}  {one.shadow}: {example.shadow}  ({example.why})")
+    for group, count in list(one.paths.items())[:SHOWN_DISAGREEMENTS]:
+        swaps = ", ".join(f"{times} x {swap}" for swap, times in list(one.swaps.get(group, {}).items())[:SHOWN_SWAPS])
+        yield f"    {group} differs in {count} pairs{': ' if swaps else ''}{swaps}"
+    if one.paths:
+        yield f"    side by side: gnomon route {one.route} --disagreements"
 
 
 def describe(spec: "RouteSpec") -> str:
