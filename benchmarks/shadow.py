@@ -52,8 +52,10 @@ def free_port() -> int:
 
 async def serve(kind: str, port: int) -> None:
     """One backend, until it is killed."""
+    connections: set[object] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.current_task())
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             if kind == "stalled":
                 reader._transport.pause_reading()  # type: ignore[attr-defined]  # noqa: SLF001
@@ -192,37 +194,53 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: 
 
 async def latencies(port: int) -> tuple[list[float], int, int]:
     """Milliseconds of small requests at a steady rate beside uploads; how many uploads; how many requests failed."""
-    until, found, failed, uploads = time.perf_counter() + MEASURED_SECONDS, [], 0, 0
-    large = bytes(UPLOAD)
+    until, found, failed = time.perf_counter() + MEASURED_SECONDS, [], 0
 
-    async def calling(body: bytes, pause: float) -> None:
-        nonlocal failed, uploads
+    async def calling() -> None:
+        nonlocal failed
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while time.perf_counter() < until:
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(10):
-                    failed += await ask(reader, writer, body) != 200
+                    failed += await ask(reader, writer, BODY) != 200
             except (OSError, TimeoutError, asyncio.IncompleteReadError):
                 failed += 1
                 writer.close()
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            if body is large:
-                uploads += 1
-            else:
-                found.append((time.perf_counter() - began) * 1000)
-            await asyncio.sleep(pause)
+            found.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(PAUSE)
         writer.close()
 
-    await asyncio.gather(calling(large, 0.3), *(calling(BODY, PAUSE) for _ in range(CALLERS)))
-    return sorted(found), uploads, failed
+    uploader = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--upload", str(port), stdout=asyncio.subprocess.PIPE
+    )
+    await asyncio.gather(*(calling() for _ in range(CALLERS)))
+    uploader.terminate()
+    said, _ = await uploader.communicate()
+    answered = [int(word) for word in said.split()]
+    return sorted(found), len(answered), failed + sum(status != 200 for status in answered)
+
+
+async def upload(port: int) -> None:
+    """Upload without end, and write each status to stdout. A process of its own, so that it delays no caller."""
+    large = bytes(UPLOAD)
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        status = 0
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(20):
+                status = await ask(reader, writer, large)
+        print(status, flush=True)
+        writer.close()
+        await asyncio.sleep(0.3)
 
 
 def nginx_conf(folder: str, port: int, origin: int, mirror: int | None) -> str:
     copies = "mirror /copy;" if mirror else ""
     to = f"location = /copy {{ internal; proxy_pass http://127.0.0.1:{mirror}$request_uri; }}" if mirror else ""
     return f"""
-daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
+daemon off; user root; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
 events {{ worker_connections 1024; }}
 http {{ access_log off; client_max_body_size 0; client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
@@ -400,6 +418,8 @@ async def main(wanted: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--upload"]:
+        asyncio.run(upload(int(sys.argv[2])))
     if sys.argv[1:2] == ["--serve"]:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(sys.argv[2], int(sys.argv[3])))
