@@ -15,8 +15,10 @@ import typer
 
 from tui.commands import (
     demo,
+    drift,
     endpoints,
     gateway,
+    history,
     moves,
     overview,
     rollouts,
@@ -38,11 +40,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (
+COMMANDS = (
     demo,
     scanning,
     endpoints,
+    history,
     overview,
+    drift,
     moves,
     shadowing,
     routes,
@@ -51,7 +55,8 @@ for module in (
     gateway,
     screen,
     signatures,
-):
+)
+for module in COMMANDS:
     module.register(app)
 
 
