@@ -212,17 +212,37 @@ def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
 
 
 def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Service:
-    """The controller with its gateway, and the monitor of shadow answers beside it.
+    """The controller with its gateway, and beside it what follows shadows and rollouts.
 
     ``detached``: the gateway goes on serving when this process is killed.
     """
-    from router.controller import Controller
+    from router.controller import Beside, Controller
+    from router.rollouts import Rollouts
+    from router.shadow.guard import Guard
     from router.shadow.monitor import Monitor
 
-    async def monitor(store: Store, capture: Path, stop: asyncio.Event) -> None:
-        await Monitor(store, capture).run(stop)
+    async def monitor(here: Beside, stop: asyncio.Event) -> None:
+        await Monitor(here.store, here.capture).run(stop)
 
-    return Controller(store, settings, detached=detached, companions=[monitor]).run
+    async def rollouts(here: Beside, stop: asyncio.Event) -> None:
+        await Rollouts(here.store, here.gateway).run(stop)
+
+    async def guard(here: Beside, stop: asyncio.Event) -> None:
+        await Guard(here.store, here.gateway).run(stop)
+
+    return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+
+
+def switch_off_shadow(settings: Settings, route: str) -> bool:
+    """Have the gateway of this machine copy no more requests of a route, at once. False where none runs here."""
+    from router.gateways.envoy import switch
+    from router.gateways.envoy.files import Files
+
+    try:
+        switch.turn(Files(settings.state_folder).admin, route, off=True)
+    except OSError:
+        return False
+    return True
 
 
 def _schedules(here: Workspace) -> Service:
