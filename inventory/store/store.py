@@ -10,6 +10,7 @@ from inventory.store.endpoints import EndpointRepository
 from inventory.store.gateways import GatewayRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
+from inventory.store.pages import EndpointPages
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
@@ -28,6 +29,7 @@ class Store:
         self.scans = ScanRepository(database)
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
+        self.pages = EndpointPages(database)
         self.triage = TriageRepository(database)
         self.changes = ChangeRepository(database)
         self.routes = RouteRepository(database)

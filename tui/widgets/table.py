@@ -1,6 +1,6 @@
 """A table that draws only the rows in view, and whose cursor belongs to a row rather than to a place."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,6 +21,8 @@ from tui.widgets.toned import TONES, Toned
 
 HEADER = 1
 GUTTER = 2
+UNREAD = line(Run("…", Tone.FAINT))
+"""What stands in a row that is on its way from the database."""
 
 
 class RowTable(ScrollView, Toned, can_focus=True):
@@ -47,6 +49,12 @@ class RowTable(ScrollView, Toned, can_focus=True):
         key: str | None
 
     @dataclass
+    class Looked(Message):
+        """Other rows came into view."""
+
+        table: "RowTable"
+
+    @dataclass
     class Opened(Message):
         """A row was chosen, by key or by mouse."""
 
@@ -62,7 +70,8 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._table: Table[Any] = Table((), (), key_of=str, cells_of=lambda _: ())
+        self._table: Table[Any] = Table((), (), row_of=lambda _: None, cells_of=lambda _: ())
+        self._told: tuple[int, int] = (0, 0)
         self._cursor = 0
         self._key: str | None = None
         self._placed: tuple[Placed, ...] = ()
@@ -74,9 +83,20 @@ class RowTable(ScrollView, Toned, can_focus=True):
         return self._key
 
     @property
-    def keys_shown(self) -> list[str]:
+    def keys_shown(self) -> Sequence[str]:
         """The keys of all rows, in order."""
-        return [self._table.key(i) for i in range(len(self._table))]
+        return self._table.keys
+
+    @property
+    def place(self) -> int:
+        """The place of the row under the cursor."""
+        return self._cursor
+
+    @property
+    def view(self) -> range:
+        """The places of the rows in view."""
+        top = round(self.scroll_y)
+        return range(top, min(top + self.page, len(self._table)))
 
     @property
     def page(self) -> int:
@@ -85,7 +105,7 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def show(self, table: Table[Any], marked: Collection[str] = frozenset()) -> None:
         """Show other rows. The row under the cursor stays under it, at the same height on the screen."""
-        found = table.find(self._key)
+        found = table.find(self._key, self._cursor)
         place_before, scroll_before = self._cursor, round(self.scroll_y)
         self._table, self._marked = table, marked
         self._cursor = found if found is not None else max(min(place_before, len(table) - 1), 0)
@@ -94,6 +114,23 @@ class RowTable(ScrollView, Toned, can_focus=True):
         target = scroll_before + (self._cursor - place_before if found is not None else 0)
         self.set_scroll(None, max(min(target, len(table) - self.page), 0))
         self._settle()
+        self._look()
+        self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell which rows are in view now."""
+        super().watch_scroll_y(old_value, new_value)
+        self._look()
+
+    def _look(self) -> None:
+        seen = (self.view.start, self.view.stop)
+        if seen != self._told:
+            self._told = seen
+            self.post_message(self.Looked(self))
+
+    def mark(self, marked: Collection[str]) -> None:
+        """Show other rows as marked."""
+        self._marked = marked
         self.refresh()
 
     def move_to(self, row: int) -> None:
@@ -113,7 +150,7 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def move_to_key(self, key: str) -> bool:
         """Put the cursor on the row with that key. False where there is none."""
-        row = self._table.find(key)
+        row = self._table.find(key, self._cursor)
         if row is not None:
             self.move_to(row)
         return row is not None
@@ -149,6 +186,7 @@ class RowTable(ScrollView, Toned, can_focus=True):
         self._place()
         self.virtual_size = Size(self.size.width, len(self._table) + HEADER)
         self.move_to(self._cursor)
+        self._look()
 
     def on_click(self, event: events.Click) -> None:
         """Carry out what was clicked."""
@@ -200,7 +238,7 @@ class RowTable(ScrollView, Toned, can_focus=True):
         runs: list[Run] = list(gutter)
         for n, placed in enumerate(self._placed):
             runs.extend((Run("  "),) if n else ())
-            cell = cells[placed.place]
+            cell = UNREAD if cells is None else cells[placed.place]
             drawn = cell(placed.width) if callable(cell) else cell
             runs.extend(fit(drawn, placed.width, placed.column.align))
         over = self._row_style(on_it=on_it, marked=marked, hovered=row == self.hovered)
