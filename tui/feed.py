@@ -59,22 +59,22 @@ class Feed:
         """Whether a row in view is not read yet, or was read before that version."""
         return any(self._read_at.get(key, -1) < version for key in self.keys[view.start : view.stop])
 
-    async def load(self, view: range, version: int) -> bool:
+    async def load(self, view: range, version: int) -> set[str]:
         """Bring the rows in view to a version, and read those around it that are not there at all.
 
-        True where a row in view changed.
+        Returns the keys of the rows in view that changed.
         """
         near = self.around(view)
         seen = [key for key in self.keys[view.start : view.stop] if self._read_at.get(key, -1) < version]
         wanted = [*seen, *(key for key in near if key not in self._read_at and key not in seen)]
         found = await asyncio.to_thread(self._store.pages.rows, wanted) if wanted else {}
-        changed = any(self.rows.get(key) != found.get(key) for key in seen)
+        changed = {key for key in seen if self.rows.get(key) != found.get(key)}
         for key in wanted:
             self._read_at[key] = version
-            if key in found:
-                self.rows[key] = found[key]
-            else:
+            if key not in found:
                 self.rows.pop(key, None)
+            elif key in changed or key not in self.rows:
+                self.rows[key] = found[key]
         self._forget(near)
         return changed
 

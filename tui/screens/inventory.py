@@ -57,11 +57,9 @@ class Inventory(Triaging, Filtering):
         self.news()
 
     async def _load(self) -> None:
-        before = self.table.key
-        read_before = before in self.feed.rows
-        if await self.feed.load(self.table.view, self.session.shown):
-            self.table.refresh()
-        if before is not None and (not read_before or self.table.key == before):
+        changed = await self.feed.load(self.table.view, self.session.shown)
+        self.table.refresh_rows(changed)
+        if self.table.key in changed:
             self.draw_pane()
             self.draw_bars()
 

@@ -25,6 +25,7 @@ class Listing(Page):
         self.pane = Document(id="pane")
         self._pane_wanted: bool | None = None
         self._pane_key: str | None = None
+        self._pane_waits = False
 
     def fill(self, table: RowTable) -> None:
         """Put the rows into the table. A listing without rows of its own leaves it empty."""
@@ -64,6 +65,13 @@ class Listing(Page):
 
     @on(RowTable.Moved)
     def _moved(self) -> None:
+        """The row first, then what is said of it: a key that is held down stays ahead of the pane."""
+        if not self._pane_waits:
+            self._pane_waits = True
+            self.call_after_refresh(self._follow_cursor)
+
+    def _follow_cursor(self) -> None:
+        self._pane_waits = False
         self.draw_pane()
         self.draw_bars()
 
