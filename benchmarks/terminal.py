@@ -35,7 +35,8 @@ from inventory.model import (
 )
 from inventory.settings import Settings
 from inventory.store import Store, open_store
-from inventory.store.endpoints import assessed, keep
+from inventory.store.endpoints import assessed
+from inventory.store.rows import Due, keep
 from tui.app import GnomonApp
 from tui.widgets.table import RowTable
 
@@ -82,7 +83,7 @@ def fill(store: Store, count: int) -> None:
     dice = random.Random(1)
     for start in range(0, count, BATCH):
         with store._database.write() as session:
-            keep(session, [endpoint(n, dice) for n in range(start, min(start + BATCH, count))])
+            keep(session, [Due(endpoint(n, dice), None) for n in range(start, min(start + BATCH, count))])
 
 
 def write_on(url: str) -> None:
@@ -97,7 +98,7 @@ def write_on(url: str) -> None:
                 one.model_copy(update={"risk": dice.randrange(101), "last_seen": utc_now()}) for one in some.values()
             ]
             with store._database.write() as session:
-                keep(session, changed)
+                keep(session, [Due(one, None) for one in changed])
             due += 1 / BATCHES_A_SECOND
             time.sleep(max(due - time.monotonic(), 0))
 

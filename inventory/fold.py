@@ -7,7 +7,7 @@ commutative, associative and idempotent, so the fold is too.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from inventory.identity import applications, endpoint_id
 from inventory.model import (
@@ -23,12 +23,14 @@ from inventory.model import (
     Posture,
     Postured,
     Questioned,
+    Reachable,
     Scheme,
+    Workload,
 )
 
 EVIDENCE_KEPT = 24
 
-F = TypeVar("F", Exposed, Identified, Postured, Questioned, Certificate, Owned)
+F = TypeVar("F", Exposed, Identified, Postured, Questioned, Certificate, Owned, Workload, Reachable)
 
 
 def fold(observations: Iterable[Observation]) -> tuple[Endpoint, ...]:
@@ -54,6 +56,8 @@ def _fold_application(listener: Listener, base_path: str, observations: list[Obs
     owned = _best(Owned, observations)
     certificate = _best(Certificate, observations)
     questioned = _best(Questioned, observations)
+    workload = _best(Workload, observations)
+    reachable = _best(Reachable, observations)
     newest = max(observations, key=lambda o: (o.at, o.id))
     scheme = exposed[1].scheme if exposed else Scheme.TCP
     url = f"{scheme}://{listener}{base_path if base_path != '/' else ''}"
@@ -69,8 +73,9 @@ def _fold_application(listener: Listener, base_path: str, observations: list[Obs
         **(told[1].model_dump(include=_TOLD) if told else {}),
         posture=postured[1].posture if postured else Posture.UNKNOWN,
         posture_evidence=postured[1].decided_by if postured else None,
-        certificate_names=certificate[1].names if certificate else (),
-        exposures=(Exposure(via="address", url=url),),
+        **(_of_certificate(certificate[1]) if certificate else {}),
+        **(_of_workload(workload[1]) if workload else {}),
+        exposures=(Exposure(via="address", url=url), *(reachable[1].exposures if reachable else ())),
         owner=owned[1].owner if owned else None,
         first_seen=min(o.at for o in observations),
         last_seen=newest.at,
@@ -90,7 +95,22 @@ _TOLD = {
     "inference_routes",
     "needs",
     "catch_all",
+    "schema_digest",
 }
+
+
+def _of_certificate(fact: Certificate) -> dict[str, Any]:
+    return {"certificate_names": fact.names, "tls_key": fact.key_digest, "tls_expires": fact.not_after}
+
+
+def _of_workload(fact: Workload) -> dict[str, Any]:
+    return {
+        "cluster": fact.cluster,
+        "namespace": fact.namespace,
+        "workload": f"{fact.kind}/{fact.name}",
+        "workload_uid": fact.uid,
+        "managed_by": fact.managed_by,
+    }
 
 
 def _best(kind: type[F], observations: list[Observation]) -> tuple[Observation, F] | None:

@@ -10,7 +10,16 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from inventory.model import Certificate, Exposed, Identified, Listener, Observation, Questioned
+from inventory.model import (
+    Certificate,
+    Exposed,
+    Identified,
+    Listener,
+    Observation,
+    Questioned,
+    Reachable,
+    Workload,
+)
 
 ROOT = "/"
 
@@ -24,7 +33,7 @@ def endpoint_id(listener: Listener, base_path: str) -> str:
 
 def is_about_the_door(observation: Observation) -> bool:
     """Whether a fact holds for every application behind the listener."""
-    return isinstance(observation.fact, Exposed | Certificate | Questioned)
+    return isinstance(observation.fact, Exposed | Certificate | Questioned | Workload | Reachable)
 
 
 def applications(observations: Iterable[Observation]) -> dict[str, list[Observation]]:

@@ -5,9 +5,15 @@ gateways have.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, Self
 
-from inventory.model import Governance, Presence, Scan, ScanStatus, Triage
+from inventory.model import Endpoint, Governance, Presence, Scan, ScanStatus, Triage
+from inventory.risk import milestones
+from inventory.settings import Settings
+
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 class TransitionError(ValueError):
@@ -39,27 +45,53 @@ def in_force(triage: Triage, now: datetime) -> Governance:
     return triage.governance
 
 
+@dataclass(frozen=True)
+class PresenceRule:
+    """When an endpoint that is not seen is stale, and when it is gone: each has an age and a count of its own.
+
+    ``stale_after`` without a sighting, or one complete scan that missed it, makes it stale.
+    ``gone_after_scans`` complete scans that missed it make it gone, once ``gone_after`` has passed since
+    it was seen.
+    """
+
+    stale_after: timedelta
+    gone_after: timedelta
+    gone_after_scans: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The rule that the settings give."""
+        return cls(
+            timedelta(seconds=settings.stale_after), timedelta(seconds=settings.gone_after), settings.gone_after_scans
+        )
+
+
 def presence(
-    address: str,
-    port: int,
-    last_seen: datetime,
-    scans: Iterable[Scan],
-    *,
-    now: datetime,
-    stale_after: timedelta,
-    gone_after_scans: int,
+    address: str, port: int, last_seen: datetime, scans: Iterable[Scan], now: datetime, rule: PresenceRule
 ) -> Presence:
     """Whether a listener is there, from the complete scans that should have seen it.
 
     A scan that was cut short, or that never covered the listener, proves nothing. No complete scan
-    at all makes it unknown, unless it was seen within ``stale_after``.
+    at all makes it unknown, unless it was seen within the rule's ``stale_after``.
     """
     complete = [s for s in scans if s.status is ScanStatus.COMPLETE and s.covers(address, port)]
     missed = sum(scan.started_at > last_seen for scan in complete)
-    if missed >= gone_after_scans:
+    if missed >= rule.gone_after_scans and now - last_seen >= rule.gone_after:
         return Presence.GONE
     if missed:
         return Presence.STALE
-    if now - last_seen <= stale_after:
+    if now - last_seen <= rule.stale_after:
         return Presence.SEEN
     return Presence.STALE if complete else Presence.UNKNOWN
+
+
+def next_change(endpoint: Endpoint, rule: PresenceRule, now: datetime) -> datetime | None:
+    """The next moment at which time alone changes what is said of an endpoint; None where it never will."""
+    moments = [*milestones(endpoint)]
+    if endpoint.presence is Presence.SEEN:
+        moments.append(endpoint.last_seen + rule.stale_after + _INSTANT)
+    elif endpoint.presence is Presence.STALE:
+        moments.append(endpoint.last_seen + rule.gone_after)
+    if endpoint.exempt_until is not None:
+        moments.append(endpoint.exempt_until)
+    return min((moment for moment in moments if moment > now), default=None)

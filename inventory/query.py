@@ -36,6 +36,9 @@ TEXT_FIELDS = {
     "governance": "governance",
     "routing": "routing",
     "owner": "owner",
+    "cluster": "cluster",
+    "namespace": "namespace",
+    "workload": "workload",
 }
 NUMBER_FIELDS = {"port": "port", "risk": "risk", "confidence": "confidence"}
 AGE_FIELDS = {"seen": "last_seen", "new": "first_seen"}

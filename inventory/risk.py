@@ -32,6 +32,13 @@ def assess(endpoint: Endpoint, now: datetime) -> tuple[int, tuple[Reason, ...]]:
     return max(0, min(100, sum(reason.weight for reason in reasons))), tuple(reasons)
 
 
+def milestones(endpoint: Endpoint) -> tuple[datetime, ...]:
+    """The moments at which an endpoint's reasons change by time alone."""
+    if endpoint.kind is None or not endpoint.kind.is_ml or endpoint.governance is not Governance.UNREVIEWED:
+        return ()
+    return (endpoint.first_seen + _LONG_UNREVIEWED + timedelta(microseconds=1),)
+
+
 def _exposure(endpoint: Endpoint) -> list[Reason]:
     reasons = []
     if endpoint.posture is Posture.OPEN:

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     stale_after: float = Field(
         default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."
     )
+    gone_after: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds that an endpoint must be missing before it is gone.",
+    )
     gone_after_scans: int = Field(
         default=2, ge=1, description="Complete scans in a row that miss an endpoint before it is gone."
     )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from time import monotonic
 
+from inventory.listing import Order
 from inventory.model import Endpoint
-from inventory.order import Order
 from inventory.query import Query
 from inventory.store import Store
 

@@ -27,7 +27,7 @@ def read(store: Store, now: datetime) -> Snapshot:
         at=now,
         tally=tally,
         metrics=metrics(tally, scans),
-        worst=tuple(store.pages.top(WORST, gaps=True)),
+        worst=tuple(store.pages.worst(WORST)),
         scope_gaps=scope_gaps(scans),
         found=tuple(store.pages.found_by_day(now, DAYS)),
         changes=tuple(store.changes.list(limit=CHANGES)),

@@ -7,7 +7,7 @@ from inventory.model.base import Moment, Slug, Value, utc_now
 from inventory.model.endpoint import (
     Change,
     Endpoint,
-    Exposure,
+    Place,
     Reason,
     Triage,
 )
@@ -17,6 +17,7 @@ from inventory.model.observation import (
     Confidence,
     Evidence,
     Exposed,
+    Exposure,
     Fact,
     Identified,
     InferenceRoute,
@@ -26,6 +27,8 @@ from inventory.model.observation import (
     Port,
     Postured,
     Questioned,
+    Reachable,
+    Workload,
 )
 from inventory.model.route import (
     Backend,
@@ -80,11 +83,13 @@ __all__ = [
     "Moment",
     "Observation",
     "Owned",
+    "Place",
     "Port",
     "Posture",
     "Postured",
     "Presence",
     "Questioned",
+    "Reachable",
     "Reason",
     "Revision",
     "RouteSpec",
@@ -100,6 +105,7 @@ __all__ = [
     "Traffic",
     "Triage",
     "Value",
+    "Workload",
     "new_scan_id",
     "utc_now",
 ]

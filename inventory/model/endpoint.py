@@ -1,19 +1,10 @@
 """Endpoints: what the observations of one served application fold into."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
-from inventory.model.observation import Asked, Confidence, Evidence, InferenceRoute, Port
+from inventory.model.observation import Asked, Confidence, Evidence, Exposure, InferenceRoute, Port
 from inventory.model.vocabulary import Governance, Kind, Posture, Presence, Routing, Scheme
-
-
-class Exposure(Value):
-    """One way to reach an endpoint."""
-
-    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
-    url: str
 
 
 class Reason(Value):
@@ -23,11 +14,28 @@ class Reason(Value):
     why: str
 
 
+class Place(Value):
+    """Where an application answers, or answered: a base path of a listener. ``id`` names the place alone."""
+
+    id: str
+    site: Slug
+    address: str
+    port: Port
+    base_path: str = "/"
+    url: str
+    first_seen: Moment
+    last_seen: Moment
+
+
 class Endpoint(Value):
     """One served application, as far as it is known.
 
     ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
-    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last.
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. ``places`` is every
+    place that is known to be the same application, the latest first; address, port and URL are of
+    that one. ``cluster``, ``namespace`` and ``workload`` (``Deployment/iris``) are None outside
+    clusters. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of the certificate and the OpenAPI
+    description that it showed last.
     """
 
     id: str
@@ -50,7 +58,16 @@ class Endpoint(Value):
     inference_routes: tuple[InferenceRoute, ...] = ()
     needs: tuple[str, ...] = ()
     certificate_names: tuple[str, ...] = ()
+    tls_key: str | None = None
+    tls_expires: Moment | None = None
+    schema_digest: str | None = None
     catch_all: bool = False
+    cluster: str | None = None
+    namespace: str | None = None
+    workload: str | None = None
+    workload_uid: str | None = None
+    managed_by: str | None = None
+    places: tuple[Place, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     presence: Presence = Presence.UNKNOWN
     governance: Governance = Governance.UNREVIEWED

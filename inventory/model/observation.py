@@ -110,6 +110,36 @@ class Postured(Value):
     decided_by: str | None = None
 
 
+class Exposure(Value):
+    """One way to reach an application."""
+
+    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
+    url: str
+
+
+class Workload(Value):
+    """The workload of a cluster that runs the application.
+
+    ``uid`` is that of the topmost owner (a Deployment, an InferenceService), which outlives its pods.
+    ``managed_by`` names what would undo a change by hand: ``helm:iris``, ``argocd:team-a/iris``.
+    """
+
+    fact: Literal["workload"] = "workload"
+    uid: str
+    cluster: str
+    namespace: str
+    kind: str
+    name: str
+    managed_by: str | None = None
+
+
+class Reachable(Value):
+    """Every way to reach the application that one scan saw, beside the listener's own address."""
+
+    fact: Literal["reachable"] = "reachable"
+    exposures: tuple[Exposure, ...] = ()
+
+
 class Questioned(Value):
     """Everything one scan asked the listener, in order."""
 
@@ -125,7 +155,10 @@ class Owned(Value):
     said_by: str
 
 
-Fact = Annotated[Exposed | Certificate | Identified | Postured | Questioned | Owned, Field(discriminator="fact")]
+Fact = Annotated[
+    Exposed | Certificate | Identified | Postured | Questioned | Owned | Workload | Reachable,
+    Field(discriminator="fact"),
+]
 
 
 class Observation(Value):

@@ -2,26 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Select, delete, func, tuple_
 from sqlalchemy import select as sa_select
+from sqlalchemy import tuple_
 from sqlmodel import Session, col, select
 
 from inventory.fold import fold
-from inventory.lifecycle import in_force, presence
+from inventory.lifecycle import PresenceRule, in_force, next_change, presence
+from inventory.listing import Changed, Order, Page
 from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanStatus, Triage, utc_now
 from inventory.query import parse
 from inventory.risk import assess
 from inventory.settings import Settings
-from inventory.store.database import Database, batches, insert_into
-from inventory.store.filters import where
+from inventory.store import paging
+from inventory.store.database import Database, batches
 from inventory.store.observations import BATCH, observations_of
-from inventory.store.tables import EndpointRow, ScanRow, TriageRow
+from inventory.store.rows import TABLE, Due, by_ids, forget, keep, read_endpoints, select_endpoints, unbury
+from inventory.store.tables import ClockRow, ScanRow, TombstoneRow, TriageRow
 
-SCANS_CONSIDERED = 200
-_TABLE = EndpointRow.metadata.tables[str(EndpointRow.__tablename__)]
+SCANS_CONSIDERED: Final = 200
+CHANGES_AT_ONCE: Final = 2000
+RISKIEST_FIRST: Final = Order()
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Endpoints = list[Endpoint]
@@ -32,7 +35,7 @@ class EndpointRepository:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._settings = settings
+        self._rule = PresenceRule.of(settings)
 
     def refold(self, listeners: Iterable[Listener], now: datetime) -> Endpoints:
         """Fold the observations of some listeners again, and keep the result. Returns it.
@@ -43,34 +46,71 @@ class EndpointRepository:
         folded: Endpoints = []
         with self._database.write() as session:
             before = _rows_of(session, wanted)
-            scans = _complete_scans(session, {listener.site for listener in wanted})
+            scans = complete_scans(session, {listener.site for listener in wanted})
             for listener, observations in observations_of(session, wanted).items():
                 known = before[listener]
                 endpoints = fold(observations)
                 folded += [
-                    self._present(one, known.get(one.id, Routing.DIRECT), scans[listener.site], now)
+                    self._present(one, known[one.id][0] if one.id in known else Routing.DIRECT, scans[one.site], now)
                     for one in endpoints
                 ]
-                _forget(session, known.keys() - {one.id for one in endpoints})
+                superseded = dict.fromkeys(known.keys() - {one.id for one in endpoints})
+                forget(session, superseded, "identified under another path", now)
             folded = finish(session, folded, now)
-            keep(session, folded)
+            facets = {its: facet for known in before.values() for its, (_, facet) in known.items()}
+            unbury(session, [one.id for one in folded if one.id not in facets])
+            keep(session, self._due(folded, now), facets)
         return folded
 
     def settle(self, scan: Scan, now: datetime) -> None:
-        """After a scan ended: work out the presence of everything that it covered."""
+        """After a scan ended: work out the presence of everything that it covered.
+
+        What time alone has changed since is worked out too, wherever it is.
+        """
+        columns = (TABLE.c.id, TABLE.c.address, TABLE.c.port, TABLE.c.last_seen, TABLE.c.presence)
         with self._database.write() as session:
-            scans = _complete_scans(session, {scan.site})[scan.site]
-            there = read_endpoints(session, sa_select(_TABLE).where(col(EndpointRow.site) == scan.site))
-            covered = [one for one in there if scan.covers(one.address, one.port)]
-            present = [self._present(one, one.routing, scans, now) for one in covered]
-            keep(session, finish(session, present, now))
+            scans = complete_scans(session, {scan.site})[scan.site]
+            moved: list[str] = []
+            for endpoint_id, address, port, last_seen, was in session.connection().execute(
+                sa_select(*columns).where(TABLE.c.site == scan.site).execution_options(yield_per=BATCH)
+            ):
+                if scan.covers(address, port) and presence(address, port, last_seen, scans, now, self._rule) != was:
+                    moved.append(endpoint_id)
+            overdue = session.connection().execute(sa_select(TABLE.c.id).where(TABLE.c.due_at <= now)).scalars()
+            self._renew(session, dict.fromkeys([*moved, *overdue]), now)
+
+    def renew(self, now: datetime) -> int:
+        """Work out again what time alone has changed: exemptions that ended, sightings that grew old. How many."""
+        with self._database.read() as session:
+            if (
+                session.connection().execute(sa_select(TABLE.c.id).where(TABLE.c.due_at <= now).limit(1)).first()
+                is None
+            ):
+                return 0
+        with self._database.write() as session:
+            overdue = list(session.connection().execute(sa_select(TABLE.c.id).where(TABLE.c.due_at <= now)).scalars())
+            self._renew(session, overdue, now)
+        return len(overdue)
+
+    def _renew(self, session: Session, ids: Iterable[str], now: datetime) -> None:
+        for batch in batches(ids, BATCH):
+            known = by_ids(session, batch).values()
+            scans = complete_scans(session, {one.site for one in known})
+            present = [self._present(one, one.routing, scans[one.site], now) for one in known]
+            keep(session, self._due(finish(session, present, now), now))
 
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
         """Record what the gateway has. An endpoint that is not known is left alone."""
         with self._database.write() as session:
-            known = read_endpoints(session, select_endpoint(endpoint_id))
+            known = by_ids(session, [endpoint_id]).values()
             changed = [one.model_copy(update={"routing": routing}) for one in known if one.routing is not routing]
-            keep(session, [assessed(one, utc_now()) for one in changed])
+            keep(session, self._due([assessed(one, utc_now()) for one in changed], utc_now()))
+
+    def rewrite(self, session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
+        """Keep endpoints whose decisions were changed in this transaction. Returns them as they are then."""
+        finished = finish(session, endpoints, now)
+        keep(session, self._due(finished, now))
+        return finished
 
     def get(self, endpoint_id: str) -> Endpoint:
         """The endpoint of that id, or of the one id that begins so.
@@ -78,41 +118,59 @@ class EndpointRepository:
         Raises LookupError, with a sentence, where there is none or more than one.
         """
         with self._database.read() as session:
-            prefix = col(EndpointRow.id).startswith(endpoint_id.lower(), autoescape=True)
-            found = read_endpoints(session, sa_select(_TABLE).where(prefix).limit(2)) if endpoint_id else []
+            begins = paging.beginning(endpoint_id)
+            found = read_endpoints(session, select_endpoints().where(begins).limit(2)) if endpoint_id else []
+            buried = session.get(TombstoneRow, endpoint_id) if not found else None
         if len(found) == 1:
             return found[0]
         if found:
             raise LookupError(f"{endpoint_id!r} begins more than one endpoint's id: give more of it")
+        if buried is not None:
+            instead = f": it is {buried.successor} now" if buried.successor else ""
+            raise LookupError(f"there is no endpoint {endpoint_id!r} any more ({buried.why}){instead}")
         raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
 
-    def list(self, filter_text: str = "", limit: int | None = None, offset: int = 0) -> Endpoints:
-        """Endpoints that match a filter, the riskiest first. QueryError for one that cannot be read."""
-        query = sa_select(_TABLE).where(*where(parse(filter_text), utc_now()))
-        ordered = query.order_by(
-            col(EndpointRow.risk).desc(), col(EndpointRow.address), col(EndpointRow.port), col(EndpointRow.id)
-        )
+    def page(
+        self, filter_text: str = "", *, order: Order = RISKIEST_FIRST, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """A page of the endpoints that match a filter, in an order; ``after`` is what the page before gave.
+
+        Raises QueryError for a filter, CursorError for an ``after`` that cannot be read.
+        """
+        query = parse(filter_text)
         with self._database.read() as session:
-            return read_endpoints(session, ordered.limit(limit).offset(offset))
+            return paging.page(session, query, order, limit, after, utc_now())
+
+    def list(self, filter_text: str = "", limit: int | None = None, order: Order = RISKIEST_FIRST) -> Endpoints:
+        """Every endpoint that matches a filter, or the first ``limit``. Raises QueryError."""
+        query = parse(filter_text)
+        with self._database.read() as session:
+            return [*paging.listing(session, query, order, limit, utc_now())]
 
     def count(self, filter_text: str = "") -> int:
         """How many endpoints match a filter. Raises QueryError for a filter that cannot be read."""
-        query = select(func.count()).select_from(EndpointRow).where(*where(parse(filter_text), utc_now()))
+        query = parse(filter_text)
         with self._database.read() as session:
-            return session.exec(query).one()
+            return paging.count(session, query, utc_now())
+
+    def changed(self, since: int, limit: int = CHANGES_AT_ONCE) -> Changed:
+        """What was written after a version of the store: see ``Changed``. Whoever has read up to it reads on."""
+        with self._database.read() as session:
+            version = session.exec(select(ClockRow.value)).one()
+            newer = select_endpoints().where(TABLE.c.clock > since).order_by(TABLE.c.clock, TABLE.c.id)
+            rows = read_endpoints(session, newer.limit(limit + 1))
+            gone = select(TombstoneRow.id).where(col(TombstoneRow.clock) > since).limit(limit + 1)
+            buried = session.exec(gone).all()
+        more = len(rows) > limit or len(buried) > limit
+        return Changed(version, tuple(rows[:limit]), tuple(buried[:limit]), more)
 
     def _present(self, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime) -> Endpoint:
         """Lay presence and routing over a fold."""
-        there = presence(
-            endpoint.address,
-            endpoint.port,
-            endpoint.last_seen,
-            scans,
-            now=now,
-            stale_after=timedelta(seconds=self._settings.stale_after),
-            gone_after_scans=self._settings.gone_after_scans,
-        )
+        there = presence(endpoint.address, endpoint.port, endpoint.last_seen, scans, now, self._rule)
         return endpoint.model_copy(update={"presence": there, "routing": routing})
+
+    def _due(self, endpoints: Iterable[Endpoint], now: datetime) -> Iterable[Due]:
+        return (Due(one, next_change(one, self._rule, now)) for one in endpoints)
 
 
 def finish(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
@@ -125,20 +183,6 @@ def finish(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> En
     return found
 
 
-def keep(session: Session, endpoints: Iterable[Endpoint]) -> None:
-    """Insert or replace the rows of endpoints."""
-    insert = insert_into(session, EndpointRow)
-    columns = {column.name: column for column in insert.excluded if column.name != "id"}
-    upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
-    for batch in batches(endpoints, BATCH):
-        session.connection().execute(upsert, [one.model_dump() for one in batch])
-
-
-def _forget(session: Session, ids: Iterable[str]) -> None:
-    for endpoint_id in ids:
-        session.connection().execute(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
-
-
 def _overlaid(endpoint: Endpoint, triage: Triage | None, now: datetime) -> Endpoint:
     if triage is None:
         return endpoint
@@ -148,35 +192,25 @@ def _overlaid(endpoint: Endpoint, triage: Triage | None, now: datetime) -> Endpo
     return endpoint.model_copy(update=changes)
 
 
-def select_endpoint(endpoint_id: str) -> Select[Any]:
-    """The query of one whole row, by its id."""
-    return sa_select(_TABLE).where(col(EndpointRow.id) == endpoint_id)
-
-
-def read_endpoints(session: Session, query: Select[Any]) -> Endpoints:
-    """The endpoints of a query of whole rows. Rows as objects would double the time that a long list takes."""
-    return [Endpoint.model_validate(dict(row)) for row in session.connection().execute(query).mappings()]
-
-
 def assessed(endpoint: Endpoint, now: datetime) -> Endpoint:
     """The endpoint with its risk worked out for a moment."""
     risk, reasons = assess(endpoint, now)
     return endpoint.model_copy(update={"risk": risk, "risk_reasons": reasons})
 
 
-def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, dict[str, Routing]]:
-    """The endpoints that are known of each listener: their ids, and the routing that gateways reported."""
-    found: dict[Listener, dict[str, Routing]] = defaultdict(dict)
-    columns = (col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
+def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, dict[str, tuple[Routing, int]]]:
+    """The endpoints that are known of each listener: their ids, the routing that gateways reported, their facets."""
+    found: dict[Listener, dict[str, tuple[Routing, int]]] = defaultdict(dict)
+    columns = (TABLE.c.address, TABLE.c.port, TABLE.c.site)
     for batch in batches(listeners, BATCH):
-        keys = [(one.site, one.address, one.port) for one in batch]
-        query = sa_select(*columns, col(EndpointRow.id), col(EndpointRow.routing)).where(tuple_(*columns).in_(keys))
-        for site, address, port, endpoint_id, routing in session.connection().execute(query):
-            found[Listener(site=site, address=address, port=port)][endpoint_id] = Routing(routing)
+        keys = [(one.address, one.port, one.site) for one in batch]
+        query = sa_select(*columns, TABLE.c.id, TABLE.c.routing, TABLE.c.facet).where(tuple_(*columns).in_(keys))
+        for address, port, site, endpoint_id, routing, facet in session.connection().execute(query):
+            found[Listener(site=site, address=address, port=port)][endpoint_id] = (Routing(routing), facet)
     return found
 
 
-def _complete_scans(session: Session, sites: Iterable[str]) -> dict[str, list[Scan]]:
+def complete_scans(session: Session, sites: Iterable[str]) -> dict[str, list[Scan]]:
     """The latest complete scans of each site: absence is counted in a few of them, not in all of a year."""
     found: dict[str, list[Scan]] = {}
     for site in sites:

@@ -25,9 +25,10 @@ class ObservationRepository:
         added = 0
         with self._database.write() as session:
             insert = insert_into(session, ObservationRow).on_conflict_do_nothing(index_elements=["id"])
-            connection = session.connection(execution_options={"preserve_rowcount": True})
+            counting = {"preserve_rowcount": True}
             for batch in batches(observations, BATCH):
-                added += connection.execute(insert, [_row(one) for one in batch]).rowcount
+                rows = [_row(one) for one in batch]
+                added += session.connection().execute(insert, rows, execution_options=counting).rowcount
         return added
 
     def of(self, listener: Listener) -> list[Observation]:

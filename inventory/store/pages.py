@@ -1,32 +1,31 @@
-"""Endpoints for a screen: their order, the rows in view, and counts. Nothing here reads everything.
+"""Endpoints for a screen: all ids in order, the rows in view, and counts. Nothing here reads every endpoint.
 
-A listing of a hundred thousand is its ids in order, which the database puts into one text; whole endpoints are
-read only for the rows that are looked at.
+A screen that can jump anywhere in a hundred thousand rows needs their order at once, which pages do not give. It is
+the ids alone: the index over facets and places holds them, and the database puts them into one text.
 """
 
-import ipaddress
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, cast, func, literal, not_, or_
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, or_
 from sqlalchemy import select as sa_select
-from sqlalchemy.dialects.postgresql import INET, aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session, col
 
 from inventory.coverage import BEHIND_THE_GATEWAY, Traits
+from inventory.listing import BY_FACET, BY_ROW, Order
 from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing
-from inventory.order import SORTABLE, Order
 from inventory.query import TEXT_FIELDS, Query
-from inventory.store.database import Database, batches
-from inventory.store.endpoints import read_endpoints
-from inventory.store.filters import where
-from inventory.store.tables import EndpointRow
+from inventory.store import facets
+from inventory.store.database import Database
+from inventory.store.paging import split
+from inventory.store.rows import TABLE, by_ids, read_endpoints, select_endpoints
+from inventory.store.tables import EndpointRow, FacetRow
 
-_TABLE = EndpointRow.metadata.tables[str(EndpointRow.__tablename__)]
-_AT_ONCE = 200
-COLUMNS = {"endpoint": "address", "seen": "last_seen", "found": "first_seen"}
-"""Columns of a listing that are called otherwise in the table."""
+_BEFORE_THE_ID = {4: 1 + 8 + 4, 6: 1 + 32 + 4}
+"""How many characters of a place come before the id, by the version of its address (see ``place_key``)."""
 
 
 class EndpointPages:
@@ -37,47 +36,47 @@ class EndpointPages:
 
     def keys(self, query: Query, order: Order, now: datetime, *, gaps: bool = False) -> list[str]:
         """The ids of the endpoints that match, in order; ``gaps`` keeps only those of ``coverage.is_gap``."""
-        conditions = [*where(query, now), *([_gap()] if gaps else [])]
+        parts = split(query, now)
+        of_facets = [*parts.facet, *([_gap()] if gaps else [])]
+        found: Select[Any] = sa_select(TABLE.c.place).where(*parts.row)
+        if order.by in BY_FACET:
+            found = found.join_from(TABLE, FacetRow, TABLE.c.facet == col(FacetRow.id)).where(*of_facets)
+        elif of_facets:
+            found = found.where(TABLE.c.facet.in_(sa_select(col(FacetRow.id)).where(*of_facets)))
         with self._database.read() as session:
-            sorting = _sorting(session, order)
-            if session.get_bind().dialect.name == "postgresql":
-                joined = func.string_agg(col(EndpointRow.id), aggregate_order_by(literal("\n"), *sorting))
-                found: Select[Any] = sa_select(joined).where(*conditions)
-            else:
-                inner = sa_select(col(EndpointRow.id)).where(*conditions).order_by(*sorting).subquery()
-                found = sa_select(func.group_concat(inner.c.id, "\n"))
-            text = session.connection().execute(found).scalar()
+            text = session.connection().execute(_joined(session, found, _sorting(order))).scalar()
         return text.split("\n") if text else []
 
     def rows(self, ids: Collection[str]) -> dict[str, Endpoint]:
         """The endpoints of those ids that there are, by id. Meant for what fits on a screen."""
-        found: dict[str, Endpoint] = {}
         with self._database.read() as session:
-            for batch in batches(ids, _AT_ONCE):
-                query = sa_select(_TABLE).where(col(EndpointRow.id).in_(batch))
-                found.update((one.id, one) for one in read_endpoints(session, query))
-        return found
+            return by_ids(session, ids)
 
-    def top(self, limit: int, *, gaps: bool = False) -> list[Endpoint]:
-        """The riskiest endpoints."""
-        query = sa_select(_TABLE).where(*([_gap()] if gaps else []))
-        ordered = query.order_by(col(EndpointRow.risk).desc(), *_ties()).limit(limit)
+    def worst(self, limit: int) -> list[Endpoint]:
+        """The riskiest gaps."""
+        found: list[Endpoint] = []
         with self._database.read() as session:
-            return read_endpoints(session, ordered)
+            risks = sa_select(col(FacetRow.risk)).where(_gap()).distinct().order_by(col(FacetRow.risk).desc())
+            for risk in session.connection().execute(risks).scalars().all():
+                those = sa_select(col(FacetRow.id)).where(_gap(), col(FacetRow.risk) == risk)
+                query = select_endpoints().where(TABLE.c.facet.in_(those)).order_by(TABLE.c.place)
+                found += read_endpoints(session, query.limit(limit - len(found)))
+                if len(found) >= limit:
+                    break
+        return found
 
     def tally(self) -> dict[Traits, int]:
         """How many endpoints there are of each combination of traits."""
-        row = EndpointRow
-        owned = col(row.owner).is_not(None)
-        traits = (col(row.kind), col(row.posture), col(row.presence), col(row.governance), col(row.routing), owned)
-        query = sa_select(*traits, func.count()).group_by(*traits)
+        row = FacetRow
+        query = sa_select(col(row.kind), col(row.posture), col(row.presence), col(row.governance), col(row.routing),
+                          col(row.owner), col(row.count))  # fmt: skip
+        tally: Counter[Traits] = Counter()
         with self._database.read() as session:
-            rows = session.connection().execute(query).all()
-        return {
-            Traits(Kind(kind) if kind else None, Posture(posture), Presence(presence), Governance(governance),
-                   Routing(routing), bool(owned)): count
-            for kind, posture, presence, governance, routing, owned, count in rows
-        }  # fmt: skip
+            for kind, posture, presence, governance, routing, owner, count in session.connection().execute(query):
+                traits = Traits(Kind(kind) if kind else None, Posture(posture), Presence(presence),
+                                Governance(governance), Routing(routing), owner is not None)  # fmt: skip
+                tally[traits] += count
+        return +tally
 
     def found_by_day(self, now: datetime, days: int) -> list[int]:
         """How many endpoints were first seen in each of the last days, the oldest first. A day is 24 hours."""
@@ -86,18 +85,24 @@ class EndpointPages:
             counts = []
             for age in range(days, 0, -1):
                 end, start = now - timedelta(days=age - 1), now - timedelta(days=age)
-                query = sa_select(func.count()).select_from(_TABLE).where(first > start, first <= end)
+                query = sa_select(func.count()).select_from(TABLE).where(first > start, first <= end)
                 counts.append(int(session.connection().execute(query).scalar_one()))
         return counts
 
     def values(self, field: str, beginning: str, limit: int = 12) -> list[str]:
-        """Values that a text field of the filter grammar has, the most frequent first. KeyError for no field."""
-        column = getattr(EndpointRow, TEXT_FIELDS[field])
+        """Values that a text field of the filter grammar has and that begin so, the most frequent first.
+
+        Only fields that facets hold are answered; KeyError for any other.
+        """
+        name = TEXT_FIELDS[field]
+        if name not in facets.COLUMNS:
+            raise KeyError(field)
+        column = getattr(FacetRow, name)
         query = (
             sa_select(column)
             .where(column.is_not(None), column.istartswith(beginning, autoescape=True))
             .group_by(column)
-            .order_by(func.count().desc(), column)
+            .order_by(func.sum(col(FacetRow.count)).desc(), column)
             .limit(limit)
         )
         with self._database.read() as session:
@@ -105,65 +110,50 @@ class EndpointPages:
 
     def beside(self, endpoint: Endpoint, limit: int = 20) -> list[Endpoint]:
         """The other endpoints of the same host: the same address in the same site."""
-        query = sa_select(_TABLE).where(
-            col(EndpointRow.site) == endpoint.site, col(EndpointRow.address) == endpoint.address,
-            col(EndpointRow.id) != endpoint.id,
-        )  # fmt: skip
+        query = select_endpoints().where(
+            TABLE.c.address == endpoint.address, TABLE.c.site == endpoint.site, TABLE.c.id != endpoint.id
+        )
         with self._database.read() as session:
-            return read_endpoints(session, query.order_by(col(EndpointRow.port), col(EndpointRow.id)).limit(limit))
+            return read_endpoints(session, query.order_by(TABLE.c.place).limit(limit))
 
-    def addresses(self) -> list[tuple[str, str, int, int]]:
-        """Every known host that is not gone: site, address, how many endpoints it has, and how many are gaps."""
-        gap = func.sum(cast(_gap(), _TABLE.c.port.type))
-        if self._database.engine.dialect.name != "postgresql":
-            gap = func.sum(_gap())
-        where_ = col(EndpointRow.presence) != Presence.GONE.value
-        key = (col(EndpointRow.site), col(EndpointRow.address))
-        query = sa_select(*key, func.count(), gap).where(where_).group_by(*key)
+    def hosts(self, limit: int = 200_000) -> list[tuple[str, str]]:
+        """The hosts that are not gone, as site and address, each as often as it has endpoints."""
+        there = sa_select(col(FacetRow.id)).where(col(FacetRow.presence) != Presence.GONE.value)
+        query = sa_select(TABLE.c.site, TABLE.c.address).where(TABLE.c.facet.in_(there)).limit(limit)
         with self._database.read() as session:
-            return [(site, address, count, int(gaps or 0))
-                    for site, address, count, gaps in session.connection().execute(query)]  # fmt: skip
+            return [(site, address) for site, address in session.connection().execute(query)]
 
 
-def _sorting(session: Session, order: Order) -> list[Any]:
-    if order.by not in SORTABLE:
-        raise ValueError(f"a listing cannot be sorted by {order.by!r}")
+def _sorting(order: Order) -> list[Any]:
+    """What a list is sorted by: as ``store.endpoints.page`` does."""
+    place = TABLE.c.place
     if order.by == "endpoint":
-        key: Any = _address(session)
-    else:
-        key = getattr(EndpointRow, COLUMNS.get(order.by, order.by))
-    nothing_last = [] if order.by in {"risk", "endpoint", "seen", "found"} else [key.is_(None)]
-    return [*nothing_last, key.desc() if order.descending else key.asc(), *_ties()]
+        return [place.desc() if order.descending else place.asc()]
+    key = getattr(FacetRow, order.by) if order.by in BY_FACET else TABLE.c[BY_ROW[order.by]]
+    keys = [key.is_(None), key] if order.by in BY_FACET and order.by != "risk" else [key]
+    sorting = [each.desc() if order.descending else each.asc() for each in keys]
+    falls = order.descending and order.by not in BY_FACET
+    return [*sorting, place.desc() if falls else place.asc()]
 
 
-def _address(session: Session) -> ColumnElement[Any]:
-    """What addresses are sorted by: their numbers, which their text is not in the order of."""
+def _joined(session: Session, found: Select[Any], sorting: Sequence[Any]) -> Select[Any]:
+    """One text of the ids, in order, a line each: the driver makes one value of it, while the screen goes on."""
+    place = TABLE.c.place
+    first = case((place.startswith("4"), _BEFORE_THE_ID[4] + 1), else_=_BEFORE_THE_ID[6] + 1)
+    name = func.substr(place, first)
     if session.get_bind().dialect.name == "postgresql":
-        return cast(col(EndpointRow.address), INET)
-    driver: Any = session.connection().connection.driver_connection
-    driver.create_function("address_number", 1, _number, deterministic=True)
-    return func.address_number(col(EndpointRow.address))
-
-
-def _number(address: str) -> str:
-    try:
-        numeric = ipaddress.ip_address(address)
-    except ValueError:
-        return f"9{address}"
-    return f"{numeric.version}{numeric.packed.hex()}"
-
-
-def _ties() -> Sequence[Any]:
-    return (col(EndpointRow.address), col(EndpointRow.port), col(EndpointRow.id))
+        return found.with_only_columns(func.string_agg(name, aggregate_order_by(literal("\n"), *sorting)))
+    # SQLite takes the rows of an ordered subquery as they come; a test holds it to that.
+    inner = found.with_only_columns(name.label("id")).order_by(*sorting).subquery()
+    return sa_select(func.group_concat(inner.c.id, "\n"))
 
 
 def _gap() -> ColumnElement[bool]:
-    """``coverage.is_gap`` as a condition; a test compares the two over every combination of traits."""
+    """``coverage.is_gap`` as a condition on facets; a test compares the two over every combination of traits."""
     ml = [kind.value for kind in Kind if kind.is_ml]
     behind = [routing.value for routing in BEHIND_THE_GATEWAY]
-    governance, routing = col(EndpointRow.governance), col(EndpointRow.routing)
+    governance, routing, presence = col(FacetRow.governance), col(FacetRow.routing), col(FacetRow.presence)
     over = governance.in_([Governance.BLOCKED.value, Governance.RETIRED.value])
     outside = and_(governance != Governance.EXEMPT.value, not_(routing.in_(behind)))
-    around = and_(routing == Routing.ENFORCED.value, col(EndpointRow.presence) == Presence.SEEN.value)
-    present = col(EndpointRow.presence) != Presence.GONE.value
-    return and_(col(EndpointRow.kind).in_(ml), present, or_(over, outside, around))
+    around = and_(routing == Routing.ENFORCED.value, presence == Presence.SEEN.value)
+    return and_(col(FacetRow.kind).in_(ml), presence != Presence.GONE.value, or_(over, outside, around))

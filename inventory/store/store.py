@@ -30,7 +30,7 @@ class Store:
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
         self.pages = EndpointPages(database)
-        self.triage = TriageRepository(database)
+        self.triage = TriageRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)

@@ -7,8 +7,8 @@ from typing import ClassVar
 from textual import on, work
 from typing_extensions import override
 
+from inventory.listing import Order
 from inventory.model import Endpoint
-from inventory.order import Order
 from inventory.query import Query
 from tui.checks import Context
 from tui.feed import Feed

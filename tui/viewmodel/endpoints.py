@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import partial
 
 from inventory.coverage import why_not
+from inventory.listing import ORDERS, Order
 from inventory.model import Endpoint
-from inventory.order import SORTABLE, Order
 from tui.viewmodel import words
 from tui.viewmodel.columns import Column
 from tui.viewmodel.table import Table
@@ -26,10 +26,10 @@ COLUMNS = (
     Column("seen", "Seen", 4, 5, drop=6, align="right"),
     Column("site", "Site", 6, 12, drop=9),
     Column("scope", "Scope", 6, 14, drop=11),
-    Column("found", "Found", 5, 5, drop=10, align="right"),
+    Column("new", "Found", 5, 5, drop=10, align="right"),
     Column("why", "Why it is a gap", 24, 60, drop=12, grow=True),
 )
-DEFAULT = tuple(column.id for column in COLUMNS if column.id not in {"scope", "found", "why"})
+DEFAULT = tuple(column.id for column in COLUMNS if column.id not in {"scope", "new", "why"})
 _VIEW_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
@@ -41,7 +41,7 @@ def chosen(ids: Sequence[str], default: Sequence[str] = DEFAULT) -> tuple[Column
 
 def order_of(by: str, *, descending: bool) -> Order:
     """An order that was kept; the riskiest first where that column is not there any more."""
-    return Order(by, descending) if by in SORTABLE else Order()
+    return Order(by, descending) if by in ORDERS else Order()
 
 
 def natural(by: str) -> Order:
@@ -49,12 +49,12 @@ def natural(by: str) -> Order:
 
     A column that cannot be sorted by stands for the risk that it explains.
     """
-    return Order(by, by in {"risk", "seen", "found"}) if by in SORTABLE else Order()
+    return Order(by, by in {"risk", "seen", "new"}) if by in ORDERS else Order()
 
 
 def next_order(order: Order, columns: Sequence[Column]) -> Order:
     """Sorted by the column to the right, in its natural direction."""
-    names = [column.id for column in columns if column.id in SORTABLE]
+    names = [column.id for column in columns if column.id in ORDERS]
     at = names.index(order.by) if order.by in names else -1
     return natural(names[(at + 1) % len(names)]) if names else order
 
@@ -100,7 +100,7 @@ _CELLS: dict[str, Callable[[Endpoint, datetime], Line]] = {
     "seen": lambda e, now: line(Run(age(e.last_seen, now), Tone.MUTED)),
     "site": lambda e, _: line(Run(clean(e.site), Tone.MUTED)),
     "scope": lambda e, _: line(Run(clean(e.scope), Tone.MUTED)),
-    "found": lambda e, now: line(Run(age(e.first_seen, now), Tone.MUTED)),
+    "new": lambda e, now: line(Run(age(e.first_seen, now), Tone.MUTED)),
     "why": lambda e, _: line(Run(clean(why_not(e), 300), Tone.MUTED)),
 }
 
