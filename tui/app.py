@@ -84,15 +84,20 @@ class GnomonApp(App[None]):
 
     def tell_news(self) -> None:
         """Let the screen on top look at what it shows of endpoints."""
-        if isinstance(self.screen, Page) and self.screen.is_mounted:
-            self.screen.news()
+        if (page := self._on_top()) is not None:
+            page.news()
 
     def redraw(self) -> None:
         """Draw the screen on top from a newer snapshot."""
-        if isinstance(self.screen, Page) and self.screen.is_mounted:
-            self.screen.redraw()
+        if (page := self._on_top()) is not None:
+            page.redraw()
         else:
             self.draw_bars()
+
+    def _on_top(self) -> Page | None:
+        """The page on top; None under a form, and while the app comes or goes."""
+        top = self.screen_stack[-1] if self.screen_stack else None
+        return top if isinstance(top, Page) and top.is_mounted else None
 
     def draw_bars(self) -> None:
         """Draw the bars of every page."""
@@ -136,6 +141,10 @@ class GnomonApp(App[None]):
 
     def _do_go_scans(self) -> None:
         self.show(Location("scans"))
+
+    def _do_go_space(self) -> None:
+        if isinstance(self.screen, Page) and self.screen.PLACE != "space":
+            self.open("space", "all")
 
     def _do_go_help(self) -> None:
         if isinstance(self.screen, Page) and self.screen.PLACE != "help":

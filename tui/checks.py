@@ -127,11 +127,6 @@ def may_roll_back(context: Context) -> Reason:
     return None if context.route.number > 1 else "the route has no revision before this one"
 
 
-def may_seal(context: Context) -> Reason:
-    """Sealing needs probes of the direct path, which nothing runs yet."""
-    return may_route(context) or "nothing closes and probes direct paths yet"
-
-
 def may_undo(context: Context) -> Reason:
     """Something has to have been changed in this session."""
     return may_write(context) or (None if context.can_undo else "nothing was changed in this session")

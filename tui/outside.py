@@ -13,6 +13,11 @@ LONGEST_OSC52 = 74_994
 """Characters. More than 100,000 bytes of Base64 are dropped by xterm, and by terminals that follow it."""
 
 
+def path_of(text: str) -> Path:
+    """The file that a person means, with ``~`` as their home."""
+    return Path(text.strip()).expanduser()
+
+
 def write(path: Path, text: str) -> str:
     """Write a file for the user alone, all or nothing. Says what was done, or why it was not, in one sentence."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -4,6 +4,7 @@ A screen that can jump anywhere in a hundred thousand rows needs their order at 
 the ids alone: the index over facets and places holds them, and the database puts them into one text.
 """
 
+import ipaddress
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -116,12 +117,26 @@ class EndpointPages:
         with self._database.read() as session:
             return read_endpoints(session, query.order_by(TABLE.c.place).limit(limit))
 
-    def hosts(self, limit: int = 200_000) -> list[tuple[str, str]]:
-        """The hosts that are not gone, as site and address, each as often as it has endpoints."""
-        there = sa_select(col(FacetRow.id)).where(col(FacetRow.presence) != Presence.GONE.value)
-        query = sa_select(TABLE.c.site, TABLE.c.address).where(TABLE.c.facet.in_(there)).limit(limit)
+    def blocks(self) -> list[tuple[str, str, int]]:
+        """How many endpoints that are not gone each piece of a site's address space has: IPv4 by /24, IPv6 by /64."""
+        place = TABLE.c.place
+        block = func.substr(place, 1, case((place.startswith("4"), 1 + 6), else_=1 + 16))
+        site = col(FacetRow.site)
+        query = (
+            sa_select(site, block, func.count())
+            .join_from(TABLE, FacetRow, TABLE.c.facet == col(FacetRow.id))
+            .where(col(FacetRow.presence) != Presence.GONE.value)
+            .group_by(site, block)
+        )
         with self._database.read() as session:
-            return [(site, address) for site, address in session.connection().execute(query)]
+            return [(where_, _network(start), count) for where_, start, count in session.connection().execute(query)]
+
+
+def _network(start: str) -> str:
+    """The network whose places begin so."""
+    digits = bytes.fromhex(start[1:])
+    address = ipaddress.ip_address(digits.ljust(4 if start[0] == "4" else 16, b"\0"))
+    return f"{address}/{8 * len(digits)}"
 
 
 def _sorting(order: Order) -> list[Any]:

@@ -4,10 +4,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Input
 
 from inventory.store import StoreError
 from tui.actions import hints
@@ -15,14 +17,18 @@ from tui.checks import Context
 from tui.history import Opened
 from tui.keymap import bindings
 from tui.repeat import Repeat
+from tui.screens.commanding import CommandInput, CommandSuggester, export, export_form, obey, words_of
 from tui.session import Session
 from tui.viewmodel import chrome
-from tui.viewmodel.text import Line, Run, Tone, line, width_of
+from tui.viewmodel.svg import self_contained
+from tui.viewmodel.text import Line, Run, Tone, line, plain, width_of
 from tui.widgets.bar import Bar, Item
+from tui.widgets.document import Document
 
 if TYPE_CHECKING:
     from tui.app import GnomonApp
 
+HINT = "filter · sort · view · open · go · export, or any action"
 LOGO = line(Run(" ◢ ", Tone.ACCENT), Run("gnomon ", Tone.STRONG))
 
 
@@ -37,6 +43,8 @@ class Page(Screen[None]):
         super().__init__()
         self.session = session
         self.key = key
+        self._before_command: Widget | None = None
+        self.command = CommandInput(placeholder=HINT, id="command")
         self.title_bar, self.crumbs, self.key_bar = (
             Bar(self.perform, id=name) for name in ("title", "crumbs", "keys")
         )  # fmt: skip
@@ -107,7 +115,50 @@ class Page(Screen[None]):
         yield self.title_bar
         yield self.crumbs
         yield Horizontal(*self.body(), id="body")
+        yield self.command
         yield self.key_bar
+
+    # The command line
+
+    def _do_app_command(self) -> None:
+        self.command.suggester = CommandSuggester(words_of(self.gnomon))
+        self.command.value = ""
+        self._before_command = self.focused
+        self.command.add_class("shown")
+        self.command.focus()
+
+    def action_leave_command(self) -> None:
+        """Back to what had the focus."""
+        self.command.remove_class("shown", "wrong")
+        if self._before_command is not None:
+            self._before_command.focus()
+
+    @on(Input.Submitted, "#command")
+    async def _commanded(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_leave_command()
+        if event.value.strip() and (wrong := await obey(self.gnomon, event.value)):
+            self.app.notify(wrong, severity="warning", markup=False, timeout=6)
+
+    # Export
+
+    def forms(self) -> tuple[str, ...]:
+        """The kinds of file that what is on the screen can be written to."""
+        return ("svg", "txt")
+
+    async def exported(self, form: str) -> str:
+        """What is on the screen, in one of those forms."""
+        if form == "svg":
+            return self_contained(self.app.export_screenshot(title="gnomon", simplify=True))
+        width = self.app.size.width
+        shown = self.query(Document).first().lines_for(width) if self.query(Document) else ()
+        return "\n".join(plain(each).rstrip() for each in shown) + "\n"
+
+    @work
+    async def _do_copy_export(self) -> None:
+        path = await self.app.push_screen_wait(export_form(self.forms(), self.PLACE))
+        if path is not None:
+            self.app.notify(await export(self.gnomon, path), markup=False, timeout=6)
 
     def perform(self, action_id: str) -> None:
         """Have an action carried out, as if its key had been pressed."""

@@ -6,8 +6,6 @@ from typing_extensions import override
 
 from tui.keymap import bindings
 from tui.screens.inventory import Inventory
-from tui.session import Session
-from tui.viewmodel import endpoints
 
 
 class GapsPage(Inventory):
@@ -17,11 +15,7 @@ class GapsPage(Inventory):
     BINDINGS: ClassVar[list[Any]] = bindings("gaps")
     HEADLINE = "Gaps"
     GAPS = True
-    COLUMNS = ("risk", "endpoint", "kind", "posture", "owner", "why")
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.columns = endpoints.chosen(session.kept.columns.get(self.PLACE, ()), self.COLUMNS)
+    DEFAULT = ("risk", "endpoint", "kind", "why", "owner")
 
     @override
     def known(self) -> int:

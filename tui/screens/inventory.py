@@ -18,23 +18,27 @@ from tui.screens.filtering import Filtering
 from tui.screens.form import Field, Form
 from tui.screens.triage import Triaging
 from tui.session import Session
-from tui.viewmodel import detail, endpoints
+from tui.viewmodel import copy, detail, endpoints
 from tui.viewmodel.marks import Marks
 from tui.viewmodel.text import Line, Run, Tone, line
 from tui.widgets.table import RowTable
+
+AT_ONCE = 1000
+"""Rows that are read at a time for an export."""
 
 
 class Inventory(Triaging, Filtering):
     """A listing of endpoints. ``GAPS`` keeps only the ones that are gaps."""
 
     GAPS: ClassVar[bool] = False
+    DEFAULT: ClassVar[tuple[str, ...]] = endpoints.DEFAULT
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         kept = session.kept.orders.get(self.PLACE, View())
         self.feed = Feed(session.store, endpoints.order_of(kept.by, descending=kept.descending), gaps=self.GAPS)
         self.marks = Marks()
-        self.columns = endpoints.chosen(session.kept.columns.get(self.PLACE, ()))
+        self.columns = endpoints.chosen(session.kept.columns.get(self.PLACE, ()), self.DEFAULT)
         self._ordering = self.repeat(self._reorder)
         self._loading = self.repeat(self._load)
 
@@ -131,6 +135,26 @@ class Inventory(Triaging, Filtering):
     def decided(self) -> None:
         self._mark(Marks())
 
+    @override
+    def forms(self) -> tuple[str, ...]:
+        return ("csv", "json", "svg")
+
+    @override
+    async def exported(self, form: str) -> str:
+        if form == "svg":
+            return await super().exported(form)
+        found = await asyncio.to_thread(self._all_rows)
+        return copy.value_json(found) if form == "json" else copy.as_csv(found, copy.FIELDS)
+
+    def _all_rows(self) -> list[Endpoint]:
+        """Every row that the filter shows, in order, a part at a time."""
+        keys, found = list(self.feed.keys), []
+        for start in range(0, len(keys), AT_ONCE):
+            part = keys[start : start + AT_ONCE]
+            rows = self.session.store.pages.rows(part)
+            found += [rows[key] for key in part if key in rows]
+        return found
+
     # Order and columns
 
     def _do_find_sort(self) -> None:
@@ -155,8 +179,8 @@ class Inventory(Triaging, Filtering):
 
     def show_columns(self, ids: tuple[str, ...]) -> None:
         """Show these columns from now on, in the order of the table."""
-        self.columns = endpoints.chosen(ids)
-        self.session.keep(columns={**self.session.kept.columns, self.PLACE: tuple(c.id for c in self.columns)})
+        self.columns = endpoints.chosen(ids, self.DEFAULT)
+        self.session.keep(columns={**self.session.kept.columns, self.PLACE: ids})
         self.draw()
 
     # Saved views

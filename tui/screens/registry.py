@@ -12,6 +12,7 @@ from tui.screens.route import RoutePage
 from tui.screens.routes import RoutesPage
 from tui.screens.scan import ScanPage
 from tui.screens.scans import ScansPage
+from tui.screens.space import SpacePage
 from tui.session import Session
 
 FIRST: Mapping[str, type[Page]] = {
@@ -20,6 +21,6 @@ FIRST: Mapping[str, type[Page]] = {
 """The screens that a number key leads to."""
 
 OPENED: Mapping[str, Callable[[Session, str], Page]] = {
-    "endpoint": EndpointPage, "route": RoutePage, "scan": ScanPage, "help": HelpPage,
+    "endpoint": EndpointPage, "route": RoutePage, "scan": ScanPage, "help": HelpPage, "space": SpacePage,
 }  # fmt: skip
 """The screens that are opened about something, by its key."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DEFAULTS = {
     "muted": "#8b95a7",
@@ -26,7 +26,9 @@ def _theme(name: str, *, dark: bool, colours: str, own: str, ansi: bool = False)
     scroll = {"scrollbar": variables["faint"], "scrollbar-background": given["background"],
               "scrollbar-hover": variables["muted"], "scrollbar-background-hover": given["background"],
               "scrollbar-background-active": given["background"]}  # fmt: skip
-    return Theme(name=name, dark=dark, ansi=ansi, variables={**variables, **border, **scroll}, **given)
+    # The style sheets of Textual's own widgets name more colours where a theme is of the terminal's sixteen.
+    theirs = BUILTIN_THEMES["ansi-dark"].variables if ansi else {}
+    return Theme(name=name, dark=dark, ansi=ansi, variables={**theirs, **variables, **border, **scroll}, **given)
 
 
 THEMES: tuple[Theme, ...] = (

@@ -9,6 +9,10 @@ from typing import Any
 
 from inventory.model import Endpoint, Value
 
+FIELDS = ("id", "site", "scope", "url", "address", "port", "kind", "product", "version", "server", "title", "posture",
+          "presence", "governance", "exempt_until", "routing", "owner", "risk", "confidence", "first_seen",
+          "last_seen")  # fmt: skip
+"""The columns of a CSV file."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

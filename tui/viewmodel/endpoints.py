@@ -27,7 +27,7 @@ COLUMNS = (
     Column("site", "Site", 6, 12, drop=9),
     Column("scope", "Scope", 6, 14, drop=11),
     Column("new", "Found", 5, 5, drop=10, align="right"),
-    Column("why", "Why it is a gap", 24, 60, drop=12, grow=True),
+    Column("why", "Why it is a gap", 24, 60, drop=1, grow=True),
 )
 DEFAULT = tuple(column.id for column in COLUMNS if column.id not in {"scope", "new", "why"})
 _VIEW_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")

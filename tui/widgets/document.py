@@ -36,6 +36,10 @@ class Document(Scrolled, Toned, can_focus=True):
         self._build = build
         self._lay_out()
 
+    def lines_for(self, width: int) -> Sequence[Line]:
+        """What it shows, laid out for a width."""
+        return self._build(width)
+
     def home(self) -> None:
         """Back to the first line: what is shown is about something else now."""
         self.scroll_to(y=0, animate=False)
