@@ -151,6 +151,18 @@ def show(here: Workspace, *, read_only: bool) -> None:
     GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
 
 
+def serve_screen(options: Sequence[str], host: str, port: int, *, read_only: bool) -> None:
+    """Serve the terminal UI to browsers until Ctrl-C or SIGTERM. Raises OSError where the port is taken."""
+    import ipaddress
+
+    from tui.output import narrate
+    from tui.web import GuardedServer, command_line
+
+    if not ipaddress.ip_address(host).is_loopback:
+        narrate(f"{host} is not loopback: what is typed and shown, and the key, cross the network in the clear")
+    GuardedServer(command_line(options, read_only=read_only), host, port).serve()
+
+
 def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
     """Play the demonstration, ending in the terminal UI where ``screen`` is true. Raises DemoError.
 
