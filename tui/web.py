@@ -58,7 +58,7 @@ class GuardedServer(Server):
             if request.path == "/" and self._same(request.query.get("key")):
                 answer = web.HTTPFound("/")
                 answer.set_cookie(self._cookie, self.key, httponly=True, samesite="Strict")
-                return answer
+                raise answer
             raise web.HTTPForbidden(text="open the address that gnomon tui --web printed: it holds the key\n")
 
         return guard

@@ -56,7 +56,7 @@ THEMES: tuple[Theme, ...] = (
         "gnomon-16", dark=True, ansi=True,
         colours="ansi_yellow ansi_cyan ansi_bright_yellow ansi_bright_green ansi_yellow ansi_bright_red ansi_default "
                 "ansi_default ansi_default ansi_default",
-        own="ansi_white ansi_bright_black ansi_bright_cyan ansi_blue ansi_bright_black ansi_magenta",
+        own="ansi_white ansi_bright_black ansi_bright_cyan ansi_bright_black ansi_black ansi_black",
     ),
 )  # fmt: skip
 """Dark first: it is where the app starts. The last one has the terminal's own sixteen colours and background."""

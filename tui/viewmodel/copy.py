@@ -47,7 +47,7 @@ def curl(endpoint: Endpoint) -> str:
 
 def row(cells: Iterable[str]) -> str:
     """Cells as one line, tabs between them."""
-    return "\t".join(ascii_text(cell).replace("\t", " ") for cell in cells)
+    return "\t".join(ascii_text(cell.replace("\t", " ")) for cell in cells)
 
 
 def ascii_text(text: str) -> str:

@@ -54,7 +54,7 @@ def page(
         lines += [*_scope(scope, scans, hosts, width, now, stale_after), ()]
     if not scopes:
         lines += [line(Run("No scope is stored: gnomon scope add says what may be scanned.", Tone.MUTED)), ()]
-    return capped([*lines, *_outside(scopes, scans, hosts, width)], width)
+    return capped([*lines, *_outside(scopes, hosts, width)], width)
 
 
 def legend() -> Line:
@@ -112,7 +112,7 @@ def _power_of_two(room: int) -> int:
     return 1 << max(room.bit_length() - 1, 0) if room > 0 else 0
 
 
-def _outside(scopes: Sequence[Scope], scans: Sequence[Scan], hosts: Hosts, width: int) -> list[Line]:
+def _outside(scopes: Sequence[Scope], hosts: Hosts, width: int) -> list[Line]:
     """Known hosts that no scope covers: they were seen once, and nothing looks at them any more."""
     covered: dict[str, list[Network]] = defaultdict(list)
     for scope in scopes:
@@ -125,9 +125,7 @@ def _outside(scopes: Sequence[Scope], scans: Sequence[Scan], hosts: Hosts, width
     lines = [heading("KNOWN HOSTS OUTSIDE EVERY SCOPE", width, plural(len(out), "block"))]
     if not out:
         return [*lines, line(Run("● every known host is in a scope", Tone.GOOD))]
-    seen = {scan.scope for scan in scans}
-    once = f" (scopes seen in scans: {clean(', '.join(sorted(seen)), 120)})" if seen else ""
-    lines.append(line(Run(f"Nothing scans these again until a scope holds them{once}.", Tone.MUTED)))
+    lines.append(line(Run("Nothing scans these again until a scope holds them.", Tone.MUTED)))
     for count, site, network in sorted(out, key=lambda each: (-each[0], str(each[2])))[:OUTSIDE]:
         lines.append(line(Run("◆ ", Tone.BAD), *fit(line(str(network)), 24), *fit(line(clean(site)), 16),
                           plural(count, "endpoint")))  # fmt: skip

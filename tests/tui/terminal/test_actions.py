@@ -14,8 +14,8 @@ from tui.screens.base import Page
 from tui.screens.endpoint import EndpointPage
 from tui.screens.help import HelpPage
 from tui.screens.registry import FIRST
-from tui.screens.scan import ScanPage
 from tui.screens.route import RoutePage
+from tui.screens.scan import ScanPage
 from tui.viewmodel import help as page
 from tui.viewmodel.text import plain, width_of
 from tui.widgets.document import Document
@@ -23,8 +23,8 @@ from tui.widgets.table import RowTable
 
 PLACES: dict[str, list[type]] = {
     **{name: [screen] for name, screen in FIRST.items()},
-    "endpoint": [EndpointPage], "route": [RoutePage], "help": [HelpPage], "scan": [ScanPage], "table": [RowTable], "document": [Document],
-    "app": [],
+    "endpoint": [EndpointPage], "route": [RoutePage], "help": [HelpPage], "scan": [ScanPage], "table": [RowTable],
+    "document": [Document], "app": [],
 }  # fmt: skip
 
 

@@ -1,11 +1,7 @@
 """The application, driven by keys on a real store. Waits are on workers, never on time."""
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
-from textual import events
-from textual.pilot import Pilot
+from driving import go, screen_text, settle, type_text, until
 from textual.widgets import Button, Input
 
 from inventory.model import Governance, utc_now
@@ -29,41 +25,6 @@ from tui.widgets.table import RowTable
 @pytest.fixture
 def app(store: Store, settings) -> GnomonApp:
     return GnomonApp(store, settings)
-
-
-def screen_text(app: GnomonApp) -> str:
-    """What a person sees, line by line."""
-    width, height = app.size
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text[:width] for strip in strips[:height])
-
-
-async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    """Let the app run until something holds, for ten seconds at most."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await pilot.pause()
-
-
-async def settle(pilot: Pilot[None], app: GnomonApp) -> None:
-    """Let everything be read that was asked for, and drawn."""
-    await pilot.pause()
-    await app.settled()
-    await pilot.pause()
-
-
-async def go(pilot: Pilot[None], app: GnomonApp, *keys: str) -> None:
-    await settle(pilot, app)
-    for key in keys:
-        await pilot.press(key)
-        await settle(pilot, app)
-
-
-async def type_text(pilot: Pilot[None], text: str) -> None:
-    """As a terminal delivers a paste; single keys are pressed where they matter."""
-    assert pilot.app.focused is not None
-    pilot.app.focused.post_message(events.Paste(text))
-    await settle(pilot, pilot.app)
 
 
 async def test_it_opens_on_coverage_with_denominators(app) -> None:
