@@ -82,7 +82,7 @@ def endpoint(number: int, dice: random.Random) -> Endpoint:
 def fill(store: Store, count: int) -> None:
     dice = random.Random(1)
     for start in range(0, count, BATCH):
-        with store._database.write() as session:
+        with store._database.write() as session:  # noqa: SLF001 - rows without their observations
             keep(session, [Due(endpoint(n, dice), None) for n in range(start, min(start + BATCH, count))])
 
 
@@ -97,7 +97,7 @@ def write_on(url: str) -> None:
             changed = [
                 one.model_copy(update={"risk": dice.randrange(101), "last_seen": utc_now()}) for one in some.values()
             ]
-            with store._database.write() as session:
+            with store._database.write() as session:  # noqa: SLF001 - rows without their observations
                 keep(session, [Due(one, None) for one in changed])
             due += 1 / BATCHES_A_SECOND
             time.sleep(max(due - time.monotonic(), 0))
@@ -115,7 +115,7 @@ class Watched(GnomonApp):
 
 async def until(holds, seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - it watches from outside, on what sets no event
             await asyncio.sleep(0.001)
 
 
@@ -146,7 +146,7 @@ async def first_paint(store: Store, settings: Settings, name: str, place: str) -
     async with app.run_test(size=SIZE):
         if place == "endpoints":
             app.post_message(events.Key("2", "2"))
-            await until(lambda: app.screen.PLACE == place and app.screen.is_mounted)
+            await until(lambda: place == app.screen.PLACE and app.screen.is_mounted)
             await until(lambda: bool(app.screen.feed.rows))
         else:
             await until(lambda: app.session.loaded)

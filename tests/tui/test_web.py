@@ -5,13 +5,18 @@ import shlex
 from collections.abc import AsyncIterator
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, CookieJar, web
 from typer.testing import CliRunner
 
 from tui.cli import app as command_line_app
 from tui.web import GuardedServer, command_line
 
 KEY = "the-key"
+
+
+def browser() -> ClientSession:
+    """A client that keeps the cookies of an address, as browsers do."""
+    return ClientSession(cookie_jar=CookieJar(unsafe=True))
 
 
 @contextlib.asynccontextmanager
@@ -34,7 +39,7 @@ async def serving() -> AsyncIterator[str]:
 
 
 async def test_the_key_opens_the_page_and_becomes_a_cookie() -> None:
-    async with serving() as url, ClientSession() as session:
+    async with serving() as url, browser() as session:
         async with session.get(f"{url}/?key={KEY}") as answer:
             assert answer.status == 200
             assert str(answer.url) == f"{url}/"
@@ -49,13 +54,13 @@ async def test_the_key_opens_the_page_and_becomes_a_cookie() -> None:
 
 @pytest.mark.parametrize("path", ["/", "/?key=wrong", "/?key=", "/ws", "/static/js/textual.js", "/download/x"])
 async def test_without_the_key_there_is_nothing(path: str) -> None:
-    async with serving() as url, ClientSession() as session, session.get(url + path) as answer:
+    async with serving() as url, browser() as session, session.get(url + path) as answer:
         assert answer.status == 403
 
 
 @pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "http://evil.example"}])
 async def test_a_page_of_another_site_gets_in_by_no_key(headers: dict[str, str]) -> None:
-    async with serving() as url, ClientSession() as session:
+    async with serving() as url, browser() as session:
         async with session.get(f"{url}/?key={KEY}", headers=headers) as answer:
             assert answer.status == 403
         async with session.get(f"{url}/?key={KEY}"):
