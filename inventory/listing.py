@@ -89,5 +89,9 @@ def read_cursor(text: str) -> Cursor:
 
 def place_key(address: str, port: int, endpoint_id: str) -> str:
     """Text that sorts endpoints by address as a number, IPv4 first, then by port; unique by the id."""
-    numeric = ipaddress.ip_address(address)
+    try:
+        numeric = ipaddress.ip_address(address)
+    except ValueError:
+        # A name inside a cluster that leads nowhere: after all addresses.
+        return f"9{address}{port:04x}{endpoint_id}"
     return f"{numeric.version}{numeric.packed.hex()}{port:04x}{endpoint_id}"

@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     gone_after_scans: int = Field(
         default=2, ge=1, description="Complete scans in a row that miss an endpoint before it is gone."
     )
+    webhook: str | None = Field(
+        default=None, description="The http or https URL that serve posts what is new to; none by default."
+    )
+    webhook_events: tuple[Literal["new", "changed", "gone", "returned", "joined", "split"], ...] = Field(
+        default=("new", "returned", "changed"), description="What the webhook and the lines of serve tell of."
+    )
     gateway_id: str = Field(default="local", description="The name of the gateway that serve supervises.")
     gateway_address: str = Field(default="127.0.0.1", description="The address the gateway listens on.")
     gateway_port: int = Field(default=8780, ge=0, le=65535, description="The port the gateway listens on.")

@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
-from inventory.model.observation import Asked, Confidence, Evidence, Exposure, InferenceRoute, Port
+from inventory.model.cluster import Exposure, Membership
+from inventory.model.observation import Asked, Confidence, Evidence, InferenceRoute, Port
 from inventory.model.vocabulary import Governance, Kind, Posture, Presence, Routing, Scheme
 
 
@@ -31,11 +32,11 @@ class Endpoint(Value):
     """One served application, as far as it is known.
 
     ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
-    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. ``places`` is every
-    place that is known to be the same application, the latest first; address, port and URL are of
-    that one. ``cluster``, ``namespace`` and ``workload`` (``Deployment/iris``) are None outside
-    clusters. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of the certificate and the OpenAPI
-    description that it showed last.
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. Address, port and URL are
+    of the place where it was seen last; ``places`` are the others that are known to be the same
+    application, the latest first. ``cluster`` is its place in a cluster, where one told of it;
+    ``address`` is then that of its newest pod. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of
+    the certificate and the OpenAPI description that it showed last.
     """
 
     id: str
@@ -62,11 +63,7 @@ class Endpoint(Value):
     tls_expires: Moment | None = None
     schema_digest: str | None = None
     catch_all: bool = False
-    cluster: str | None = None
-    namespace: str | None = None
-    workload: str | None = None
-    workload_uid: str | None = None
-    managed_by: str | None = None
+    cluster: Membership | None = None
     places: tuple[Place, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     presence: Presence = Presence.UNKNOWN

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.cluster import ClusterFact
 from inventory.model.vocabulary import Kind, Posture, Scheme
 
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -110,36 +111,6 @@ class Postured(Value):
     decided_by: str | None = None
 
 
-class Exposure(Value):
-    """One way to reach an application."""
-
-    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
-    url: str
-
-
-class Workload(Value):
-    """The workload of a cluster that runs the application.
-
-    ``uid`` is that of the topmost owner (a Deployment, an InferenceService), which outlives its pods.
-    ``managed_by`` names what would undo a change by hand: ``helm:iris``, ``argocd:team-a/iris``.
-    """
-
-    fact: Literal["workload"] = "workload"
-    uid: str
-    cluster: str
-    namespace: str
-    kind: str
-    name: str
-    managed_by: str | None = None
-
-
-class Reachable(Value):
-    """Every way to reach the application that one scan saw, beside the listener's own address."""
-
-    fact: Literal["reachable"] = "reachable"
-    exposures: tuple[Exposure, ...] = ()
-
-
 class Questioned(Value):
     """Everything one scan asked the listener, in order."""
 
@@ -148,16 +119,16 @@ class Questioned(Value):
 
 
 class Owned(Value):
-    """Who is said to own the application, and by what."""
+    """Who is said to own the application, by what, and how far that can be relied on."""
 
     fact: Literal["owned"] = "owned"
     owner: str
     said_by: str
+    confidence: Confidence = 1.0
 
 
 Fact = Annotated[
-    Exposed | Certificate | Identified | Postured | Questioned | Owned | Workload | Reachable,
-    Field(discriminator="fact"),
+    Exposed | Certificate | Identified | Postured | Questioned | Owned | ClusterFact, Field(discriminator="fact")
 ]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import delete, insert
 from sqlmodel import Session, col
 
 from inventory.model import Endpoint
+from inventory.query import value_of
 from inventory.store.database import batches, insert_into
 from inventory.store.tables import FacetRow
 
@@ -27,7 +28,7 @@ BATCH = 1000
 
 def facet_values(endpoint: Endpoint) -> dict[str, Any]:
     """The values of an endpoint that make its facet."""
-    return {name: getattr(endpoint, name) for name in COLUMNS}
+    return {name: value_of(endpoint, name) for name in COLUMNS}
 
 
 def facet_id(values: Mapping[str, Any]) -> int:
@@ -46,7 +47,7 @@ class FacetDeltas:
 
     def joins(self, endpoint: Endpoint) -> int:
         """An endpoint is in the facet of its values from now on. The facet's id."""
-        key = tuple(getattr(endpoint, name) for name in COLUMNS)
+        key = tuple([value_of(endpoint, name) for name in COLUMNS])
         number = self._ids.get(key)
         if number is None:
             values = dict(zip(COLUMNS, key, strict=True))

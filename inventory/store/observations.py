@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from inventory.model import Listener, Observation
 from inventory.store.database import Database, batches, insert_into
+from inventory.store.placements import keep_placements
 from inventory.store.tables import ObservationRow
 
 # SQLite takes 32,766 variables in a statement; a listener has three.
@@ -29,6 +30,7 @@ class ObservationRepository:
             for batch in batches(observations, BATCH):
                 rows = [_row(one) for one in batch]
                 added += session.connection().execute(insert, rows, execution_options=counting).rowcount
+                keep_placements(session, batch)
         return added
 
     def of(self, listener: Listener) -> list[Observation]:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, DateTime, Dialect, Float, Index, String, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.types import JSON, TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -105,11 +106,19 @@ def text(*, primary_key: bool = False, nullable: bool = False) -> Any:
     return Field(sa_column=Column(kind, primary_key=primary_key, nullable=nullable))
 
 
+def known_values(name: str, *columns: str) -> Index:
+    """An index of the endpoints whose last column is known, which few are."""
+    known = sql(f"{columns[-1]} IS NOT NULL")
+    return Index(f"ix_endpoint_{name}", *columns, sqlite_where=known, postgresql_where=known)
+
+
 class EndpointRow(SQLModel, table=True):
     """An endpoint: the fold of its observations with triage, routing and risk laid over it.
 
     ``place`` is ``listing.place_key``; ``facet`` names the row's combination of values; ``clock`` is the
     version of the store that wrote the row last; ``due_at`` is when time alone will change what it says.
+    ``membership`` is what the value calls ``cluster``; the column of that name, ``namespace`` and
+    ``workload`` are of it, for filters.
     """
 
     __tablename__ = "endpoint"
@@ -121,7 +130,10 @@ class EndpointRow(SQLModel, table=True):
         Index("ix_endpoint_last_seen", "last_seen", "place", "facet"),
         Index("ix_endpoint_first_seen", "first_seen", "place", "facet"),
         Index("ix_endpoint_clock", "clock"),
-        Index("ix_endpoint_due_at", "due_at"),
+        known_values("due_at", "due_at"),
+        known_values("workload_uid", "workload_uid"),
+        known_values("tls_key", "site", "tls_key"),
+        known_values("schema_digest", "site", "schema_digest"),
     )
     id: str = text(primary_key=True)
     place: str = text()
@@ -160,7 +172,7 @@ class EndpointRow(SQLModel, table=True):
     namespace: str | None = None
     workload: str | None = None
     workload_uid: str | None = None
-    managed_by: str | None = None
+    membership: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     places: list[Any] = document()
     inference_routes: list[Any] = document()
     needs: list[Any] = document()

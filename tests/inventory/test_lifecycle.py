@@ -55,7 +55,7 @@ def test_an_exemption_ends_on_its_date():
 )
 def test_presence_counts_complete_scans_that_missed_it(last_seen, missed, expected):
     scans = [scan(id=f"s{n}", started_at=ago(minutes=n)) for n in range(missed)]
-    assert presence("127.0.0.9", 5000, last_seen, scans, NOW, RULE) is expected
+    assert presence(endpoint(last_seen=last_seen), scans, NOW, RULE) is expected
 
 
 @pytest.mark.parametrize(
@@ -71,19 +71,19 @@ def test_presence_counts_complete_scans_that_missed_it(last_seen, missed, expect
 )
 def test_a_scan_that_could_not_have_seen_it_proves_nothing(other):
     scans = [scan(id=f"s{n}", **other) for n in range(5)]
-    assert presence("127.0.0.9", 5000, ago(hours=1), scans, NOW, RULE) is Presence.SEEN
+    assert presence(endpoint(last_seen=ago(hours=1)), scans, NOW, RULE) is Presence.SEEN
 
 
 def test_a_sighting_long_ago_by_scans_that_still_cover_it_is_stale():
     old = scan(started_at=ago(days=40))
-    assert presence("127.0.0.9", 5000, ago(days=30), [old], NOW, RULE) is Presence.STALE
+    assert presence(endpoint(last_seen=ago(days=30)), [old], NOW, RULE) is Presence.STALE
 
 
 def test_what_is_missed_is_gone_only_after_its_own_time():
     patient = PresenceRule(stale_after=timedelta(days=7), gone_after=timedelta(hours=3), gone_after_scans=1)
     scans = [scan(id="s0")]
-    assert presence("127.0.0.9", 5000, ago(hours=2), scans, NOW, patient) is Presence.STALE
-    assert presence("127.0.0.9", 5000, ago(hours=3), scans, NOW, patient) is Presence.GONE
+    assert presence(endpoint(last_seen=ago(hours=2)), scans, NOW, patient) is Presence.STALE
+    assert presence(endpoint(last_seen=ago(hours=3)), scans, NOW, patient) is Presence.GONE
 
 
 @given(
@@ -98,7 +98,7 @@ def test_what_is_missed_is_gone_only_after_its_own_time():
 )
 def test_nothing_changes_by_time_alone_before_the_next_change_is_due(one):
     def said(moment):
-        there = presence(one.address, one.port, one.last_seen, [], moment, RULE)
+        there = presence(one, [], moment, RULE)
         triage = Triage(endpoint=one.id, governance=one.governance, exempt_until=one.exempt_until)
         return there, in_force(triage, moment), assess(one, moment)[0]
 

@@ -1,4 +1,4 @@
-"""Facets, the version that wrote each endpoint, and tombstones."""
+"""Facets, the version that wrote each endpoint, tombstones, events, links, saved views, trends."""
 
 import hashlib
 import ipaddress
@@ -27,7 +27,12 @@ _NEW_INDEXES = {
     "first_seen": ["first_seen", "place", "facet"],
     "clock": ["clock"],
     "due_at": ["due_at"],
+    "workload_uid": ["workload_uid"],
+    "tls_key": ["site", "tls_key"],
+    "schema_digest": ["site", "schema_digest"],
 }
+_PARTIAL = ("due_at", "workload_uid", "tls_key", "schema_digest")
+_HISTORY = ("event", "link", "view", "bookmark", "trend")
 _TEXT = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 _FACET = (
     "site", "scope", "scheme", "kind", "product", "is_model_endpoint", "posture", "presence", "governance", "routing",
@@ -68,6 +73,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_tombstone_clock", "tombstone", ["clock"])
+    _history()
     for name in (*_OLD_INDEXES, "listener"):
         op.drop_index(f"ix_endpoint_{name}", "endpoint")
     with op.batch_alter_table("endpoint") as table:
@@ -78,12 +84,63 @@ def upgrade() -> None:
         table.add_column(sa.Column("clock", sa.BigInteger(), nullable=False, server_default="0"))
         table.add_column(sa.Column("due_at", UtcDateTime, nullable=True))
         table.add_column(sa.Column("tls_expires", UtcDateTime, nullable=True))
-        for name in ("tls_key", "schema_digest", "cluster", "namespace", "workload", "workload_uid", "managed_by"):
+        for name in ("tls_key", "schema_digest", "cluster", "namespace", "workload", "workload_uid"):
             table.add_column(sa.Column(name, sa.String(), nullable=True))
+        table.add_column(sa.Column("membership", sa.JSON(none_as_null=True), nullable=True))
         table.add_column(sa.Column("places", sa.JSON(), nullable=False, server_default="[]"))
     _fill()
     for name, columns in _NEW_INDEXES.items():
-        op.create_index(f"ix_endpoint_{name}", "endpoint", columns)
+        known = sa.text(f"{columns[-1]} IS NOT NULL") if name in _PARTIAL else None
+        op.create_index(f"ix_endpoint_{name}", "endpoint", columns, sqlite_where=known, postgresql_where=known)
+
+
+def _history() -> None:
+    op.create_table(
+        "event",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("endpoint", sa.String(), nullable=False),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("number"),
+    )
+    op.create_index("ix_event_endpoint", "event", ["endpoint", "number"])
+    op.create_index("ix_event_at", "event", ["at"])
+    op.create_table(
+        "link",
+        sa.Column("place", _TEXT, nullable=False),
+        sa.Column("endpoint", _TEXT, nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("address", _TEXT, nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("clock", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("place", "endpoint"),
+    )
+    op.create_index("ix_link_listener", "link", ["address", "port", "site"])
+    op.create_index("ix_link_endpoint", "link", ["endpoint"])
+    op.create_table(
+        "view",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "bookmark",
+        sa.Column("reader", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("reader"),
+    )
+    op.create_table(
+        "trend",
+        sa.Column("scan", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("scan"),
+    )
+    op.create_index("ix_trend_at", "trend", ["at"])
 
 
 def _fill() -> None:
@@ -124,11 +181,11 @@ def downgrade() -> None:
     with op.batch_alter_table("endpoint") as table:
         for name in (
             "place", "facet", "clock", "due_at", "tls_expires", "tls_key", "schema_digest", "cluster", "namespace",
-            "workload", "workload_uid", "managed_by", "places",
+            "workload", "workload_uid", "membership", "places",
         ):  # fmt: skip
             table.drop_column(name)
-    op.drop_table("tombstone")
-    op.drop_table("facet")
+    for name in (*_HISTORY, "tombstone", "facet"):
+        op.drop_table(name)
     op.create_index("ix_endpoint_listener", "endpoint", ["site", "address", "port"])
     for name in _OLD_INDEXES:
         op.create_index(f"ix_endpoint_{name}", "endpoint", [name])
