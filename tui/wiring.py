@@ -121,7 +121,8 @@ def scan_until_done(
     The first Ctrl-C or SIGTERM ends them early and keeps what was found. Where one of several cannot
     begin, the others go on; its error is raised only where none could.
     """
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.scopes import parts_of
 
     async def run() -> list[Scan]:
@@ -182,6 +183,18 @@ def show(here: Workspace, *, read_only: bool) -> None:
     from tui.app import GnomonApp
 
     GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
+
+
+def serve_screen(options: Sequence[str], host: str, port: int, *, read_only: bool) -> None:
+    """Serve the terminal UI to browsers until Ctrl-C or SIGTERM. Raises OSError where the port is taken."""
+    import ipaddress
+
+    from tui.output import narrate
+    from tui.web import GuardedServer, command_line
+
+    if not ipaddress.ip_address(host).is_loopback:
+        narrate(f"{host} is not loopback: what is typed and shown, and the key, cross the network in the clear")
+    GuardedServer(command_line(options, read_only=read_only), host, port).serve()
 
 
 def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
@@ -262,8 +275,8 @@ def _schedules(here: Workspace) -> Service:
 
 
 def _clusters(here: Workspace) -> Service:
+    from scanner.asking import asker
     from scanner.follow import Follower
-    from scanner.runner import asker
 
     return Follower(here.store, here.settings, asker(here.settings)).run
 
