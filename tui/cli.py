@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from tui.commands import (
+    coverage,
     demo,
     endpoints,
     gateway,
@@ -37,7 +38,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, history, overview, moves, routes, scopes, gateway, screen, signatures):
+for module in (
+    demo,
+    scanning,
+    endpoints,
+    history,
+    coverage,
+    overview,
+    moves,
+    routes,
+    scopes,
+    gateway,
+    screen,
+    signatures,
+):
     module.register(app)
 
 

@@ -16,6 +16,7 @@ from inventory.store import folding, paging
 from inventory.store.database import Database
 from inventory.store.rows import TABLE, by_ids, keep, read_endpoints, select_endpoints, successor_of
 from inventory.store.tables import ClockRow, TombstoneRow
+from inventory.store.trends import record_trend
 
 CHANGES_AT_ONCE: Final = 2000
 RISKIEST_FIRST: Final = Order()
@@ -48,6 +49,7 @@ class EndpointRepository:
             moved = folding.to_settle(session, scan, self._rule, now)
         with self._database.write() as session:
             folding.settle(session, scan, moved, self._rule, now)
+            record_trend(session, scan)
 
     def renew(self, now: datetime) -> int:
         """Work out again what time alone has changed: exemptions that ended, sightings that grew old. How many."""

@@ -7,6 +7,7 @@ from inventory.changes import Event
 from inventory.model import Endpoint
 from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
+from inventory.store.coverage import CoverageRepository
 from inventory.store.database import Database
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.events import EventRepository
@@ -35,6 +36,7 @@ class Store:
         self.endpoints = EndpointRepository(database, settings or Settings())
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
+        self.coverage = CoverageRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)
