@@ -15,6 +15,7 @@ import typer
 
 from tui.commands import (
     coverage,
+    database,
     demo,
     endpoints,
     gateway,
@@ -45,6 +46,7 @@ for module in (
     history,
     coverage,
     overview,
+    database,
     moves,
     routes,
     scopes,

@@ -62,6 +62,10 @@ class EndpointRepository:
             folding.renew(session, overdue, self._rule, now)
         return len(overdue)
 
+    def folded(self, session: Session, listeners: Iterable[Listener], now: datetime) -> Endpoints:
+        """What ``refold`` would keep, inside a transaction that is under way. Nothing is written."""
+        return folding.as_folded(session, listeners, self._rule, now)
+
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
         """Record what the gateway has. An endpoint that is not known is left alone."""
         now = utc_now()

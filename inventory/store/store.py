@@ -20,6 +20,7 @@ from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
 from inventory.store.triage import TriageRepository
+from inventory.store.upkeep import UpkeepRepository
 
 
 class Store:
@@ -37,6 +38,7 @@ class Store:
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
         self.coverage = CoverageRepository(database, self.endpoints)
+        self.upkeep = UpkeepRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)

@@ -52,8 +52,15 @@ def test_hosts_in_space_that_no_scan_covered_are_a_red_flag(gnomon, store: Store
     assert "127.0.1.0/24" in {gap["subject"] for gap in report["gaps"]}
 
 
-@pytest.mark.parametrize(("field", "groups"), [("owner", ["ana", None]), ("site", ["default"]),
-                                               ("product", ["flask", "mlflow", None]), ("namespace", [None])])  # fmt: skip
+@pytest.mark.parametrize(
+    ("field", "groups"),
+    [
+        ("owner", ["ana", None]),
+        ("site", ["default"]),
+        ("product", ["flask", "mlflow", None]),
+        ("namespace", [None]),
+    ],
+)
 def test_coverage_by(gnomon, store: Store, field: str, groups: list):
     rows = json.loads(gnomon("coverage", "--by", field, "-f", "json").out)
     assert [row[field] for row in rows] == groups
