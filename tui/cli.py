@@ -27,8 +27,9 @@ from tui.commands import (
     scopes,
     screen,
     signatures,
+    views,
 )
-from tui.exits import Exit, exit_of, sentence_of
+from tui.exits import Exit, exit_of, pointer_of, sentence_of
 from tui.wiring import Options
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ for module in (
     coverage,
     overview,
     database,
+    views,
     moves,
     routes,
     scopes,
@@ -101,6 +103,8 @@ def _run() -> int:
         from tui.output import narrate
 
         narrate(f"gnomon: {sentence_of(error)}")
+        for line in pointer_of(error):
+            narrate(f"  {line}")
         return code
     return Exit.DONE
 

@@ -21,6 +21,7 @@ from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepos
 from inventory.store.shadow import ShadowRepository
 from inventory.store.triage import TriageRepository
 from inventory.store.upkeep import UpkeepRepository
+from inventory.store.views import ViewRepository
 
 
 class Store:
@@ -38,6 +39,7 @@ class Store:
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
         self.coverage = CoverageRepository(database, self.endpoints)
+        self.views = ViewRepository(database)
         self.upkeep = UpkeepRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
