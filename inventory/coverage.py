@@ -230,10 +230,12 @@ def _last_by_scope(scans: Sequence[Scan]) -> list[Scan]:
 
 
 def _reach(last: list[Scan], as_of: datetime | None) -> tuple[Metric, ...]:
-    planned = sum(scan.account.planned - scan.account.excluded for scan in last)
-    accounted = sum(scan.account.answered + scan.account.refused for scan in last)
-    asked = sum(scan.account.probed for scan in last)
-    finished = sum(scan.status is ScanStatus.COMPLETE for scan in last)
+    # What registries and clusters declare is read, not probed: it has no ports, and no door.
+    doors = [scan for scan in last if scan.ports]
+    sources = [scan for scan in last if not scan.ports]
+    planned = sum(scan.account.planned - scan.account.excluded for scan in doors)
+    accounted = sum(scan.account.answered + scan.account.refused for scan in doors)
+    asked = sum(scan.account.probed for scan in doors)
     return (
         Metric(
             "probed", "doors probed", asked, planned, "address-port pairs",
@@ -244,10 +246,18 @@ def _reach(last: list[Scan], as_of: datetime | None) -> tuple[Metric, ...]:
             "the rest was silent, lost or never reached, and is unknown", as_of,
         ),
         Metric(
-            "complete", "scopes scanned to the end", finished, len(last), "scopes",
+            "complete", "scopes scanned to the end", _complete(doors), len(doors), "scopes",
             "only a complete scan may say that something is gone", as_of,
         ),
+        Metric(
+            "sources", "sources read to the end", _complete(sources), len(sources), "registries and clusters",
+            "what a source that was not read to the end declares is not known", as_of,
+        ),
     )  # fmt: skip
+
+
+def _complete(scans: list[Scan]) -> int:
+    return sum(scan.status is ScanStatus.COMPLETE for scan in scans)
 
 
 def _sum(facets: Iterable[Facet], holds: Callable[[Facet], bool]) -> int:

@@ -17,6 +17,7 @@ from tui.commands import (
     coverage,
     database,
     demo,
+    drift,
     endpoints,
     gateway,
     history,
@@ -40,13 +41,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (
+COMMANDS = (
     demo,
     scanning,
     endpoints,
     history,
     coverage,
     overview,
+    drift,
     database,
     views,
     moves,
@@ -55,7 +57,8 @@ for module in (
     gateway,
     screen,
     signatures,
-):
+)
+for module in COMMANDS:
     module.register(app)
 
 

@@ -16,6 +16,13 @@ from inventory.model.cluster import (
     Standing,
     Workload,
 )
+from inventory.model.declaration import (
+    Declaration,
+    DeclarationKind,
+    DeclarationState,
+    Registered,
+    Ruling,
+)
 from inventory.model.endpoint import (
     Change,
     Endpoint,
@@ -77,6 +84,9 @@ __all__ = [
     "Checkpoint",
     "Comparison",
     "Confidence",
+    "Declaration",
+    "DeclarationKind",
+    "DeclarationState",
     "Declared",
     "Disagreement",
     "Ended",
@@ -106,9 +116,11 @@ __all__ = [
     "Questioned",
     "Reached",
     "Reason",
+    "Registered",
     "Revision",
     "RouteSpec",
     "Routing",
+    "Ruling",
     "Scan",
     "ScanStatus",
     "Schedule",

@@ -50,8 +50,8 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
     wanted = list(dict.fromkeys(listeners))
     if not wanted:
         return []
-    near = with_neighbours(session, wanted)
-    folded, workloads = fold_all(wanted, observations_of(session, near))
+    near, placed = with_neighbours(session, wanted)
+    folded, workloads = fold_all(wanted, observations_of(session, near), placed)
     places = {one.id: one for one in folded}
     rows = rows_on(session, near)
     link_at_once(session, wanted, rows, places, now)
@@ -71,7 +71,8 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
 def as_folded(session: Session, listeners: Iterable[Listener], rule: PresenceRule, now: datetime) -> Endpoints:
     """What ``refold`` would keep of some listeners, with the links that there are. It writes nothing."""
     wanted = list(dict.fromkeys(listeners))
-    folded, _ = fold_all(wanted, observations_of(session, with_neighbours(session, wanted)))
+    near, placed = with_neighbours(session, wanted)
+    folded, _ = fold_all(wanted, observations_of(session, near), placed)
     joined, _ = _joined(session, wanted, {one.id: one for one in folded})
     return _laid_over_all(session, joined, known_of(session, [one.id for one in joined]), rule, now)
 

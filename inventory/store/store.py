@@ -9,6 +9,7 @@ from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
 from inventory.store.coverage import CoverageRepository
 from inventory.store.database import Database
+from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.events import EventRepository
 from inventory.store.gateways import GatewayRepository
@@ -46,6 +47,7 @@ class Store:
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.declarations = DeclarationRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
