@@ -36,7 +36,7 @@ def judge(gateways: Sequence[GatewayStatus], revision: Revision, now: datetime) 
     alive = _alive(gateways, now)
     if not alive:
         return Result(Outcome.PENDING, "no gateway runs: start one by `gnomon serve`")
-    refusals = [f"{one.id}: {one.errors[revision.route]}" for one in alive if revision.route in one.errors]
+    refusals = [f"{one.id}: {error}" for one in alive if (error := one.refusal_of(revision))]
     if refusals:
         return Result(Outcome.REFUSED, "; ".join(refusals))
     behind = [one.id for one in alive if not _has(one, revision)]
@@ -58,7 +58,7 @@ def await_gateways(store: Store, revision: Revision, seconds: float | None = Non
     """
     began = time.monotonic()
     while True:
-        gateways, now = store.gateways.list(), utc_now()
+        gateways, now = store.gateways.of(revision.route), utc_now()
         result = judge(gateways, revision, now)
         patience = (PATIENCE if _alive(gateways, now) else 0.0) if seconds is None else seconds
         if result.outcome is not Outcome.PENDING or time.monotonic() - began >= patience:

@@ -114,7 +114,10 @@ class RouteSpec(Value):
 
 
 class Revision(Value):
-    """One immutable version of a route. Undo is a new revision. ``spec`` None means removed."""
+    """One immutable version of a route. Undo is a new revision. ``spec`` None means removed.
+
+    Revisions with one ``change`` were made together, and stand or fall together; empty where one stands alone.
+    """
 
     route: Slug
     number: int = Field(ge=1)
@@ -122,17 +125,44 @@ class Revision(Value):
     at: Moment
     who: str
     why: str
+    change: str = ""
+
+
+class Refusal(Value):
+    """Why a gateway does not serve what is desired of a route.
+
+    ``number`` is of the revision that it refused; None where it leaves the route as it is without having tried.
+    """
+
+    error: str
+    number: int | None = None
 
 
 class GatewayStatus(Value):
-    """What one gateway reports of itself. ``revisions`` maps a route to the revision it acknowledged."""
+    """What one gateway reports of itself.
+
+    ``revisions`` maps a route to the revision it acknowledged, ``refused`` to what it refused last. ``restarts``
+    counts the starts of its proxy after the first; ``unknown_hosts`` the requests for a name that no route has.
+    """
 
     id: str
     address: str
     healthy: bool
     heartbeat_at: Moment
     revisions: dict[str, int] = Field(default_factory=dict)
-    errors: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, Refusal] = Field(default_factory=dict)
+    restarts: int = Field(default=0, ge=0)
+    unknown_hosts: int = Field(default=0, ge=0)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why routes are not served as desired, in words, by route."""
+        return {route: refusal.error for route, refusal in self.refused.items()}
+
+    def refusal_of(self, revision: Revision) -> str | None:
+        """Why this revision is not served; None where nothing is known against it."""
+        refusal = self.refused.get(revision.route)
+        return refusal.error if refusal is not None and refusal.number in {None, revision.number} else None
 
 
 class Traffic(Value):

@@ -9,7 +9,7 @@ from inventory.store.database import Database
 from inventory.store.errors import StoreError, explain, hide_password
 
 FOLDER = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0004"
 EMPTY = "base"
 # One number for all of gnomon's migrations, so that two processes that start at once take turns.
 ADVISORY_LOCK = 0x676E6F6D6F6E

@@ -1,15 +1,31 @@
 """Routes: revisions, appended. The latest is what is desired."""
 
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from inventory.model import Change, Revision, RouteSpec, utc_now
 from inventory.store.changes import record
-from inventory.store.database import Database
-from inventory.store.tables import RevisionRow
+from inventory.store.database import Database, batches
+from inventory.store.tables import ClockRow, RevisionRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Revisions = list[Revision]
+_BATCH = 400
+
+
+class StaleError(LookupError):
+    """A change that was made for a state which is no longer there. Its text says which route moved on."""
+
+
+class News(NamedTuple):
+    """The latest revision of every route that changed, removed ones included, and where to go on from."""
+
+    revisions: Revisions
+    cursor: int
 
 
 class RouteRepository:
@@ -20,27 +36,57 @@ class RouteRepository:
 
     def put(self, spec: RouteSpec, *, who: str, why: str) -> Revision:
         """Make a specification the desired state of its route."""
-        return self._append(spec.name, spec, who, why)
+        return self.change({spec.name: spec}, who=who, why=why)[0]
 
     def remove(self, name: str, *, who: str, why: str) -> Revision:
         """Make it desired that there be no such route. Raises LookupError where there is none."""
         latest = self.get(name)
         if latest is None or latest.spec is None:
             raise LookupError(f"there is no route {name!r}: `gnomon routes` lists them")
-        return self._append(name, None, who, why)
+        return self.change({name: None}, who=who, why=why)[0]
+
+    def change(
+        self,
+        wanted: Mapping[str, RouteSpec | None],
+        *,
+        who: str,
+        why: str,
+        after: Mapping[str, int] | None = None,
+    ) -> Revisions:
+        """Make several specifications desired in one transaction; None removes a route.
+
+        Revisions of one change stand or fall together on a gateway. ``after`` maps a route to the number that its
+        latest revision must still have (0 where there is none), and StaleError, a LookupError, is raised where it has
+        another.
+        """
+        together = uuid.uuid4().hex[:12] if len(wanted) > 1 else ""
+        with self._database.write() as session:
+            # Who writes revisions waits for who does already, so that they are seen in the order of their ids.
+            session.exec(select(ClockRow).with_for_update()).first()
+            latest = _latest(session, list(wanted))
+            for name, number in (after or {}).items():
+                found = latest[name].number if name in latest else 0
+                if found != number:
+                    raise StaleError(f"the route {name!r} is at revision {found} by now, not {number}: look again")
+            return [_append(session, latest.get(name), name, wanted[name], (who, why, together)) for name in wanted]
 
     def get(self, name: str) -> Revision | None:
         """The latest revision of a route; its ``spec`` is None once removed."""
         with self._database.read() as session:
-            return _latest(session, name)
+            return _latest(session, [name]).get(name)
 
     def list(self) -> Revisions:
         """The latest revision of every route that is not removed, by name."""
-        newest = select(func.max(RevisionRow.id)).group_by(col(RevisionRow.route))
+        return [revision for revision in self.since(0).revisions if revision.spec is not None]
+
+    def since(self, cursor: int) -> News:
+        """What changed after a cursor, by name; 0 is the beginning, and gives every route that ever was."""
+        newest = select(func.max(RevisionRow.id)).where(col(RevisionRow.id) > cursor).group_by(col(RevisionRow.route))
         query = select(RevisionRow).where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
         with self._database.read() as session:
-            revisions = [Revision.model_validate(row.body) for row in session.exec(query)]
-        return [revision for revision in revisions if revision.spec is not None]
+            rows = session.exec(query).all()
+        last = max((row.id for row in rows if row.id is not None), default=cursor)
+        return News([Revision.model_validate(row.body) for row in rows], last)
 
     def history(self, name: str) -> Revisions:
         """Every revision of a route, newest first."""
@@ -48,22 +94,36 @@ class RouteRepository:
         with self._database.read() as session:
             return [Revision.model_validate(row.body) for row in session.exec(query)]
 
-    def _append(self, name: str, spec: RouteSpec | None, who: str, why: str) -> Revision:
-        with self._database.write() as session:
-            before = _latest(session, name)
-            number = before.number + 1 if before else 1
-            revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why)
-            session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
-            action = "route" if spec else "release"
-            record(session, Change(
-                at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,
-                before=before.spec.model_dump_json() if before and before.spec else None,
-                after=spec.model_dump_json() if spec else None,
-            ))  # fmt: skip
-            return revision
+    def revision(self, name: str, number: int) -> Revision | None:
+        """One revision of a route; None where there is none of that number."""
+        query = select(RevisionRow).where(RevisionRow.route == name, RevisionRow.number == number)
+        with self._database.read() as session:
+            row = session.exec(query).first()
+            return Revision.model_validate(row.body) if row else None
 
 
-def _latest(session: Session, name: str) -> Revision | None:
-    query = select(RevisionRow).where(RevisionRow.route == name).order_by(col(RevisionRow.number).desc())
-    row = session.exec(query.limit(1)).first()
-    return Revision.model_validate(row.body) if row else None
+def _append(
+    session: Session, before: Revision | None, name: str, spec: RouteSpec | None, told: tuple[str, str, str]
+) -> Revision:
+    who, why, together = told
+    number = before.number + 1 if before else 1
+    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=together)
+    session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
+    action = "route" if spec else "release"
+    record(session, Change(
+        at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,
+        before=before.spec.model_dump_json() if before and before.spec else None,
+        after=spec.model_dump_json() if spec else None,
+    ))  # fmt: skip
+    return revision
+
+
+def _latest(session: Session, names: Sequence[str]) -> dict[str, Revision]:
+    found: dict[str, Revision] = {}
+    for batch in batches(names, _BATCH):
+        newest = (
+            select(func.max(RevisionRow.id)).where(col(RevisionRow.route).in_(batch)).group_by(col(RevisionRow.route))
+        )
+        rows = session.exec(select(RevisionRow).where(col(RevisionRow.id).in_(newest)))
+        found |= {row.route: Revision.model_validate(row.body) for row in rows}
+    return found

@@ -4,6 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from inventory.settings import Settings
+from inventory.store.bell import Bell
 from inventory.store.changes import ChangeRepository
 from inventory.store.database import Database
 from inventory.store.endpoints import EndpointRepository
@@ -37,6 +38,10 @@ class Store:
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
         return self._database.version()
+
+    def bell(self) -> Bell | None:
+        """What becomes readable as soon as any process wrote; None where this system has none: ask ``version``."""
+        return self._database.bell()
 
     def close(self) -> None:
         """Close every connection."""

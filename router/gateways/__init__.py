@@ -4,7 +4,7 @@ A gateway takes a ``router.plan.Plan``, says what it acknowledged and what it re
 Nothing here reads the store, and nothing here decides what is desired.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -26,8 +26,11 @@ class Gateway(Protocol):
     def healthy(self) -> bool:
         """Whether it is up and takes changes."""
 
-    def observed(self) -> Observed:
-        """What it has acknowledged and refused."""
+    def observed(self, routes: Iterable[str] | None = None) -> Observed:
+        """What it has acknowledged and refused, of these routes, or of all."""
+
+    def stirred(self) -> frozenset[str]:
+        """The routes of which it may have something else than when this was asked last."""
 
     def seed(self, served: Iterable[Revision]) -> None:
         """Before the start: what it served when last heard of, to fall back to."""
@@ -40,6 +43,9 @@ class Gateway(Protocol):
 
     async def apply(self, plan: Plan) -> None:
         """Do a plan; return once every touched route is acknowledged, refused and rolled back, or late."""
+
+    def forget_others(self, routes: Collection[str]) -> None:
+        """Once all that is desired was done: what was remembered of other routes is nothing to fall back to."""
 
     async def traffic(self) -> list[Traffic]:
         """What passed since the last call, by route and backend. Empty where it cannot be asked."""

@@ -1,5 +1,6 @@
 """One contract for every database: the same suite on SQLite and on a real PostgreSQL."""
 
+import select
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from inventory.model import (
     Posture,
     Postured,
     Presence,
+    Refusal,
     Routing,
     ScanStatus,
     Schedule,
@@ -204,14 +206,63 @@ def test_reports_and_counts_come_back(store: Store):
     evidence = ShadowEvidence(route="iris", primary="a", shadow="b", pairs=5, agreed=4, updated_at=NOW)
     store.gateways.report(status)
     version = store.version()
-    store.gateways.report(status.model_copy(update={"heartbeat_at": ago(seconds=-1)}))
+    store.gateways.beat(GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=ago(seconds=-1)))
     assert store.version() == version, "a heartbeat wakes nobody"
+    assert store.gateways.list()[0].revisions == {"iris": 2}
     store.shadow.save(evidence)
     store.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7)])
     assert store.version() == version + 2
     assert store.gateways.list()[0].heartbeat_at == ago(seconds=-1)
     assert store.shadow.of("iris") == [evidence]
     assert store.shadow.traffic("iris")[0].requests == 7
+
+
+def test_a_gateway_tells_of_the_routes_that_changed(store: Store):
+    why = Refusal(error="no such field", number=4)
+    store.gateways.report(
+        GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=NOW, revisions={"iris": 2, "churn": 1})
+    )
+    store.gateways.tell("local", {"iris": 3, "churn": None}, {})
+    store.gateways.tell("local", {"wine": None}, {"wine": why})
+    (status,) = store.gateways.list()
+    assert (status.revisions, status.refused) == ({"iris": 3}, {"wine": why})
+    assert store.gateways.of("wine")[0].refused == {"wine": why}
+    assert store.gateways.of("wine")[0].revisions == {}
+    store.gateways.tell("local", {"wine": 5}, {})
+    assert store.gateways.of("wine")[0].refused == {}
+
+
+def test_a_change_of_several_routes_is_one_or_none(store: Store):
+    one, two = route("one"), route("two")
+    first = store.routes.change({"one": one, "two": two}, who="ana", why="both")
+    assert len({revision.change for revision in first} - {""}) == 1
+    with pytest.raises(LookupError, match="'two' is at revision 1 by now, not 0"):
+        store.routes.change({"one": None, "two": None}, who="bo", why="x", after={"one": 1, "two": 0})
+    assert [revision.number for revision in store.routes.list()] == [1, 1]
+    cursor = store.routes.since(0).cursor
+    assert store.routes.since(cursor) == ([], cursor)
+    (removed,) = store.routes.change({"one": None}, who="bo", why="done", after={"one": 1})
+    assert removed.change == ""
+    assert store.routes.since(cursor).revisions == [removed]
+    assert [revision.route for revision in store.routes.list()] == ["two"]
+    assert store.routes.revision("one", 1) == first[0]
+    assert store.routes.revision("one", 9) is None
+
+
+def test_a_write_rings_the_bell_of_everyone_who_listens(database_url: str):
+    with open_store(database_url) as listening, open_store(database_url) as writing:
+        bells = [bell for bell in (listening.bell(), listening.bell()) if bell is not None]
+        assert len(bells) == 2
+        try:
+            for number in range(3):
+                writing.routes.put(route("iris"), who="ana", why=str(number))
+                for bell in bells:
+                    assert select.select([bell], [], [], 10)[0]
+                    bell.heard()
+            assert not select.select(bells, [], [], 0)[0]
+        finally:
+            for bell in bells:
+                bell.close()
 
 
 def test_a_lease_has_one_holder_until_it_ends(store: Store):

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from router.gateways.envoy.descriptors import Schema
+from router.gateways.envoy.refusals import words
 from router.gateways.envoy.sync import TYPES, NodeSync, Request, Resource, Response, Target
 
 log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class AdsServer:
             async for message in requests:
                 request = _request(message)
                 if request.error is not None:
-                    log.warning("a gateway refused %s: %s", request.type, request.error)
+                    log.warning("a gateway refused %s: %s", request.type, words(request.error))
                 stream.sync.receive(request)
                 stream.wake.set()
                 await self._tell()
