@@ -17,6 +17,7 @@ from inventory.settings import Settings
 from inventory.store import Store, StoreError
 from inventory.store.routes import News, StaleError
 from router.catalogue import Catalogue, endpoints_of
+from router.desired import ROLLBACK_AUTHOR, ROLLED_BACK
 from router.ear import Ear
 from router.gateways import Gateway, capture_file, make_gateway
 from router.meter import Meter
@@ -31,8 +32,6 @@ HEARTBEAT_SECONDS = 1.0
 COMPANION_SECONDS = 5.0
 LIMITS = Limits(routes=500)
 """One plan touches no more routes than this; the rest follows at once in the next."""
-
-ROLLBACK_AUTHOR = "gnomon"
 
 Companion = Callable[[Store, Path, asyncio.Event], Coroutine[Any, Any, None]]
 """Something that runs beside the loop, over the store, the file of captured answers, and the event that ends it."""
@@ -226,7 +225,7 @@ class Controller:
         for change in {desired[route].change or route for route in due}:
             routes = [route for route in due if (desired[route].change or route) == change]
             cause = next((route for route in routes if "together with" not in due[route].error), routes[0])
-            why = f"rolled back: the gateway refused revision {due[cause].number} of {cause}: {due[cause].error}"
+            why = f"{ROLLED_BACK} revision {due[cause].number} of {cause}: {due[cause].error}"
             try:
                 await asyncio.to_thread(self._restore, {route: due[route].number for route in routes}, why)
             except StaleError:

@@ -1,10 +1,10 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import ValidationError
 
-from inventory.model import Backend, Endpoint, RouteSpec, Scheme, Shadow
+from inventory.model import Backend, Endpoint, Revision, RouteSpec, Scheme, Shadow
 from router.errors import RouteError
 
 ORIGIN = "origin"
@@ -12,6 +12,10 @@ ORIGIN = "origin"
 
 REPLACEMENT = "replacement"
 """The backend that is meant to take over."""
+
+ROLLBACK_AUTHOR = "gnomon"
+ROLLED_BACK = "rolled back: the gateway refused"
+"""Who takes back a revision that a gateway refused, and how the reason begins."""
 
 ADOPTED_TIMEOUT = 300.0
 """Seconds. An adopted application had no limit before: the gateway's only ends what hangs."""
@@ -96,6 +100,24 @@ def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
         raise RouteError(f"{backend} has every live request of {spec.name}: it cannot be its own shadow")
     before = spec.shadow or Shadow(backend=backend, percent=percent)
     return _edited(spec, shadow=before.model_copy(update={"backend": backend, "percent": float(percent)}))
+
+
+def earlier(route: str, history: Sequence[Revision], number: int | None = None) -> RouteSpec | None:
+    """What a route was at a revision; None where there was no such route then. The history is newest first.
+
+    Without a number: the newest revision that desires something else than the latest, and was not refused.
+    RouteError where there is none.
+    """
+    if number is None:
+        refused = {one.number - 1 for one in history if one.who == ROLLBACK_AUTHOR and ROLLED_BACK in one.why}
+        others = (one for one in history[1:] if one.spec != history[0].spec and one.number not in refused)
+        found = next(others, None)
+    else:
+        found = next((one for one in history if one.number == number), None)
+    if found is None or (found.spec is None and number is not None):
+        which = "no earlier revision" if number is None else f"no revision {number}"
+        raise RouteError(f"route {route!r} has {which} to go back to: `gnomon route {route}` lists them")
+    return found.spec
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:

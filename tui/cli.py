@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from tui.commands import demo, endpoints, gateway, moves, overview, routes, scanning, scopes, screen, signatures
+from tui.commands import code, demo, endpoints, gateway, moves, overview, routes, scanning, scopes, screen, signatures
 from tui.exits import Exit, exit_of, sentence_of
 from tui.wiring import Options
 
@@ -25,7 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, overview, moves, routes, scopes, gateway, screen, signatures):
+for module in (demo, scanning, endpoints, overview, moves, routes, code, scopes, gateway, screen, signatures):
     module.register(app)
 
 

@@ -1,6 +1,6 @@
-"""``routes``, ``route``, ``plan``: what is desired of the gateway, what it has, and what is between the two."""
+"""``routes``, ``route``: what is desired of the gateway, and what it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +12,6 @@ from tui.wiring import Workspace, workspace
 
 if TYPE_CHECKING:
     from inventory.model import GatewayStatus, Revision, RouteSpec, ShadowEvidence
-    from router.observed import Observed
 
 COLUMNS = (
     Column("ROUTE", "name"),
@@ -30,7 +29,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's n
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (routes, route, plan):
+    for command in (routes, route):
         app.command(command.__name__)(command)
 
 
@@ -40,7 +39,8 @@ def routes(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
     Live split, shadow, agreement of its answers, and whether the gateways have what is desired.
     """
     with workspace(context.obj) as here:
-        rows = [_row(here, revision) for revision in here.store.routes.list()]
+        gateways = here.store.gateways.list()
+        rows = [_row(here, revision, gateways) for revision in here.store.routes.list()]
     write_rows(rows, COLUMNS, form)
     if form is Format.TABLE:
         narrate(f"{len(rows)} route{'' if len(rows) == 1 else 's'}")
@@ -54,7 +54,7 @@ def route(context: typer.Context, name: NameArgument, form: FormatOption = Forma
     with workspace(context.obj) as here:
         revision = existing(here, name)
         spec = spec_of(revision)
-        row = _row(here, revision)
+        row = _row(here, revision, here.store.gateways.of(name))
         history = here.store.routes.history(name)
         evidence = here.store.shadow.of(name)
     if form is not Format.TABLE:
@@ -94,41 +94,6 @@ def describe(spec: "RouteSpec") -> str:
     return "\n".join(lines)
 
 
-def plan(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Show what gateways still have to do.
-
-    Each action with its reason, in the order in which the controller takes them.
-    """
-    from router.plan import reconcile
-
-    with workspace(context.obj) as here:
-        wanted = here.store.routes.list()
-        plans = {one.id: reconcile(wanted, _observed(here, one)) for one in here.store.gateways.list()}
-    rows = [
-        {"gateway": gateway, "step": action.step.value, "route": action.route, "reason": action.reason}
-        for gateway, found in plans.items()
-        for action in found.actions
-    ]
-    write_rows(rows, tuple(Column(key.upper(), key) for key in ("gateway", "step", "route", "reason")), form)
-    for gateway, found in plans.items():
-        for name, why in found.refused.items():
-            narrate(f"gateway {gateway} leaves route {name} as it is: {why}")
-    if not plans:
-        narrate("no gateway has ever reported: start one by `gnomon serve`")
-    elif form is Format.TABLE:
-        narrate(f"{len(rows)} action{'' if len(rows) == 1 else 's'} pending")
-
-
-def _observed(here: Workspace, gateway: "GatewayStatus") -> "Observed":
-    """What a gateway reports, with the revisions that its numbers stand for."""
-    from router.observed import Observed
-
-    served: dict[str, Revision] = {}
-    for name, number in gateway.revisions.items():
-        served |= {one.route: one for one in here.store.routes.history(name) if one.number == number}
-    return Observed(routes=served)
-
-
 def existing(here: Workspace, name: str) -> "Revision":
     """The latest revision of a route that is not removed. Raises CommandError."""
     revision = here.store.routes.get(name)
@@ -144,7 +109,9 @@ def spec_of(revision: "Revision") -> "RouteSpec":
     return revision.spec
 
 
-def _row(here: Workspace, revision: "Revision") -> dict[str, Any]:
+def _row(here: Workspace, revision: "Revision", gateways: Sequence["GatewayStatus"]) -> dict[str, Any]:
+    from tui.convergence import words_of
+
     spec = spec_of(revision)
     # A row of a backend with itself is the baseline of a split: it says nothing of the shadow.
     evidence = [one for one in here.store.shadow.of(spec.name) if one.primary != one.shadow]
@@ -158,13 +125,7 @@ def _row(here: Workspace, revision: "Revision") -> dict[str, Any]:
         "agreement": agreement,
         "pairs": shown.pairs if shown else 0,
         "revision": revision.number,
-        "gateway": _gateway_words(here, revision),
+        "gateway": words_of(gateways, revision),
         "evidence": [one.model_dump(mode="json") for one in evidence],
         "traffic": [one.model_dump(mode="json") for one in here.store.shadow.traffic(spec.name)],
     }
-
-
-def _gateway_words(here: Workspace, revision: "Revision") -> str:
-    from tui.convergence import words_of
-
-    return words_of(here.store.gateways.list(), revision)
