@@ -1,10 +1,11 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from pydantic import ValidationError
 
-from inventory.model import Backend, Endpoint, Revision, RouteSpec, Scheme, Shadow
+from inventory.model import Backend, Endpoint, Lane, Revision, RouteSpec, Scheme, Shadow, Sticky
 from router.errors import RouteError
 
 ORIGIN = "origin"
@@ -82,7 +83,32 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
         raise RouteError(f"the weights of {spec.name} must add up to 100, and {listed} add up to {sum(after.values())}")
     shadow = spec.shadow if spec.shadow and after[spec.shadow.backend] < 100 else None
     backends = tuple(backend.model_copy(update={"weight": after[backend.name]}) for backend in spec.backends)
-    return _edited(spec, backends=backends, shadow=shadow)
+    lanes = moved(spec, after) if spec.sticky is not None and len(spec.backends) > 2 else ()
+    return _edited(spec, backends=backends, shadow=shadow, lanes=lanes)
+
+
+def moved(spec: RouteSpec, weights: Mapping[str, int]) -> tuple[Lane, ...]:
+    """The lanes of a sticky route under new weights.
+
+    A backend whose weight falls gives up just that share of its callers, to those whose weight rises; nobody else
+    moves. Weights name every backend and add up to 100.
+    """
+    lanes = spec.lanes or tuple(Lane(backend=one.name, weight=one.weight) for one in spec.backends if one.weight)
+    slots = [lane.backend for lane in lanes for _ in range(lane.weight)]
+    free: list[int] = []
+    for backend in weights:
+        own = [place for place, owner in enumerate(slots) if owner == backend]
+        free += own[weights[backend] :]
+    places = iter(sorted(free))
+    for backend, weight in weights.items():
+        for _ in range(weight - slots.count(backend)):
+            slots[next(places)] = backend
+    return tuple(Lane(backend=backend, weight=len(list(run))) for backend, run in groupby(slots))
+
+
+def stick(spec: RouteSpec, sticky: Sticky | None) -> RouteSpec:
+    """The route with what tells its callers apart; None lets each request go anywhere."""
+    return _edited(spec, sticky=sticky, lanes=())
 
 
 def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:

@@ -47,6 +47,7 @@ from inventory.model.scope import (
     Scope,
     new_scan_id,
 )
+from inventory.model.serving import HealthCheck, Lane, Override, Sticky
 from inventory.model.vocabulary import (
     Governance,
     Kind,
@@ -74,12 +75,15 @@ __all__ = [
     "Fact",
     "GatewayStatus",
     "Governance",
+    "HealthCheck",
     "Identified",
     "InferenceRoute",
     "Kind",
+    "Lane",
     "Listener",
     "Moment",
     "Observation",
+    "Override",
     "Owned",
     "Port",
     "Posture",
@@ -99,6 +103,7 @@ __all__ = [
     "Shadow",
     "ShadowEvidence",
     "Slug",
+    "Sticky",
     "Traffic",
     "Triage",
     "Value",

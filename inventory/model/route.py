@@ -1,11 +1,12 @@
 """Routes: the desired state of a name on the gateway, and what gateways and shadows report of it."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.serving import HealthCheck, Lane, Override, Sticky
 
 
 def _backend_url(url: str) -> str:
@@ -21,13 +22,31 @@ def _backend_url(url: str) -> str:
 BackendUrl = Annotated[str, AfterValidator(_backend_url)]
 
 
+def _server(text: str) -> str:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or not parts.port or parts.netloc != text or parts.username:
+        raise ValueError(f"a further server is HOST:PORT, not {text!r}")
+    return text
+
+
+Server = Annotated[str, AfterValidator(_server)]
+
+
 class Backend(Value):
-    """Where a share of a route's requests goes. ``weight`` is in percent of the live requests."""
+    """Where a share of a route's requests goes. ``weight`` is in percent of the live requests.
+
+    ``servers`` are further servers of the same application, beside that of the URL. ``protocol`` is what they speak:
+    gRPC needs ``http2``. ``authority_file`` is a file with the certificates (PEM) that must vouch for a server of
+    https; without one, any certificate will do, as it did before the gateway.
+    """
 
     name: Slug
     url: BackendUrl
     weight: int = Field(default=0, ge=0, le=100)
     endpoint: str | None = None
+    servers: tuple[Server, ...] = ()
+    protocol: Literal["http1", "http2"] = "http1"
+    authority_file: str | None = None
 
     @property
     def host(self) -> str:
@@ -44,6 +63,12 @@ class Backend(Value):
     def base_path(self) -> str:
         """The path prefix that the backend expects, without a slash at the end; may be empty."""
         return urlsplit(self.url).path.rstrip("/")
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of every server, that of the URL first."""
+        further = (urlsplit(f"//{server}") for server in self.servers)
+        return ((self.host, self.port), *((one.hostname or "", one.port or 0) for one in further))
 
     @property
     def tls(self) -> bool:
@@ -77,6 +102,9 @@ class RouteSpec(Value):
     """The desired state of one name on the gateway.
 
     The weights of the backends add up to 100. ``endpoint`` is the inventory's id of what was adopted.
+    ``timeout_seconds`` is how long an answer may stand still; 0 is for ever. ``retries`` is how often a request that
+    never reached an application is sent again. ``lanes`` keep, for a sticky route of many backends, which part of
+    the callers each has, so that only those move who must; without them, the parts lie in the backends' order.
     """
 
     name: Slug
@@ -85,6 +113,11 @@ class RouteSpec(Value):
     shadow: Shadow | None = None
     comparison: Comparison = Comparison()
     timeout_seconds: float = Field(default=30.0, ge=0.0)
+    retries: int = Field(default=2, ge=0, le=10)
+    health: HealthCheck | None = None
+    sticky: Sticky | None = None
+    overrides: tuple[Override, ...] = ()
+    lanes: tuple[Lane, ...] = ()
     endpoint: str | None = None
 
     @model_validator(mode="after")
@@ -98,7 +131,18 @@ class RouteSpec(Value):
             raise ValueError(f"the shadow {self.shadow.backend!r} is not a backend of the route")
         if self.shadow and self.backend(self.shadow.backend).weight == 100:
             raise ValueError("a backend that has all live requests cannot be its own shadow")
+        if missing := [one.backend for one in self.overrides if one.backend not in names]:
+            raise ValueError(f"an override sends requests to {missing[0]!r}, which is not a backend of the route")
+        if self.lanes and self.lanes_by_backend() != {b.name: b.weight for b in self.backends if b.weight}:
+            raise ValueError("the lanes of a route must add up to the weights of its backends")
         return self
+
+    def lanes_by_backend(self) -> dict[str, int]:
+        """The percent of the callers that each backend has by the lanes; empty without lanes."""
+        found: dict[str, int] = {}
+        for lane in self.lanes:
+            found[lane.backend] = found.get(lane.backend, 0) + lane.weight
+        return found
 
     def backend(self, name: str) -> Backend:
         """The backend of that name. KeyError where there is none."""

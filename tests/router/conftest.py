@@ -61,6 +61,7 @@ class Backend:
         self.name = name
         self.status = status
         self.seen: list[Seen] = []
+        self.extra: list[str] = []
         self.got = asyncio.Condition()
         self._stalled = stalled
         self._tls: ssl.SSLContext | None = None
@@ -116,8 +117,8 @@ class Backend:
             return
         answer = json.dumps({"from": self.name, "path": path, "bytes": len(body)}).encode()
         writer.write(
-            b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (self.status, len(answer), answer)
+            b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+            % (self.status, "".join(f"{one}\r\n" for one in self.extra).encode(), len(answer), answer)
         )
         await writer.drain()
 

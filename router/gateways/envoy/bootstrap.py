@@ -2,9 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from router.gateways.envoy import capture
+from router.gateways.envoy import capture, links
 from router.gateways.envoy.resources import (
-    API,
     BODY_CLASSES,
     HOP_HEADER,
     INTERNAL_HEADERS,
@@ -14,6 +13,7 @@ from router.gateways.envoy.resources import (
     SHADOW_LISTENER,
     SHADOW_TIMEOUT,
 )
+from router.gateways.envoy.upstream import API
 
 LISTENER = "gnomon"
 
@@ -120,7 +120,7 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
                                 "rds_config_source": source,
                                 "scoped_rds": {"scoped_rds_config_source": source},
                             },
-                            "http_filters": [capture.lua_filter("p"), _router()],
+                            "http_filters": [links.links_filter(), capture.lua_filter("p"), _router()],
                             "access_log": [capture.access_log(start.capture_file, "p")],
                         }
                     )
