@@ -144,6 +144,17 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
     asyncio.run(run())
 
 
+def gateway_alone(settings: Settings) -> None:
+    """Serve the last good configuration, without a database, until Ctrl-C, SIGTERM or a controller takes over."""
+    from router.gateways import serve_alone
+
+    async def run() -> None:
+        async with _stop_on_signals() as stop:
+            await serve_alone("envoy", settings, stop)
+
+    asyncio.run(run())
+
+
 def show(here: Workspace, *, read_only: bool) -> None:
     """Open the terminal UI."""
     from tui.app import GnomonApp

@@ -4,6 +4,7 @@ A gateway takes a ``router.plan.Plan``, says what it acknowledged and what it re
 Nothing here reads the store, and nothing here decides what is desired.
 """
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -60,6 +61,9 @@ class Gateway(Protocol):
 GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
 """Each kind of gateway, and the class to import for it."""
 
+ALONE = {"envoy": "router.gateways.envoy.alone:Alone"}
+"""The same without a controller: what serves the last good configuration by itself."""
+
 Factory = Callable[..., Gateway]
 
 
@@ -68,6 +72,12 @@ def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Ga
     module, _, name = GATEWAYS[kind].partition(":")
     factory = cast("Factory", getattr(import_module(module), name))
     return factory(settings, detached=detached)
+
+
+async def serve_alone(kind: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve what was served last until ``stop`` is set or a controller takes over. GatewayError where it cannot."""
+    module, _, name = ALONE[kind].partition(":")
+    await getattr(import_module(module), name)(settings).run(stop)
 
 
 def capture_file(state_folder: Path) -> Path:

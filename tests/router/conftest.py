@@ -310,8 +310,9 @@ def run_controller(store: Store, settings: Settings) -> Callable[..., contextlib
 
     @contextlib.asynccontextmanager
     async def run(**options: Any) -> AsyncIterator[Rig]:
-        controller = Controller(store, settings, **options)
-        rig, stop = Rig(store, settings, controller), asyncio.Event()
+        chosen = options.pop("settings", settings)
+        controller = Controller(store, chosen, **options)
+        rig, stop = Rig(store, chosen, controller), asyncio.Event()
         task = asyncio.create_task(controller.run(stop))
         started = asyncio.create_task(controller.started())
         await asyncio.wait({task, started}, return_when="FIRST_COMPLETED", timeout=DEADLINE)

@@ -2,6 +2,7 @@
 
 import http
 import http.client
+import json
 import socket
 from pathlib import Path
 from urllib.parse import quote
@@ -49,6 +50,15 @@ def alive(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def epoch(path: Path) -> int | None:
+    """How many hot restarts led to the Envoy that answers; None where none answers."""
+    try:
+        options = json.loads(ask(path, "/server_info")[1])["command_line_options"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return int(options.get("restart_epoch", 0))
 
 
 def counters(path: Path, pattern: str) -> dict[str, int]:

@@ -13,13 +13,15 @@ from inventory.settings import Settings
 from router.gateways.envoy import admin, lastgood, stats
 from router.gateways.envoy.ads import AdsServer
 from router.gateways.envoy.binary import envoy_binary
-from router.gateways.envoy.bootstrap import Start, bootstrap
+from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.keeper import Keeper
 from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
 from router.gateways.envoy.refusals import words
 from router.gateways.envoy.resources import resources
+from router.gateways.envoy.start import start_of, write_certificate
 from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, NodeSync, Resource
 from router.observed import Observed, Rejection
 from router.plan import Action, Plan, Step
@@ -51,14 +53,18 @@ class EnvoyGateway:
             self._files,
             address=settings.gateway_address,
             port=settings.gateway_port,
+            drain=settings.gateway_drain,
             detached=detached,
         )
+        self._start = start_of(settings, self._files)
+        self._keeper = Keeper(self._files, self._start)
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
         self._rejected: dict[str, Rejection] = {}
         self._moving: frozenset[str] = frozenset()
-        self._listens = False
+        self._listens: int | None = None
         self._away = False
+        self._said = ""
         self._counters: dict[str, int] = {}
         self._unkept = True
         self._stream: NodeSync | None = None
@@ -113,17 +119,9 @@ class EnvoyGateway:
     async def start(self) -> None:
         """Bring the ADS server and Envoy up."""
         await asyncio.to_thread(self._files.prepare)
+        write_certificate(self._settings, self._files)
         await self._ads.start()
-        settings, files = self._settings, self._files
-        start = Start(
-            node=settings.gateway_id,
-            address=settings.gateway_address,
-            port=settings.gateway_port,
-            xds_socket=str(files.xds),
-            admin_socket=str(files.admin),
-            capture_file=str(files.capture),
-        )
-        form = bootstrap(start)
+        form = bootstrap(self._start)
         self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
         try:
             await self.process.start(form)
@@ -131,7 +129,7 @@ class EnvoyGateway:
             await self._ads.stop()
             raise
         with contextlib.suppress(OSError):
-            self._counters = await asyncio.to_thread(admin.counters, files.admin, stats.PATTERN)
+            self._counters = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
 
     async def stop(self) -> None:
         """Take Envoy and the ADS server down, and keep what was served."""
@@ -154,14 +152,16 @@ class EnvoyGateway:
         self._unkept = True
 
     async def _listening(self) -> None:
-        """After the first plan: wait until Envoy took it in and accepts callers. GatewayError where it cannot."""
+        """Once for each Envoy: wait until it took a plan in and accepts callers. GatewayError where it cannot."""
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        while not self._listens and time.monotonic() < deadline:
-            self._listens = await asyncio.to_thread(admin.ready, self._files.admin)
-            if not self._listens:
+        pid = self.process.pid
+        while pid is not None and pid != self._listens and time.monotonic() < deadline:
+            if await asyncio.to_thread(admin.ready, self._files.admin):
+                if not await self.process.owns_port() and self.process.pid == pid:
+                    raise taken(self._settings.gateway_address, self._settings.gateway_port)
+                self._listens = pid
+            else:
                 await asyncio.sleep(0.02)
-        if self._listens and not await self.process.owns_port():
-            raise taken(self._settings.gateway_address, self._settings.gateway_port)
 
     async def _apply(self, plan: Plan) -> None:
         changes, complete = plan.changes(), not plan.postponed
@@ -218,12 +218,15 @@ class EnvoyGateway:
         try:
             if self._unkept:
                 self._unkept = False
-                served = tuple(self._good[route] for route in sorted(self._good))
-                await asyncio.to_thread(lastgood.save, self._files.lastgood, served)
+                await asyncio.to_thread(self._keeper.keep, dict(self._good))
             await asyncio.to_thread(self._bound_capture)
         except OSError as error:
             self._unkept = True
-            log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
+            if str(error) != self._said:
+                log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
+            self._said = str(error)
+        else:
+            self._said = ""
 
     async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
         """Stop copying the requests of a route at once, whatever is desired; or follow what is desired again."""

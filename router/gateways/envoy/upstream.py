@@ -55,15 +55,13 @@ def tls(backend: Backend) -> dict[str, Any]:
 
     Without an authority file there is no proof of who it is: an adopted server has a certificate of its own making,
     callers who went to it directly had no proof either, and a trusted set of certificates would refuse it. With one,
-    the certificate must be for the host of the URL; the file is watched, and read again when it is replaced.
+    the certificate must be for the host of the URL; Envoy reads the file when it gets the route.
     """
     named = not is_address(backend.host)
     validation: dict[str, Any] = {"trust_chain_verification": "ACCEPT_UNTRUSTED"}
     if backend.authority_file is not None:
-        folder = backend.authority_file.rpartition("/")[0] or "/"
         validation = {
             "trusted_ca": {"filename": backend.authority_file},
-            "watched_directory": {"path": folder},
             "match_typed_subject_alt_names": [
                 {"san_type": "DNS" if named else "IP_ADDRESS", "matcher": {"exact": backend.host}}
             ],
