@@ -97,7 +97,7 @@ class Controller:
             for task in (scribe, *late):
                 task.cancel()
             await asyncio.gather(scribe, *late, return_exceptions=True)
-            await self._meter.count(self.gateway)
+            await self._meter.count(self.gateway, last=True)
             await self.gateway.stop()
             self._scribe.status(self._status(healthy=False))
             await self._scribe.flush()
@@ -263,7 +263,12 @@ class Controller:
 
     def _status(self, *, healthy: bool) -> GatewayStatus:
         return GatewayStatus(
-            id=self._settings.gateway_id, address=self.gateway.address, healthy=healthy, heartbeat_at=utc_now()
+            id=self._settings.gateway_id,
+            address=self.gateway.address,
+            healthy=healthy,
+            heartbeat_at=utc_now(),
+            restarts=self.gateway.restarts,
+            unknown_hosts=self.gateway.unknown_hosts,
         )
 
 

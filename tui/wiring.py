@@ -137,6 +137,8 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
             parts: list[Service] = []
             if gateway:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
+            if here.settings.metrics_port:
+                parts.append(_metrics(here))
             if schedules:
                 parts.append(_schedules(here))
             await _all_until_stopped(parts, stop)
@@ -201,6 +203,12 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
         await Monitor(store, capture).run(stop)
 
     return Controller(store, settings, detached=detached, companions=[monitor]).run
+
+
+def _metrics(here: Workspace) -> Service:
+    from router.metrics import Exporter
+
+    return Exporter(here.store, here.settings.metrics_port).run
 
 
 def _schedules(here: Workspace) -> Service:

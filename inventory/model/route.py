@@ -210,13 +210,27 @@ class GatewayStatus(Value):
 
 
 class Traffic(Value):
-    """Live requests of one backend of one route, counted since the route was made."""
+    """Live requests of one backend of one route, counted since the route was made.
+
+    ``failures`` are answers of 5xx that callers got, the gateway's own included; ``shadowed`` are copies. ``latency``
+    counts answers by the upper bound, in milliseconds, of how long they took. ``in_flight`` is
+    how many requests were under way when this was counted last.
+    """
 
     route: Slug
     backend: Slug
     requests: int = 0
     failures: int = 0
     shadowed: int = 0
+    in_flight: int = 0
+    latency: dict[int, int] = Field(default_factory=dict)
+
+
+class Sample(Traffic):
+    """The same for a time of ``seconds`` that began at ``at``; ``in_flight`` is the most that was seen in it."""
+
+    at: Moment
+    seconds: float = Field(gt=0)
 
 
 class Disagreement(Value):

@@ -29,4 +29,5 @@ class TrafficSampleRow(SQLModel, table=True):
     route: str = Field(primary_key=True)
     backend: str = Field(primary_key=True)
     at: datetime = moment(primary_key=True)
+    seconds: float
     body: dict[str, Any] = document()

@@ -14,6 +14,7 @@ from inventory.store.observations import ObservationRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
+from inventory.store.traffic import TrafficRepository
 from inventory.store.triage import TriageRepository
 
 
@@ -34,6 +35,7 @@ class Store:
         self.routes = RouteRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.traffic = TrafficRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""

@@ -27,6 +27,14 @@ class Gateway(Protocol):
     def healthy(self) -> bool:
         """Whether it is up and takes changes."""
 
+    @property
+    def restarts(self) -> int:
+        """How often its proxy had to be started again."""
+
+    @property
+    def unknown_hosts(self) -> int:
+        """How many requests named a host that no route has, as counted by ``traffic``."""
+
     def observed(self, routes: Iterable[str] | None = None) -> Observed:
         """What it has acknowledged and refused, of these routes, or of all."""
 

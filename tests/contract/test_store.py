@@ -25,6 +25,7 @@ from inventory.model import (
     Presence,
     Refusal,
     Routing,
+    Sample,
     ScanStatus,
     Schedule,
     Scheme,
@@ -230,6 +231,29 @@ def test_a_gateway_tells_of_the_routes_that_changed(store: Store):
     assert store.gateways.of("wine")[0].revisions == {}
     store.gateways.tell("local", {"wine": 5}, {})
     assert store.gateways.of("wine")[0].refused == {}
+
+
+def test_samples_are_kept_for_a_while_and_bounded(store: Store):
+    def sample(backend: str = "a", **parts: float) -> Sample:
+        return Sample(route="iris", backend=backend, at=ago(**parts), seconds=15, requests=4, latency={5: 3, 7: 1})
+
+    ages = [{"seconds": 0}, {"hours": 3}, {"hours": 3, "seconds": 15}, {"hours": 3, "minutes": 20}, {"days": 8}]
+    version = store.version()
+    store.traffic.append(sample(**parts) for parts in ages)
+    store.traffic.append([sample("b", hours=3)])
+    assert store.version() == version, "a sample wakes nobody"
+    for _ in range(2):
+        store.traffic.thin(NOW)
+        kept = store.traffic.series("iris", ago(days=30))
+        assert [(one.backend, one.requests, one.seconds) for one in kept] == [
+            ("a", 4, 600), ("a", 4, 600), ("a", 4, 600), ("b", 4, 600), ("a", 4, 15),
+        ]  # fmt: skip
+    assert store.traffic.series("iris", ago(minutes=1)) == [sample()]
+    assert store.traffic.series("wine", ago(days=30)) == []
+    store.traffic.thin(NOW, most=2)
+    assert [one.backend for one in store.traffic.series("iris", ago(days=30))] == ["a", "b", "a"]
+    store.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7, latency={5: 7})])
+    assert store.traffic.totals() == store.shadow.traffic("iris")
 
 
 def test_a_change_of_several_routes_is_one_or_none(store: Store):

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -492,6 +493,20 @@ async def test_traffic_is_counted_by_backend(rig: Any, backends: Any, until: Unt
     counted = {one.backend: one for one in rig.store.shadow.traffic("iris")}
     assert (counted["origin"].requests, counted["origin"].failures, counted["origin"].shadowed) == (5, 5, 0)
     assert (counted["replacement"].requests, counted["replacement"].shadowed) == (0, 5)
+
+
+async def test_what_passes_is_kept_over_time_and_unknown_hosts_are_counted(
+    run_controller: Any, backends: Any, store: Any, until: Until
+) -> None:
+    async with run_controller() as rig:
+        await rig.put(spec_of(await backends("origin")))
+        for _ in range(5):
+            await rig.ask(HOST)
+            assert (await rig.ask("nobody.localhost")).status == 404
+        await until(lambda: rig.status().unknown_hosts == 5)
+    (sample,) = store.traffic.series("iris", utc_now() - timedelta(hours=1))
+    assert (sample.backend, sample.requests, sample.failures) == ("origin", 5, 0)
+    assert sum(sample.latency.values()) == 5
 
 
 async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(

@@ -1,6 +1,7 @@
 """``routes``, ``route``: what is desired of the gateway, and what it has."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from tui.output import Column, Format, narrate, write_json, write_rows, write_te
 from tui.wiring import Workspace, workspace
 
 if TYPE_CHECKING:
-    from inventory.model import GatewayStatus, Revision, RouteSpec, ShadowEvidence
+    from inventory.model import Backend, GatewayStatus, Revision, RouteSpec, Sample, ShadowEvidence
 
 COLUMNS = (
     Column("ROUTE", "name"),
@@ -24,6 +25,7 @@ COLUMNS = (
     Column("GATEWAY", "gateway"),
 )
 SHOWN_DISAGREEMENTS = 10
+RECENT_MINUTES = 5
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 
 
@@ -51,20 +53,48 @@ def route(context: typer.Context, name: NameArgument, form: FormatOption = Forma
 
     Backends, shadow evidence, disagreements, traffic, revisions, and what gateways say of it.
     """
+    from inventory.model import utc_now
+
     with workspace(context.obj) as here:
         revision = existing(here, name)
         spec = spec_of(revision)
         row = _row(here, revision, here.store.gateways.of(name))
         history = here.store.routes.history(name)
         evidence = here.store.shadow.of(name)
+        series = here.store.traffic.series(name, utc_now() - timedelta(minutes=RECENT_MINUTES))
     if form is not Format.TABLE:
-        write_json(row | {"history": [one.model_dump(mode="json") for one in history]})
+        row["history"] = [one.model_dump(mode="json") for one in history]
+        write_json(row | {"series": [one.model_dump(mode="json") for one in series]})
         return
     lines = [describe(spec), f"  gateway    {row['gateway']}"]
     lines += [line for one in evidence for line in _evidence_lines(one)]
     lines += [f"  traffic    {t['backend']}: {t['requests']} live, {t['failures']} failed" for t in row["traffic"]]
+    lines += [f"  lately     {line}" for line in lately(series, RECENT_MINUTES * 60)]
     lines += [f"  revision   {one.number}  {one.at:%Y-%m-%d %H:%M:%S}  {one.who}: {one.why}" for one in history[:10]]
     write_text("\n".join(lines))
+
+
+def _servers(backend: "Backend") -> str:
+    more = f" and {len(backend.servers)} more" if backend.servers else ""
+    return more + ("  HTTP/2" if backend.protocol == "http2" else "")
+
+
+def lately(series: Sequence["Sample"], seconds: float) -> Iterator[str]:
+    """What passed in the last so many seconds, one line for each backend."""
+    from inventory.traffic import joined, percentile
+
+    for name in dict.fromkeys(one.backend for one in series):
+        own = [one for one in series if one.backend == name]
+        passed = joined(own, 10**9)[-1]
+        if not passed.requests:
+            continue
+        failed = 100 * passed.failures / passed.requests
+        shares = ((share, percentile(passed.latency, share / 100)) for share in (50, 90, 99))
+        times = ", ".join(f"p{share} {value:.3g} ms" for share, value in shares if value is not None)
+        yield (
+            f"{name}: {passed.requests / seconds:.3g} requests/s in {seconds / 60:g} min, {failed:.2g} % failed, "
+            f"{times}, at most {passed.in_flight} at once"
+        )
 
 
 def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
@@ -85,7 +115,14 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
 def describe(spec: "RouteSpec") -> str:
     """A route in words."""
     lines = [f"route {spec.name}", f"  hosts      {', '.join(spec.hosts)}"]
-    lines += [f"  backend    {b.name}  {b.weight} %  {b.url}" for b in spec.backends]
+    lines += [f"  backend    {b.name}  {b.weight} %  {b.url}{_servers(b)}" for b in spec.backends]
+    if spec.sticky:
+        ways = (("header", spec.sticky.header), ("cookie", spec.sticky.cookie))
+        named = [f"{way} {name}" for way, name in ways if name] + ["address"] * spec.sticky.address
+        lines.append(f"  sticky     callers are told apart by {', then '.join(named)}")
+    lines += [f"  override   {o.header}: {o.value} goes to {o.backend}" for o in spec.overrides]
+    if spec.health:
+        lines.append(f"  health     GET {spec.health.path} of each server every {spec.health.interval_seconds:g} s")
     if spec.shadow:
         methods = ", ".join(spec.shadow.methods)
         lines.append(

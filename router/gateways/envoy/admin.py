@@ -3,9 +3,13 @@
 import http
 import http.client
 import json
+import re
 import socket
 from pathlib import Path
 from urllib.parse import quote
+
+_BUCKET = re.compile(r"B([0-9]+)\([0-9]+,([0-9]+)\)")
+"""One bucket as Envoy writes it: its upper bound, its count of late, and its count of ever."""
 
 MOST = 64 * 1024 * 1024
 """Bytes of an answer that are read at most."""
@@ -62,11 +66,16 @@ def epoch(path: Path) -> int | None:
 
 
 def counters(path: Path, pattern: str) -> dict[str, int]:
-    """Counters and gauges whose name matches a pattern of RE2. OSError where Envoy cannot be asked."""
-    _, text = ask(path, f"/stats?usedonly&filter={quote(pattern)}")
+    """Counters, gauges and histograms whose name matches a pattern of RE2. OSError where Envoy cannot be asked.
+
+    A histogram gives one counter for each bucket that holds anything: its name, ``#``, and the bucket's upper bound.
+    """
+    _, text = ask(path, f"/stats?usedonly&histogram_buckets=disjoint&filter={quote(pattern)}")
     found: dict[str, int] = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(": ")
         if value.isdecimal():
             found[name] = int(value)
+        elif value.startswith("B"):
+            found |= {f"{name}#{bound}": int(count) for bound, count in _BUCKET.findall(value) if count != "0"}
     return found

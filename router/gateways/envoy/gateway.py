@@ -64,6 +64,7 @@ class EnvoyGateway:
         self._moving: frozenset[str] = frozenset()
         self._listens: int | None = None
         self._away = False
+        self.unknown_hosts = 0
         self._said = ""
         self._counters: dict[str, int] = {}
         self._unkept = True
@@ -79,6 +80,11 @@ class EnvoyGateway:
     def healthy(self) -> bool:
         """Whether the local Envoy runs and listens to this process."""
         return self.process.pid is not None and self._settings.gateway_id in self._ads.nodes
+
+    @property
+    def restarts(self) -> int:
+        """How often the local Envoy had to be started again."""
+        return self.process.restarts
 
     def seed(self, served: Iterable[Revision]) -> None:
         """What it served when last heard of: what a refused change falls back to."""
@@ -211,7 +217,8 @@ class EnvoyGateway:
             return []
         moved = stats.delta(self._counters, now)
         self._counters = now
-        return stats.traffic(moved)
+        self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
+        return stats.traffic(moved, now)
 
     async def keep(self) -> None:
         """Write the last known good configuration where it changed, and bound what was captured."""

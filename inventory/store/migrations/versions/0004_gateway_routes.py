@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("route", sa.String(), nullable=False),
         sa.Column("backend", sa.String(), nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("seconds", sa.Float(), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("route", "backend", "at"),
     )

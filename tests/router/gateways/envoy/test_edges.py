@@ -86,9 +86,11 @@ def test_counters_become_traffic() -> None:
         "cluster.iris|replacement|shadow.upstream_rq_total": 4,
         "cluster.iris|replacement|shadow.upstream_rq_5xx": 4,
         "cluster.iris|replacement|hop.upstream_rq_total": 5,
+        "http.edge.no_route": 3,
     }
-    assert traffic(names) == [
-        Traffic(route="iris", backend="origin", requests=10, failures=2),
+    moved = names | {"cluster.iris|origin.upstream_rq_time#5": 9, "cluster.iris|origin.upstream_rq_time#7": 1}
+    assert traffic(moved, {"cluster.iris|origin.upstream_rq_active": 4}) == [
+        Traffic(route="iris", backend="origin", requests=10, failures=2, latency={5: 9, 7: 1}, in_flight=4),
         Traffic(route="iris", backend="replacement", shadowed=4),
     ]
     assert all(re.search(PATTERN, name) for name in names)
