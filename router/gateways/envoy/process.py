@@ -109,18 +109,17 @@ class EnvoyProcess:
         lineage, before = self._lineage(), self._written()
         assert lineage is not None, "only an Envoy that runs can be replaced"
         base, epoch = lineage
-        old_child, old_pid = self._child, self.pid
+        old_child, old_adopted, old_pid = self._child, self._adopted, self.pid
         self._files.bootstrap.write_text(json.dumps(bootstrap, indent=1, sort_keys=True), encoding="utf-8")
         try:
             await self._spawn(base, epoch + 1)
             await self._answering(epoch + 1)
         except BaseException:
-            self._child = old_child
+            self._child, self._adopted = old_child, old_adopted
             self._files.bootstrap.write_text(before, encoding="utf-8")
             if old_pid is not None:
                 self._remember(old_pid, base, epoch)
             raise
-        self._adopted = None
         if old_pid is not None:
             self._draining.append(old_pid)
         if old_child is not None:
@@ -183,12 +182,12 @@ class EnvoyProcess:
             "--drain-strategy", "immediate", "--drain-time-s", str(self._drain),
             "--parent-shutdown-time-s", str(self._drain),
         ]  # fmt: skip
-        command = [str(self._binary), *arguments]
-        if not self._detached:
-            command = [sys.executable, "-I", "-S", str(launch.__file__), str(os.getpid()), *command]
+        mode = "detached" if self._detached else "attached"
+        launcher = [sys.executable, "-I", "-S", str(launch.__file__), mode, str(os.getpid()), str(files.pid)]
+        command = [*launcher, str(self._binary), *arguments]
         descriptor = os.open(files.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            self._child = await asyncio.create_subprocess_exec(
+            child = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
@@ -198,25 +197,32 @@ class EnvoyProcess:
             )
         finally:
             os.close(descriptor)
-        files.pid.write_text(f"{self._child.pid}\n", encoding="ascii")
+        self._child, self._adopted = child, None
+        if self._detached:
+            # It is nobody's child then, and known by its number.
+            await child.wait()
+            self._child, self._adopted = None, int(files.pid.read_text(encoding="ascii"))
 
     async def _answering(self, epoch: int) -> None:
         """Wait until the Envoy of this epoch answers, which takes the administration socket from the one before."""
-        child = self._child
-        assert child is not None
         deadline = time.monotonic() + START_SECONDS
         while await asyncio.to_thread(admin.epoch, self._files.admin) != epoch:
-            if child.returncode is not None:
+            # A child of ours is asked for its end: before its exec, it does not look like Envoy yet.
+            if self.pid is None or (self._adopted is not None and not runs(self._adopted, self._files.bootstrap)):
                 await self._cannot_start(epoch, f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
             if time.monotonic() > deadline:
                 await self._cannot_start(epoch, f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(child.wait(), 0.02)
+            await asyncio.sleep(0.02)
+        pid = self.pid
+        assert pid is not None
         base = int(self._files.base.read_text(encoding="ascii")) if epoch == 0 else (self._lineage() or (0, 0))[0]
-        self._remember(child.pid, base, epoch)
+        self._remember(pid, base, epoch)
 
     async def _cannot_start(self, epoch: int, sentence: str) -> None:
         await self._end_child()
+        if self._adopted is not None:
+            await asyncio.to_thread(end, self._adopted)
+            self._adopted = None
         if epoch == 0:
             require_free(self._address, self._port)
         raise GatewayError(sentence)
