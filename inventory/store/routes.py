@@ -1,7 +1,7 @@
 """Routes: revisions, appended. The latest is what is desired."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sqlalchemy import func
@@ -9,12 +9,11 @@ from sqlmodel import Session, col, select
 
 from inventory.model import Change, Revision, RouteSpec, utc_now
 from inventory.store.changes import record
-from inventory.store.database import Database, batches
-from inventory.store.tables import ClockRow, RevisionRow
+from inventory.store.database import Database
+from inventory.store.tables import RevisionRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Revisions = list[Revision]
-_BATCH = 400
 
 
 class StaleError(LookupError):
@@ -61,19 +60,17 @@ class RouteRepository:
         """
         together = uuid.uuid4().hex[:12] if len(wanted) > 1 else ""
         with self._database.write() as session:
-            # Who writes revisions waits for who does already, so that they are seen in the order of their ids.
-            session.exec(select(ClockRow).with_for_update()).first()
-            latest = _latest(session, list(wanted))
             for name, number in (after or {}).items():
-                found = latest[name].number if name in latest else 0
+                latest = latest_revision(session, name)
+                found = latest.number if latest else 0
                 if found != number:
                     raise StaleError(f"the route {name!r} is at revision {found} by now, not {number}: look again")
-            return [_append(session, latest.get(name), name, wanted[name], (who, why, together)) for name in wanted]
+            return [append_revision(session, name, spec, who, why, together) for name, spec in wanted.items()]
 
     def get(self, name: str) -> Revision | None:
         """The latest revision of a route; its ``spec`` is None once removed."""
         with self._database.read() as session:
-            return _latest(session, [name]).get(name)
+            return latest_revision(session, name)
 
     def list(self) -> Revisions:
         """The latest revision of every route that is not removed, by name."""
@@ -102,12 +99,13 @@ class RouteRepository:
             return Revision.model_validate(row.body) if row else None
 
 
-def _append(
-    session: Session, before: Revision | None, name: str, spec: RouteSpec | None, told: tuple[str, str, str]
+def append_revision(
+    session: Session, name: str, spec: RouteSpec | None, who: str, why: str, change: str = ""
 ) -> Revision:
-    who, why, together = told
+    """Append a revision and its record, inside a transaction. ``change`` is that of all that are made with it."""
+    before = latest_revision(session, name)
     number = before.number + 1 if before else 1
-    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=together)
+    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=change)
     session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
     action = "route" if spec else "release"
     record(session, Change(
@@ -118,12 +116,8 @@ def _append(
     return revision
 
 
-def _latest(session: Session, names: Sequence[str]) -> dict[str, Revision]:
-    found: dict[str, Revision] = {}
-    for batch in batches(names, _BATCH):
-        newest = (
-            select(func.max(RevisionRow.id)).where(col(RevisionRow.route).in_(batch)).group_by(col(RevisionRow.route))
-        )
-        rows = session.exec(select(RevisionRow).where(col(RevisionRow.id).in_(newest)))
-        found |= {row.route: Revision.model_validate(row.body) for row in rows}
-    return found
+def latest_revision(session: Session, name: str) -> Revision | None:
+    """The latest revision of a route, inside a transaction."""
+    query = select(RevisionRow).where(RevisionRow.route == name).order_by(col(RevisionRow.number).desc())
+    row = session.exec(query.limit(1)).first()
+    return Revision.model_validate(row.body) if row else None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.commands.moves import REASON, DryRunOption, WaitOption, converge
+from tui.commands.moves import REASON, DryRunOption, WaitOption, converge_all
 from tui.commands.options import WhyOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, narrate, write_rows, write_text
@@ -85,7 +85,7 @@ def apply(
             if dry_run:
                 _pending(here, Format.TABLE)
             elif revisions:
-                converge(here, revisions, wait)
+                converge_all(here, revisions, wait)
             return
         edits, numbers = _edits(here, file, prune=prune)
         if not edits:
@@ -106,7 +106,7 @@ def apply(
             revisions = here.store.routes.change(wanted, who=here.settings.actor, why=why, after=after)
         except LookupError as error:
             raise CommandError(f"nothing was changed: {error}", Exit.FAILED) from error
-        converge(here, revisions, wait)
+        converge_all(here, revisions, wait)
 
 
 def export(

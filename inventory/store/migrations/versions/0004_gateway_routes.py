@@ -6,7 +6,7 @@ from alembic import op
 from inventory.store.tables import UtcDateTime
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0002"
 
 
 def upgrade() -> None:
