@@ -22,10 +22,12 @@ from tui.commands import (
     history,
     moves,
     overview,
+    rollouts,
     routes,
     scanning,
     scopes,
     screen,
+    shadowing,
     signatures,
 )
 from tui.exits import Exit, exit_of, sentence_of
@@ -47,7 +49,9 @@ COMMANDS = (
     overview,
     drift,
     moves,
+    shadowing,
     routes,
+    rollouts,
     scopes,
     gateway,
     screen,
