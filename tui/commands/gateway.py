@@ -65,14 +65,28 @@ def gateway(context: typer.Context) -> None:
     narrate("stopped")
 
 
-def doctor(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Say what works on this machine, and what does not.
+def doctor(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(metavar="[k8s:CONTEXT]", help="A cluster to check, instead of this machine.")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Say what works on this machine, or may be read of a cluster, and what does not.
 
-    Each finding says what to do about it. The exit code is 1 where something does not work.
+    Each finding says what to do about it, or what a missing permission hides; deploy/ has manifests that
+    grant them. The exit code is 1 where something does not work.
+
+    Examples:
+      gnomon doctor
+
+      gnomon doctor k8s:production#risk,pricing
+
     """
-    from tui.doctor import examine
+    from tui.doctor import examine, examine_cluster
 
-    findings = examine(settings_of(context.obj))
+    settings = settings_of(context.obj)
+    findings = examine(settings) if target is None else examine_cluster(settings, target)
     rows = [{"check": one.check, "works": one.works, "finding": one.finding} for one in findings]
     write_rows(rows, (Column("CHECK", "check"), Column("WORKS", "works"), Column("FINDING", "finding")), form)
     if not all(one.works for one in findings):
