@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from inventory.garbage import collect_seldom
 from tui.commands import (
     demo,
     drift,
@@ -82,6 +83,7 @@ def gnomon(
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    collect_seldom()
     sys.exit(_run())
 
 
