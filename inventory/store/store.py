@@ -17,6 +17,7 @@ from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.pages import EndpointPages
+from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
@@ -41,6 +42,7 @@ class Store:
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)
+        self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
         self.declarations = DeclarationRepository(database)
