@@ -11,7 +11,7 @@ from scanner.openapi import Description, Operation
 
 PRIOR = -3.0
 """Log-odds that a web service met at random is a model, before anything is known of it."""
-_SHOWN, _POST_ONLY, _GET_TOO = 1.0, 0.5, -0.6
+_SHOWN, _POST_ONLY, _GET_TOO, _TOLD = 1.0, 0.5, -0.6, 0.5
 _TELLING = 2.0
 _CONSTANT = 3.2
 INFERENCE = 0.0
@@ -52,6 +52,7 @@ class Seen:
     described_by: str = ""
     found: tuple[InferenceRoute, ...] = ()
     post_only: frozenset[str] = frozenset()
+    told: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     constant: bool = False
 
@@ -69,7 +70,8 @@ def classify(seen: Seen) -> Verdict:
     routes = sorted(_routes(seen), key=lambda route: (-route.weight, route.route.path))
     best = max(routes[0].weight, 0.0) if routes else 0.0
     if best > 0:
-        request = seen.described_by or f"OPTIONS {routes[0].route.path}"
+        told = routes[0].route.path in seen.told
+        request = "GET /" if told else seen.described_by or f"OPTIONS {routes[0].route.path}"
         evidence.append(Evidence(signal=routes[0].why, weight=round(best, 2), request=request))
     chosen = [r for r in routes if r.weight > 1.0 and r.weight + PRIOR + context > INFERENCE]
     total = PRIOR + (context + best if chosen else min(context, 2.5))
@@ -111,6 +113,9 @@ def _routes(seen: Seen) -> Iterator[_Route]:
             why = f"OPTIONS {route.path} shows a route that takes POST{' and no GET' if only else ''}"
             weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else _GET_TOO)
             yield _Route(weight, route, why, secured=False)
+    for path in seen.told:
+        told = InferenceRoute(method="POST", path=path)
+        yield _Route(route_weight(path) + _TOLD, told, f"its page says to POST to {path}", secured=False)
 
 
 def operation_weight(operation: Operation) -> tuple[float, str]:

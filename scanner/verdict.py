@@ -11,6 +11,7 @@ from scanner.exchange import Answer, clean
 from scanner.findings import Finding
 from scanner.posture import decide_posture
 from scanner.predicates import values_at
+from scanner.routes import told_posts
 from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
 
 
@@ -42,11 +43,20 @@ def judge(app: Application) -> Judgement:
                 described_by=app.described_by,
                 found=tuple(app.found),
                 post_only=frozenset(app.post_only),
+                told=_told_routes(app),
                 pages=pages,
                 constant=_constant(app),
             )
         ),
     )
+
+
+def _told_routes(app: Application) -> tuple[str, ...]:
+    """Paths that the application's pages say to POST to, and that OPTIONS neither showed nor denied."""
+    shown = {route.path for route in app.found}
+    answers = () if "express" in app.stacks else app.dialogue.answers.values()
+    denied = {a.request.path for a in answers if a.request.method == "OPTIONS" and a.status == 404}
+    return tuple(path for path in told_posts(app.pages) if path not in shown | denied)
 
 
 def _constant(app: Application) -> bool:
