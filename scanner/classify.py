@@ -20,12 +20,17 @@ INFERENCE = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether it is a model endpoint, why, and which of its routes run the model."""
+    """Whether it is a model endpoint, why, and which of its routes run the model.
+
+    ``secured`` says that all these routes declare that they ask for credentials, ``keyed`` that one of them takes a
+    key that its description does not require.
+    """
 
     log_odds: float
     evidence: tuple[Evidence, ...] = ()
     routes: tuple[InferenceRoute, ...] = ()
     secured: bool = False
+    keyed: bool = False
 
     @property
     def is_model(self) -> bool:
@@ -81,12 +86,13 @@ def classify(seen: Seen) -> Verdict:
         why = "every GET has the same JSON answer, so its work is done by another method"
         evidence.append(Evidence(signal=why, weight=_CONSTANT, source="catch-all"))
         total += _CONSTANT
-        chosen = [_Route(0.0, InferenceRoute(method="POST", path="/"), why, secured=False)]
+        chosen = [_Route(0.0, InferenceRoute(method="POST", path="/"), why)]
     return Verdict(
         log_odds=round(total, 3),
         evidence=tuple(evidence),
         routes=tuple(route.route for route in chosen[:32]),
         secured=bool(chosen) and all(route.secured for route in chosen),
+        keyed=any(route.keyed for route in chosen),
     )
 
 
@@ -95,7 +101,8 @@ class _Route:
     weight: float
     route: InferenceRoute
     why: str
-    secured: bool
+    secured: bool = False
+    keyed: bool = False
 
 
 def _routes(seen: Seen) -> Iterator[_Route]:
@@ -106,16 +113,16 @@ def _routes(seen: Seen) -> Iterator[_Route]:
             weight, why = operation_weight(operation)
             described.add((operation.method, operation.path))
             route = InferenceRoute(method=operation.method, path=operation.path)
-            yield _Route(weight + about / 2, route, why, operation.secured)
+            yield _Route(weight + about / 2, route, why, operation.secured, operation.keyed)
     for route in seen.found:
         if (route.method, route.path) not in described:
             only = route.path in seen.post_only
             why = f"OPTIONS {route.path} shows a route that takes POST{' and no GET' if only else ''}"
             weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else _GET_TOO)
-            yield _Route(weight, route, why, secured=False)
+            yield _Route(weight, route, why)
     for path in seen.told:
         told = InferenceRoute(method="POST", path=path)
-        yield _Route(route_weight(path) + _TOLD, told, f"its page says to POST to {path}", secured=False)
+        yield _Route(route_weight(path) + _TOLD, told, f"its page says to POST to {path}")
 
 
 def operation_weight(operation: Operation) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The questions to one application, sans-I/O: steps 2 to 6 of the machine in ``scanner.identify``."""
+"""The questions to one application, sans-I/O: steps 2 to 5 of the machine in ``scanner.identify``."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -36,7 +36,7 @@ DESCRIBED = frozenset({"connexion", "fastapi", "litestar", "plumber"})
 
 
 def examine(app: Application, *, distinct: bool = True) -> Asks:
-    """Steps 2 to 6 for one application; other products are looked for only where it is ``distinct`` from the root."""
+    """Steps 2 to 5 for one application; other products are looked for only where it is ``distinct`` from the root."""
     yield from app.visit()
     yield from _pursue(app)
     if known(app) is None and app.root is not None and app.root.request.method == "HEAD":
@@ -52,7 +52,7 @@ def examine(app: Application, *, distinct: bool = True) -> Asks:
 
 
 def _explore(app: Application, *, distinct: bool) -> Asks:
-    """Steps 4 to 6, for a host that no product's clue explained: what is likeliest to tell comes first."""
+    """Steps 4 and 5, for a host that no product's clue explained: what is likeliest to tell comes first."""
     yield from read_description(app, _likely_documents(app))
     yield from _pursue(app)
     alone = distinct and not (base_in_policy(app) and not app.base)

@@ -6,10 +6,11 @@ are transcripts, and the one interpreter (``scanner.questions``) does all the I/
 1. a canary that is harmless everywhere; its error shape names the framework and unmasks catch-alls
 2. the root page, or its head where a signature says that the page may do harm
 3. the most telling requests of the products that something spoke for
-4. the service's own description of its interface, also at moved places
-5. the most telling requests of the products that nothing contradicts
-6. OPTIONS on a short list of inference paths, where unknown paths answer 404
-7. other base paths: what the root links or redirects to, and usual prefixes
+4. the service's own description of its interface: where pages or the framework say, later where it is moved to
+5. OPTIONS on inference paths, the most usual first; between the first few and the rest, what divides the
+   products that nothing contradicts
+6. other base paths: what pages link or redirect to, where an unknown path is answered otherwise than at the
+   root, and usual prefixes
 """
 
 import re
@@ -51,6 +52,8 @@ def identify(knowledge: Knowledge, limits: Limits, subject: Subject) -> Machine:
     yield from app.greet(subject.token)
     if app.canary is None or (app.canary.status is None and not _began_http(app.canary)):
         return ()
+    if app.canary.raw and not app.canary.raw.startswith(b"HTTP/"):
+        return ()  # RTSP and ICE answer in HTTP's form
     if app.canary.status is None:
         return (_hardly_http(app.canary),)
     yield from examine(app)
@@ -71,7 +74,7 @@ def _hardly_http(answer: Answer) -> Finding:
 
 
 def _others(app: Application, subject: Subject) -> Generator[Request, Answer, list[Application]]:
-    """Step 7: applications under other base paths than the root."""
+    """Step 6: applications under other base paths than the root."""
     judged = judge(app)
     if judged.product is not None or judged.model.is_model or app.walled or app.catch_all:
         return []

@@ -79,6 +79,7 @@ PAGE_WORDS: dict[str, float] = {
     r"\bpredict(ion|ions|or|ive)?\b|\binference\b|\bclassif(y|ier|ication)\b|\bembeddings?\b": 2.0,
     r"\b(ml|ai|language|regression|classification|forecasting|ranking|scoring|recommendation|fraud|churn|risk"
     r"|demand|price|credit|vision|speech|toxicity|sentiment)[ _-]?(model|models|predictor|scoring)\b": 2.0,
+    r'"(service|name|app|title|message|description)"\s*:\s*"[^"]{0,40}\bmodel\b': 2.0,
     r"\bmodels?[ _-](is |are )?(running|ready|loaded|online|up|server|serving|service|api)\b": 2.0,
     r"\brecommender|recommendation engine|matrix factori[sz]ation|anomaly detection|random forest\b": 1.8,
     r"named entity|entity recognition|\btagger\b|object detection|\bllm\b": 2.0,

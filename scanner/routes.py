@@ -159,10 +159,16 @@ def named_things(pages: Iterable[Answer]) -> tuple[str, ...]:
             titles = [page.title] if page_weight(page.text)[0] > 0 else []
             names = titles if page.media == "text/html" else _NAMED.findall(page.text)[:3]
             for name in names:
-                words = [w for w in words_of(name) if w not in _STOP and not ROUTE_WORDS.get(w) and not w.isdigit()]
+                words = [word for word in words_of(name) if _names_a_thing(word)]
                 if 1 <= len(words) <= 2:
                     found.append("-".join(words))
     return tuple(dict.fromkeys(found))[:2]
+
+
+def _names_a_thing(word: str) -> bool:
+    """Whether a word names what a model is about: no filler, no verb of inference, no word for a model as such."""
+    weight = ROUTE_WORDS.get(word, 0.0)
+    return word not in _STOP and not word.isdigit() and (weight == 0 or 0.3 < weight < 3.0)
 
 
 def of_things(pages: Iterable[Answer]) -> Iterator[str]:
