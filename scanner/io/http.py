@@ -125,8 +125,8 @@ class HttpConnection:
                 )
         except TimeoutError:
             self.failure = "timeout"
-        except ssl.SSLError:
-            self.failure = "tls"
+        except ssl.SSLError as error:
+            self.failure = "alpn" if error.reason and "NO_APPLICATION_PROTOCOL" in error.reason else "tls"
         except ConnectionRefusedError:
             self.failure = "refused"
         except (OSError, ValueError):
