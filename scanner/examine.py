@@ -209,7 +209,9 @@ def take_description(app: Application, answer: Answer) -> None:
 def try_routes(app: Application, *, most: int = _FEW) -> Asks:
     """OPTIONS on inference paths, which runs no handler in any framework that knows its routes' methods.
 
-    It tells something only where OPTIONS of a path that does not exist does not seem to allow POST.
+    It tells something only where OPTIONS of a path that does not exist does not seem to allow POST. Of the pages
+    beside a route, ``/health`` is left out where two model servers that run a model there are written in the same
+    framework: below a prefix the ledger would not know them.
     """
     if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
@@ -231,7 +233,8 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
                 tried = [p for p in tried if p in told] if path in told else list(siblings(path))
     if app.found:
         for path in signposts(app.pages)[:2]:
-            yield from app.ask("GET", path)
+            if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
+                yield from app.ask("GET", path)
 
 
 def _options(app: Application, path: str) -> Generator[Request, Answer, tuple[str, Answer]]:
