@@ -33,6 +33,7 @@ class Application:
     described_raw: str | None = None
     found: list[InferenceRoute] = field(default_factory=list)
     post_only: set[str] = field(default_factory=set)
+    unnamed: set[str] = field(default_factory=set)
     pages: list[Answer] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
 

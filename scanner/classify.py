@@ -68,6 +68,7 @@ class Seen:
     described_by: str = ""
     found: tuple[InferenceRoute, ...] = ()
     post_only: frozenset[str] = frozenset()
+    unnamed: frozenset[str] = frozenset()
     told: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     constant: bool = False
@@ -127,9 +128,10 @@ def _routes(seen: Seen) -> Iterator[_Route]:
             yield _Route(weight + about / 2, route, why, operation.secured, operation.keyed)
     for route in seen.found:
         if (route.method, route.path) not in described:
-            only = route.path in seen.post_only
-            why = f"OPTIONS {route.path} shows a route that takes POST{' and no GET' if only else ''}"
-            weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else _GET_TOO)
+            only, unnamed = route.path in seen.post_only, route.path in seen.unnamed
+            takes = "exists and names no methods" if unnamed else f"takes POST{' and no GET' if only else ''}"
+            why = f"OPTIONS {route.path} shows a route that {takes}"
+            weight = route_weight(route.path) + _SHOWN + (_POST_ONLY if only else 0.0 if unnamed else _GET_TOO)
             yield _Route(weight, route, why)
     for path in seen.told:
         told = InferenceRoute(method="POST", path=path)

@@ -228,7 +228,9 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
         if _takes_posts(answer, baseline):
             first = not app.found
             app.found.append(InferenceRoute(method="POST", path=app.base + named_route(path)))
-            app.post_only |= {app.found[-1].path} if "GET" not in _allowed(answer) else set()
+            allowed = _allowed(answer)
+            kind = app.unnamed if not allowed else app.post_only if "GET" not in allowed else set()
+            kind.add(app.found[-1].path)
             if first and judge(app).model.is_model:
                 tried = [p for p in tried if p in told] if path in told else list(siblings(path))
     if app.found:
@@ -281,12 +283,15 @@ def _allowed(answer: Answer) -> frozenset[str]:
 
 
 def _takes_posts(answer: Answer, baseline: Answer) -> bool:
-    """Whether the answer to OPTIONS shows a route for POST. Tornado names no methods, but knows its routes."""
+    """Whether the answer to OPTIONS shows a route, and POST among its methods where it names any.
+
+    Tornado and plumber name no methods, but say 405 where a route exists and 404 where none does.
+    """
     if answer.status is None or answer.shape == baseline.shape:
         return False
     if "POST" in _allowed(answer) and (answer.ok or answer.status == 405):
         return True
-    return answer.status == 405 and not _allowed(answer) and "405: Method Not Allowed" in answer.text
+    return answer.status == 405 and baseline.status == 404 and not _allowed(answer)
 
 
 def may_mount(app: Application) -> bool:

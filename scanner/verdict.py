@@ -47,6 +47,7 @@ def judge(app: Application) -> Judgement:
                 described_by=app.described_by,
                 found=tuple(app.found),
                 post_only=frozenset(app.post_only),
+                unnamed=frozenset(app.unnamed),
                 told=_told_routes(app),
                 pages=pages,
                 constant=_constant(app),
