@@ -58,8 +58,19 @@ class Settings(BaseSettings):
     stale_after: float = Field(
         default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."
     )
+    gone_after: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds that an endpoint must be missing before it is gone.",
+    )
     gone_after_scans: int = Field(
         default=2, ge=1, description="Complete scans in a row that miss an endpoint before it is gone."
+    )
+    webhook: str | None = Field(
+        default=None, description="The http or https URL that serve posts what is new to; none by default."
+    )
+    webhook_events: tuple[Literal["new", "changed", "gone", "returned", "joined", "split"], ...] = Field(
+        default=("new", "returned", "changed"), description="What the webhook and the lines of serve tell of."
     )
     gateway_id: str = Field(default="local", description="The name of the gateway that serve supervises.")
     gateway_address: str = Field(default="127.0.0.1", description="The address the gateway listens on.")

@@ -13,7 +13,20 @@ from typing import Annotated
 
 import typer
 
-from tui.commands import demo, endpoints, gateway, moves, overview, routes, scanning, scopes, screen, signatures
+from tui.commands import (
+    demo,
+    drift,
+    endpoints,
+    gateway,
+    history,
+    moves,
+    overview,
+    routes,
+    scanning,
+    scopes,
+    screen,
+    signatures,
+)
 from tui.exits import Exit, exit_of, sentence_of
 from tui.wiring import Options
 
@@ -25,7 +38,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, overview, moves, routes, scopes, gateway, screen, signatures):
+COMMANDS = (
+    demo,
+    scanning,
+    endpoints,
+    history,
+    overview,
+    drift,
+    moves,
+    routes,
+    scopes,
+    gateway,
+    screen,
+    signatures,
+)
+for module in COMMANDS:
     module.register(app)
 
 

@@ -134,7 +134,7 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
 
     async def run() -> None:
         async with _stop_on_signals() as stop:
-            parts: list[Service] = []
+            parts: list[Service] = [notifier(here)]
             if gateway:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
             if schedules:
@@ -142,6 +142,13 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
             await _all_until_stopped(parts, stop)
 
     asyncio.run(run())
+
+
+def notifier(here: Workspace) -> Service:
+    """What tells of everything new, on stdout and to the webhook. Raises SettingsError."""
+    from tui.notifier import Notifier
+
+    return Notifier(here.store, here.settings).run
 
 
 def show(here: Workspace, *, read_only: bool) -> None:

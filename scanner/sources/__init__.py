@@ -14,6 +14,12 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
+    "mlflow": "scanner.sources.mlflow:prepare",
+    "catalogue": "scanner.sources.catalogue:prepare",
+    "envoy": "scanner.sources.envoy:prepare",
+    "kong": "scanner.sources.kong:prepare",
+    "nginx": "scanner.sources.nginx:prepare",
+    "haproxy": "scanner.sources.haproxy:prepare",
 }
 """A target's prefix, and the function of the source that it chooses. Imported when it is used."""
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from inventory.model import Account, Checkpoint, Listener, Observation, Scope, Value
+from inventory.model import Account, Checkpoint, Declaration, Listener, Observation, Scope, Value
 from inventory.settings import Settings
 from scanner.findings import Finding
 from scanner.plan import Shard
@@ -32,13 +32,17 @@ class Progress(Value):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What happened since the update before. ``account``, ``requests`` and ``progress`` are totals."""
+    """What happened since the update before. ``account``, ``requests`` and ``progress`` are totals.
+
+    ``observations`` are of what runs, ``declarations`` of what is supposed to.
+    """
 
     observations: tuple[Observation, ...]
     account: Account
     requests: int
     progress: Progress
     checkpoint: Checkpoint | None = None
+    declarations: tuple[Declaration, ...] = ()
 
 
 class Run(Protocol):

@@ -158,6 +158,7 @@ def test_the_encoding_of_a_body_does_not_matter(one: str, other: str) -> None:
         (b"\x0b\x02\x80", "br", Outcome.INCOMPARABLE),
         (BODY, "gzip, gzip, gzip", Outcome.INCOMPARABLE),
     ],
+    ids=["not gzip", "cut short", "a bomb", "an unknown encoding", "too many layers"],
 )
 def test_bodies_that_cannot_be_opened(body: bytes, encoding: str, expected: Outcome) -> None:
     strange = answer(body, content_encoding=encoding)

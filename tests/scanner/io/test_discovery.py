@@ -62,12 +62,13 @@ async def test_a_reader_that_stops_reading_holds_the_probes_back(server: Pair) -
 
     async with asyncio.timeout(30), aclosing(connect_scan(pairs(), Pacer(10**6), patience=5, in_flight=64)) as tallies:
         await anext(tallies)
+        # Sixteen unread reports of 256 answers each fill the queue, however slow the machine is.
         before = -1
-        while taken != before:
+        while taken < 16 * 256 or taken != before:
             before = taken
             await asyncio.to_thread(threading.Event().wait, 0.3)
-        # At least sixteen unread reports of 256 answers each, one that waits, and what is in flight.
-        assert 16 * 256 <= taken < 20 * 512
+        # Beside them one report that waits, and what is in flight.
+        assert taken < 20 * 512
 
 
 async def test_single_ports(server: Pair) -> None:
