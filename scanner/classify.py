@@ -14,6 +14,7 @@ PRIOR = -3.0
 _SHOWN, _POST_ONLY, _GET_TOO, _TOLD = 1.0, 0.5, -0.6, 0.5
 _TELLING = 2.0
 _CONSTANT = 3.2
+_BY_ITS_WORD = 1.3
 _SLOPE, _SHIFT = 1.6, 0.3
 INFERENCE = 0.0
 """Log-odds from which an operation is listed as an inference route, and a service is called a model."""
@@ -61,7 +62,8 @@ class Seen:
     ``description`` is its OpenAPI document and ``described_by`` the request that fetched it. ``found``
     are routes that answered OPTIONS as POST routes do, ``post_only`` the paths among them that allow no
     GET. ``pages`` are the texts of harmless pages that it served. ``constant`` says that every GET has
-    the same small JSON answer, from a server that only programs written by hand use.
+    the same small JSON answer, from a server that only programs written by hand use. ``by_its_word`` says that a short
+    JSON page of its own calls it a model, and that routes were looked for in vain.
     """
 
     description: Description | None = None
@@ -72,6 +74,7 @@ class Seen:
     told: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     constant: bool = False
+    by_its_word: bool = False
 
 
 def classify(seen: Seen) -> Verdict:
@@ -99,6 +102,10 @@ def classify(seen: Seen) -> Verdict:
         evidence.append(Evidence(signal=why, weight=_CONSTANT, source="catch-all"))
         total += _CONSTANT
         chosen = [_Route(0.0, InferenceRoute(method="POST", path="/"), why)]
+    if seen.by_its_word and not chosen and not seen.constant:
+        why = "it calls itself a model in JSON, which pages for people do not; its route was not found"
+        evidence.append(Evidence(signal=why, weight=_BY_ITS_WORD, source="page"))
+        total = PRIOR + context + _BY_ITS_WORD
     return Verdict(
         log_odds=round(total, 3),
         evidence=tuple(evidence),

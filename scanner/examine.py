@@ -1,20 +1,25 @@
 """The questions to one application, sans-I/O: steps 2 to 5 of the machine in ``scanner.identify``."""
 
-import re
 from collections.abc import Generator, Iterator
 
 from inventory.model import InferenceRoute
-from scanner.application import Application, local_target
+from scanner.application import Application, Asks, local_target
 from scanner.belief import SURE
+from scanner.descriptions import (
+    base_in_policy,
+    is_plain_site,
+    likely_documents,
+    may_mount,
+    other_documents,
+    read_description,
+    speaks_json,
+)
 from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
 from scanner.lexicon import page_doubt, page_weight
-from scanner.openapi import describe
-from scanner.routes import MOVED, SELF, candidates, linked_bases, mentioned, named_route, siblings, signposts
+from scanner.routes import SELF, candidates, linked_bases, mentioned, named_route, siblings, signposts
 from scanner.signature import Layer, Signature
 from scanner.verdict import judge
-
-Asks = Generator[Request, Answer, None]
 
 _WORTH_ASKING = 0.12
 """Expected nats from which a request of a suspected product is worth sending."""
@@ -28,11 +33,6 @@ _FEW, _FEWER, _FEWEST, _DOUBTED = 6, 3, 2, 8
 _ALIKE = 2
 """After so many answers to OPTIONS like the baseline's, which is no 404, the host does not route OPTIONS."""
 _LONGEST_OF_ITSELF = 16 * 1024
-_GREETING = 600
-_DESCRIBED_AT = re.compile(r"(?:url\s*:|spec-url\s*=|data-url\s*=)\s*[\"'](/[\w./-]{1,120})[\"']", re.IGNORECASE)
-_ASGI = re.compile(r"^(uvicorn|hypercorn|granian|daphne)", re.IGNORECASE)
-DESCRIBED = frozenset({"connexion", "fastapi", "litestar", "plumber"})
-"""Frameworks that write a description of every service unless they are told not to."""
 
 
 def examine(app: Application, *, distinct: bool = True) -> Asks:
@@ -53,7 +53,7 @@ def examine(app: Application, *, distinct: bool = True) -> Asks:
 
 def _explore(app: Application, *, distinct: bool) -> Asks:
     """Steps 4 and 5, for a host that no product's clue explained: what is likeliest to tell comes first."""
-    yield from read_description(app, _likely_documents(app))
+    yield from read_description(app, likely_documents(app))
     yield from _pursue(app)
     alone = distinct and not (base_in_policy(app) and not app.base)
     most = _how_many(app) if alone else 0
@@ -63,13 +63,14 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
         yield from _survey(app)
     yield from _try_more(app, min(most, second))
     if not _settled(app) and not app.catch_all:
-        yield from read_description(app, _other_documents(app))
-    if distinct and not (_settled(app) or _is_plain_site(app) or may_mount(app) or most == _ALL):
+        yield from read_description(app, other_documents(app))
+    if distinct and not (_settled(app) or is_plain_site(app) or may_mount(app) or most == _ALL):
         yield from _survey(app)
     if not may_mount(app):
         yield from _try_more(app, most)
     if most > second and "OPTIONS /predict" not in app.asked and not app.catch_all:
         yield from _look_at_itself(app)
+    app.looked_for_routes = True
 
 
 def _settled(app: Application) -> bool:
@@ -114,7 +115,7 @@ def _survey(app: Application) -> Asks:
 
     Where the service describes itself, only what its description lists is worth asking.
     """
-    worth = _WORTH_A_SURVEY * (4 if _is_plain_site(app) else 1)
+    worth = _WORTH_A_SURVEY * (4 if is_plain_site(app) else 1)
     left_out = frozenset(_undescribed(app))
     for _ in range(_MOST_SURVEY):
         name, gain = app.beliefs.next_request(app.stacks, frozenset(app.asked) | left_out, clued_only=False)
@@ -149,61 +150,7 @@ def _settle(app: Application, product: Signature) -> Asks:
         if on not in {"canary", "root", "any"}:
             yield from app.ask_named(on)
     if product.model.value == "routes" and app.description is None:
-        yield from read_description(app, (*_likely_documents(app), *_other_documents(app)))
-
-
-def _named_documents(app: Application) -> list[str]:
-    said = [match for page in app.pages for match in re.findall(
-        r"[\"'(](/?[\w./-]{0,80}(?:openapi|swagger|apispec)[\w-]{0,10}\.json)[\"')]", page.text[:32768])]  # fmt: skip
-    return [path if path.startswith("/") else "/" + path for path in said if not path.startswith("//")]
-
-
-def _own_documents(app: Application) -> list[str]:
-    """Where the frameworks that are believed put a description."""
-    return [path for name in sorted(app.stacks) for path in app.knowledge.signatures[name].documents]
-
-
-def _likely_documents(app: Application) -> tuple[str, ...]:
-    """Where a description surely is: as pages say, and where a framework puts the one that it always writes."""
-    own = _own_documents(app) if app.stacks & DESCRIBED else []
-    return tuple(dict.fromkeys([*_named_documents(app), *own]))
-
-
-def _other_documents(app: Application) -> tuple[str, ...]:
-    """Where else a description may be: as it is moved to, or as extensions of the framework put it."""
-    own = _own_documents(app)
-    if app.stacks & DESCRIBED:
-        return (*own, *(() if app.base or (app.pages and not _speaks_json(app)) else MOVED))
-    if app.beliefs.best(Layer.FRAMEWORK) is None and _speaks_json(app):
-        asynchronous = app.canary is not None and _ASGI.search(app.canary.header("server"))
-        return ("/openapi.json", *MOVED) if asynchronous else ("/openapi.json", "/docs", "/swagger.json")
-    return tuple(own[:1] if app.base else own[:2] if _is_plain_site(app) else own)
-
-
-def _speaks_json(app: Application) -> bool:
-    answers = (app.canary, app.root)
-    return any(answer is not None and "json" in answer.media for answer in answers)
-
-
-def read_description(app: Application, documents: tuple[str, ...]) -> Asks:
-    """Step 4: ask for the description of the interface, and where a page of documentation says that it is."""
-    waiting = [path for path in documents if f"GET {path}" not in app.asked]
-    while waiting and app.description is None and not app.dialogue.over:
-        answer = yield from app.ask("GET", waiting.pop(0))
-        take_description(app, answer)
-        said = _DESCRIBED_AT.search(answer.text[:32768]) if answer.ok and answer.media == "text/html" else None
-        path = said.group(1).removeprefix(app.base) if said else ""
-        if path.startswith("/") and f"GET {path}" not in app.asked:
-            waiting.insert(0, path)
-
-
-def take_description(app: Application, answer: Answer) -> None:
-    """Keep the description in an answer, where there is one."""
-    if not answer.ok:
-        return
-    description = describe(answer.document, app.base)
-    if description is not None:
-        app.description, app.described_by, app.described_raw = description, str(answer.request), answer.digest
+        yield from read_description(app, (*likely_documents(app), *other_documents(app)))
 
 
 def try_routes(app: Application, *, most: int = _FEW) -> Asks:
@@ -254,28 +201,15 @@ def _how_many(app: Application) -> int:
         return _FEW
     if any("tried these URL patterns" in answer.text for answer in (app.canary, app.root) if answer is not None):
         return 8
-    if _is_plain_site(app):
+    if is_plain_site(app):
         return 0 if app.base else _FEWEST
-    if not app.beliefs.best(Layer.FRAMEWORK) and not _speaks_json(app):
+    if not app.beliefs.best(Layer.FRAMEWORK) and not speaks_json(app):
         return _FEWER
     about_models = any(page_weight(page.text)[0] for page in app.pages)
     doubtful = any(page.media == "text/html" or page_doubt(page.text)[0] or linked_bases(page) for page in app.pages)
     if doubtful and not about_models:
         return 0 if app.base else _DOUBTED
     return _ALL
-
-
-def _is_plain_site(app: Application) -> bool:
-    """Whether the root is a page about something else, or every path leads elsewhere.
-
-    A page of a few words without a link is a greeting, not a site, where a framework serves it.
-    """
-    if app.canary is not None and app.canary.status in {301, 302, 303, 307, 308, 401, 403, 502, 503}:
-        return True
-    said = max((page_weight(page.text)[0] for page in app.pages), default=0.0)
-    sites = (page for page in app.pages if page.media == "text/html")
-    served = app.beliefs.best(Layer.FRAMEWORK) is None and not _speaks_json(app)
-    return said == 0 and any(served or len(page.body) > _GREETING or "<a " in page.text for page in sites)
 
 
 def _allowed(answer: Answer) -> frozenset[str]:
@@ -292,16 +226,3 @@ def _takes_posts(answer: Answer, baseline: Answer) -> bool:
     if "POST" in _allowed(answer) and (answer.ok or answer.status == 405):
         return True
     return answer.status == 405 and baseline.status == 404 and not _allowed(answer)
-
-
-def may_mount(app: Application) -> bool:
-    """Whether services may be mounted below: a proxy that answers for itself, or FastAPI without a description."""
-    empty = app.root is not None and not app.root.ok
-    return empty and not app.base and app.description is None and "fastapi" in app.stacks
-
-
-def base_in_policy(app: Application) -> list[str]:
-    """The base path that a Jupyter server under a prefix names in its policy's report address."""
-    policy = app.canary.header("content-security-policy") if app.canary is not None else ""
-    report = re.search(r"report-uri\s+(/\S+?)/api/security/csp-report", policy)
-    return [report.group(1)] if report else []

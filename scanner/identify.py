@@ -18,9 +18,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from inventory.model import Evidence, Identified, Kind
-from scanner.application import Application, is_wall, local_target
+from scanner.application import Application, Asks, is_wall, local_target
+from scanner.descriptions import base_in_policy, may_mount, take_description
 from scanner.dialogue import CANARY, Dialogue
-from scanner.examine import Asks, base_in_policy, examine, known, may_mount, take_description, try_routes
+from scanner.examine import examine, known, try_routes
 from scanner.exchange import Answer, Request
 from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge

@@ -91,6 +91,7 @@ DOUBTS: dict[str, float] = {
     r"prediction markets?|\b(place|make) (a|your) (bet|prediction|trade)s?\b|\bbetting\b|\bodds\b|\bwagers?\b": -5.0,
     r"\bleader ?boards?\b|\bscore ?boards?\b|\barcade\b|\bleague\b|\btournaments?\b|\bhigh ?scores?\b": -2.0,
     r"\bshop(ping)?\b|\bcart\b|\bcheckout\b|\bdealer(ship)?s?\b|\bshowroom\b|\bmotors\b|\bbookings?\b": -2.0,
+    r'"(firmware|serial(_?number)?|mac(_?address)?|vendor|manufacturer|mileage|sku)"\s*:': -2.5,
     r"\balbums?\b|\bblog\b|\brecipes?\b|\bnewsletters?\b|\bwebhooks?\b|\bweather\b|\b3d[ -]models?\b": -1.5,
 }
 """Patterns that say that the same words mean something else here."""

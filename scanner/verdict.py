@@ -9,13 +9,14 @@ from scanner.belief import probability
 from scanner.classify import Seen, Verdict, classify
 from scanner.exchange import Answer, clean
 from scanner.findings import Finding
-from scanner.lexicon import page_doubt
+from scanner.lexicon import page_doubt, page_weight
 from scanner.posture import decide_posture
 from scanner.predicates import values_at
 from scanner.routes import told_posts
 from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
 
 _HIDDEN, _GREETED, _WALLED, _BEHIND = 0.78, 0.82, 0.78, 0.92
+_SHORT, _SAYS_SO = 1024, 2.0
 _STOCK = re.compile(r"welcome to nginx|default page|it works|caddy works|test page", re.IGNORECASE)
 
 
@@ -51,9 +52,18 @@ def judge(app: Application) -> Judgement:
                 told=_told_routes(app),
                 pages=pages,
                 constant=_constant(app),
+                by_its_word=_by_its_word(app),
             )
         ),
     )
+
+
+def _by_its_word(app: Application) -> bool:
+    """Whether a program of a known framework calls itself a model in a short JSON page, after a look for its routes."""
+    if not app.looked_for_routes or app.catch_all or app.beliefs.best(Layer.FRAMEWORK) is None:
+        return False
+    own = (page for page in app.pages if isinstance(page.document, dict) and len(page.body) <= _SHORT)
+    return any(page_weight(page.text)[0] >= _SAYS_SO and not page_doubt(page.text)[0] for page in own)
 
 
 def _told_routes(app: Application) -> tuple[str, ...]:

@@ -318,3 +318,27 @@ def test_a_form_on_a_page_about_a_model_tells_its_route_where_options_tells_noth
 def test_a_route_with_a_name_in_it_is_listed_with_its_parameter(knowledge: Knowledge) -> None:
     (fact,), _ = ask(knowledge, book(FLASK, answer("OPTIONS /models/-/predict", 200, allow="POST, OPTIONS")))
     assert [r.path for r in fact.inference_routes] == ["/models/{name}/predict"]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_model"),
+    [
+        ('{"service": "churn", "model": "resnet18"}', True),
+        ('{"message": "leaf disease model is running"}', True),
+        ('{"model": "RT-88", "firmware": "3.1", "serial": "x"}', False),
+        ('{"message": "welcome"}', False),
+        ('{"service": "3D models of trains"}', False),
+    ],
+)
+def test_a_service_that_calls_itself_a_model_in_json_is_one_though_its_route_stays_hidden(
+    knowledge: Knowledge, said: str, is_model: bool
+) -> None:
+    (fact,), asked = ask(knowledge, book(FLASK, answer("GET /", 200, said, "application/json")))
+    assert fact.is_model_endpoint is is_model
+    assert fact.inference_routes == ()
+    assert len([text for text in asked if text.startswith("OPTIONS")]) > 6
+
+
+def test_a_page_for_people_that_speaks_of_models_is_none(knowledge: Knowledge) -> None:
+    (fact,), _ = ask(knowledge, book(FLASK, answer("GET /", 200, "<p>Our churn model is running. Read the blog.")))
+    assert not fact.is_model_endpoint
