@@ -101,6 +101,7 @@ class _Index:
     by_name: dict[tuple[str, int], list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_word: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_operation: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
+    by_workload: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
@@ -111,6 +112,9 @@ class _Index:
                 self.by_socket[socket].append(endpoint)
             for name in endpoint.certificate_names:
                 self.by_name[name.lower(), endpoint.port].append(endpoint)
+            if endpoint.cluster is not None:
+                workload = endpoint.cluster.workload
+                self.by_workload[f"{workload.namespace}/{workload.kind}/{workload.name}".lower()].append(endpoint)
             for word in _words(endpoint):
                 self.by_word[word].append(endpoint)
             if endpoint.is_model_endpoint:
@@ -156,6 +160,9 @@ def _resemblances(declaration: Declaration, index: _Index) -> Iterator[Match]:
         path = _path_of(declaration.running[0]) if len(declaration.running) == 1 else "/"
         found = _under(index.by_socket.get(socket_of(place) or ("", 0), ()), path)
         yield from all_of(found, Tier.PLACE, f"the name that it is declared by stands for {place}")
+    if declaration.workload:
+        found = index.by_workload.get(declaration.workload.lower(), ())
+        yield from all_of(found, Tier.WORKLOAD, f"it is declared as the workload {declaration.workload}")
     yield from _weak(declaration, index)
 
 

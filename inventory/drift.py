@@ -23,6 +23,7 @@ from inventory.model import (
     Ruling,
     Scan,
     ScanStatus,
+    Standing,
 )
 
 
@@ -110,6 +111,10 @@ def _incomplete(scans: list[Scan], declaring: set[str]) -> tuple[str, ...]:
 
 
 def _of_running(endpoint: Endpoint, matching: Matching, *, sure: bool) -> Iterable[Item]:
+    standing = endpoint.cluster.standing if endpoint.cluster else None
+    if standing is Standing.GHOST:
+        yield _by_cluster(Drift.GHOST, endpoint, endpoint.owner)
+        return
     if endpoint.kind is None or not endpoint.kind.is_ml or endpoint.presence is not Presence.SEEN:
         return
     matches = matching.of_endpoint.get(endpoint.id, [])
@@ -120,11 +125,14 @@ def _of_running(endpoint: Endpoint, matching: Matching, *, sure: bool) -> Iterab
         return Item(kind, endpoint.id, endpoint.url, owner, endpoint.first_seen, why, endpoint.risk, certain)
 
     retired = [one for one in matches if one.declaration.state is DeclarationState.RETIRED]
+    declared_there = standing in {Standing.MANAGED, Standing.BYPASSABLE}
     if endpoint.governance is Governance.RETIRED:
         yield item(Drift.ZOMBIE, "it was retired here, and still answers")
+    elif standing is Standing.ZOMBIE:
+        yield _by_cluster(Drift.ZOMBIE, endpoint, owner)
     elif retired and not active:
         yield item(Drift.ZOMBIE, f"{_named(retired[0].declaration)} is retired, and it still answers", certain=sure)
-    elif not active and endpoint.routing is Routing.DIRECT and endpoint.governance is Governance.UNREVIEWED:
+    elif not active and not declared_there and _is_nobodys(endpoint):
         yield item(Drift.SHADOW, MEANING[Drift.SHADOW], certain=sure)
     if owner is None:
         yield item(Drift.ORPHAN, MEANING[Drift.ORPHAN], certain=sure)
@@ -132,9 +140,23 @@ def _of_running(endpoint: Endpoint, matching: Matching, *, sure: bool) -> Iterab
         yield item(Drift.BYPASS, why)
 
 
+def _is_nobodys(endpoint: Endpoint) -> bool:
+    """Whether neither a person nor gnomon's own gateway has anything to do with it."""
+    return endpoint.routing is Routing.DIRECT and endpoint.governance is Governance.UNREVIEWED
+
+
+def _by_cluster(kind: Drift, endpoint: Endpoint, owner: str | None) -> Item:
+    """What the cluster's own objects say of a workload."""
+    assert endpoint.cluster is not None
+    place = endpoint.cluster
+    return Item(kind, endpoint.id, str(place.workload), owner, endpoint.first_seen, place.why, endpoint.risk)
+
+
 def _bypass(endpoint: Endpoint, active: Sequence[Match]) -> str | None:
     if endpoint.routing in {Routing.ENFORCED, Routing.SPLIT}:
         return "gnomon's own gateway leads to it, and its own address answered the last scan"
+    if endpoint.cluster is not None and endpoint.cluster.standing is Standing.BYPASSABLE:
+        return endpoint.cluster.why
     for one in active:
         if one.declaration.kind is DeclarationKind.ROUTE and _lies_beside(endpoint, one.declaration):
             return f"{_named(one.declaration)} leads to it, and its own address answered the last scan"

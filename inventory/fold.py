@@ -62,19 +62,16 @@ def fold_workload(workload: Workload, port: int, observations: Iterable[Observat
     """The endpoints of one port of a workload, by base path, from what was seen of it on all its listeners.
 
     All observations must be of one site. Returns nothing where no holder was ever placed. An endpoint
-    shows the listener of the pod that came last; its name is that of the workload.
+    shows the listener of a pod that was seen last; its name is that of the workload.
     """
     unique = {observation.id: observation for observation in observations}
-    placed = [
-        (o.fact.pod is not None, o.at, o.fact.since, o.id, o.listener)
-        for o in unique.values()
-        if isinstance(o.fact, Placed)
-    ]
+    placed = [(o.fact.pod is not None, o.at, o.listener) for o in unique.values() if isinstance(o.fact, Placed)]
     if not placed:
         return ()
     if len({o.listener.site for o in unique.values()}) != 1:
         raise ValueError("a fold takes the observations of one site")
-    *_, listener = max(placed, key=lambda one: one[:4])
+    newest = max((is_pod, at) for is_pod, at, _ in placed)
+    listener = min((one for *when, one in placed if tuple(when) == newest), key=lambda one: (one.address, one.port))
     place = membership(workload, unique.values())
     grouped = applications(unique.values())
     found = []
@@ -128,22 +125,25 @@ def _exposures(url: str, place: Membership | None, reached: tuple[Observation, R
 
 
 def fold_all(
-    wanted: Iterable[Listener], observations: Mapping[Listener, Iterable[Observation]]
+    wanted: Iterable[Listener],
+    observations: Mapping[Listener, Iterable[Observation]],
+    workloads: Iterable[str] = (),
 ) -> tuple[tuple[Endpoint, ...], frozenset[str]]:
     """The endpoints that some listeners have to do with, and the UIDs of the workloads among them.
 
-    ``observations`` are those of the wanted listeners and of every other listener that their workloads had.
+    ``observations`` are those of the wanted listeners and of every other listener that their workloads
+    had. ``workloads`` are the UIDs of those that ever had one of them, as far as that is known.
     """
     found: list[Endpoint] = []
     parts: dict[tuple[str, str, int], list[Observation]] = defaultdict(list)
-    workloads: dict[str, Workload] = {}
-    about: set[str] = set()
+    known: dict[str, Workload] = {}
+    about = set(workloads)
     chosen = frozenset(wanted)
     for listener, seen in observations.items():
         for key, part in by_workload(seen).items():
             if key is not None:
                 workload, port = key
-                workloads[workload.uid] = workload
+                known[workload.uid] = workload
                 parts[listener.site, workload.uid, port] += part
                 if listener in chosen:
                     about.add(workload.uid)
@@ -151,7 +151,7 @@ def fold_all(
                 found += fold(part)
     for (_, uid, port), part in parts.items():
         if uid in about:
-            found += fold_workload(workloads[uid], port, part)
+            found += fold_workload(known[uid], port, part)
     return tuple(found), frozenset(about)
 
 

@@ -30,16 +30,22 @@ class Tenant:
 
 def tenants(observations: Iterable[Observation]) -> list[Tenant]:
     """The holders that the observations of one listener tell of, by when they came."""
-    placed: dict[str, Placed] = {}
+    said: dict[str, tuple[datetime, str, Placed]] = {}
+    since: dict[str, datetime] = {}
     ended: dict[str, datetime] = {}
     for one in observations:
         fact = one.fact
         if isinstance(fact, Placed):
-            # Two scans may have read different owners of one pod; the order they arrive in must not matter.
-            placed[fact.holder] = min(fact, placed.get(fact.holder, fact), key=_order)
+            # A pod may be met before its owner is; the newest word about what it belongs to holds.
+            word = (one.at, one.id, fact)
+            said[fact.holder] = max(word, said.get(fact.holder, word), key=lambda each: each[:2])
+            since[fact.holder] = min(fact.since, since.get(fact.holder, fact.since))
         elif isinstance(fact, Ended):
             ended[fact.holder] = min(one.at, ended.get(fact.holder, one.at))
-    found = [Tenant(one.workload, one.port, one.holder, one.since, ended.get(one.holder)) for one in placed.values()]
+    found = [
+        Tenant(fact.workload, fact.port, holder, since[holder], ended.get(holder))
+        for holder, (_, _, fact) in said.items()
+    ]
     return sorted(found, key=lambda tenant: (tenant.since, tenant.holder))
 
 
@@ -60,7 +66,3 @@ def by_workload(observations: Iterable[Observation]) -> dict[tuple[Workload, int
         elif fact.holder in of_holder:
             found[of_holder[fact.holder]].append(one)
     return dict(found)
-
-
-def _order(placed: Placed) -> tuple[datetime, str, int]:
-    return placed.since, placed.workload.uid, placed.port

@@ -55,6 +55,15 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Seconds that all the questions to one listener may take."
     )
     scan_concurrency: int = Field(default=512, ge=1, description="Listeners that are asked at once.")
+    cluster_rate: int = Field(default=50, ge=1, description="Requests a second to the API server of one cluster.")
+    cluster_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds to wait for one answer of a cluster's API server."
+    )
+    cluster_reach: Literal["auto", "direct", "proxy", "none"] = Field(
+        default="auto",
+        description="How what runs in clusters is asked: at its pods' addresses (direct), through the API server's "
+        "service proxy (proxy), not at all (none), or directly where gnomon runs inside and else by proxy (auto).",
+    )
     stale_after: float = Field(
         default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."
     )

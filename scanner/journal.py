@@ -49,7 +49,13 @@ class Journal:
 
     async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
         """Write how the scan ended, and settle what it covered. Raises JournalError."""
-        changes = {"status": status, "reason": reason, "exclude": run.exclude, "ended_at": utc_now()}
+        changes = {
+            "status": status,
+            "reason": reason,
+            "targets": run.targets,
+            "exclude": run.exclude,
+            "ended_at": utc_now(),
+        }
         if status is ScanStatus.COMPLETE:
             changes["checkpoint"] = None
         self.scan = self.scan.model_copy(update=changes)

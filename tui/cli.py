@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from inventory.garbage import collect_seldom
 from tui.commands import (
     demo,
     drift,
@@ -21,10 +22,12 @@ from tui.commands import (
     history,
     moves,
     overview,
+    rollouts,
     routes,
     scanning,
     scopes,
     screen,
+    shadowing,
     signatures,
 )
 from tui.exits import Exit, exit_of, sentence_of
@@ -46,7 +49,9 @@ COMMANDS = (
     overview,
     drift,
     moves,
+    shadowing,
     routes,
+    rollouts,
     scopes,
     gateway,
     screen,
@@ -78,6 +83,7 @@ def gnomon(
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    collect_seldom()
     sys.exit(_run())
 
 

@@ -47,8 +47,8 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
     wanted = list(dict.fromkeys(listeners))
     if not wanted:
         return []
-    near = with_neighbours(session, wanted)
-    folded, workloads = fold_all(wanted, observations_of(session, near))
+    near, placed = with_neighbours(session, wanted)
+    folded, workloads = fold_all(wanted, observations_of(session, near), placed)
     places = {one.id: one for one in folded}
     rows = rows_on(session, near)
     link_at_once(session, wanted, rows, places, now)

@@ -36,8 +36,8 @@ def keep_placements(session: Session, observations: Iterable[Observation]) -> No
         session.connection().execute(insert, rows)
 
 
-def with_neighbours(session: Session, listeners: Iterable[Listener]) -> list[Listener]:
-    """The listeners, and every other one that any of their workloads has had."""
+def with_neighbours(session: Session, listeners: Iterable[Listener]) -> tuple[list[Listener], set[str]]:
+    """The listeners, with every other one that any of their workloads has had; and the UIDs of those workloads."""
     wanted = dict.fromkeys(listeners)
     workloads: dict[tuple[str, str], None] = {}
     where = tuple_(col(PlacementRow.site), col(PlacementRow.address), col(PlacementRow.port))
@@ -50,4 +50,4 @@ def with_neighbours(session: Session, listeners: Iterable[Listener]) -> list[Lis
         query = select(PlacementRow.site, PlacementRow.address, PlacementRow.port).where(of.in_(part))
         for site, address, port in session.exec(query):
             wanted.setdefault(Listener(site=site, address=address, port=port))
-    return list(wanted)
+    return list(wanted), {uid for _, uid in workloads}

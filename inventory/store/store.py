@@ -16,6 +16,8 @@ from inventory.store.history import history_of
 from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
+from inventory.store.pages import EndpointPages
+from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
@@ -34,11 +36,13 @@ class Store:
         self.scans = ScanRepository(database)
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
+        self.pages = EndpointPages(database)
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)
+        self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
         self.declarations = DeclarationRepository(database)

@@ -14,7 +14,9 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
+    "k8s": "scanner.sources.kubernetes:prepare",
     "mlflow": "scanner.sources.mlflow:prepare",
+    "sagemaker": "scanner.sources.sagemaker:prepare",
     "catalogue": "scanner.sources.catalogue:prepare",
     "envoy": "scanner.sources.envoy:prepare",
     "kong": "scanner.sources.kong:prepare",

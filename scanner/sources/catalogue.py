@@ -158,4 +158,4 @@ def _backstage(context: Context, entity: dict[str, Any]) -> Iterator[Declaration
     )
 
 
-prepare = source_of_declarations(read)
+prepare = source_of_declarations(read, files=True)

@@ -115,4 +115,4 @@ def _url(scheme: str, domain: str, port: str, path: str) -> str:
     return f"{scheme}://{where}{path}"
 
 
-prepare = source_of_declarations(read)
+prepare = source_of_declarations(read, files=True)

@@ -106,4 +106,4 @@ def _urls(front: _Section, conditions: list[str]) -> Iterator[str]:
                 yield f"{'https' if tls else 'http'}://{host}:{port}{path}"
 
 
-prepare = source_of_declarations(read)
+prepare = source_of_declarations(read, files=True)

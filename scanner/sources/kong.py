@@ -132,4 +132,4 @@ def _listed(value: Any) -> list[dict[str, Any]]:
     return [one for one in value or [] if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-prepare = source_of_declarations(read)
+prepare = source_of_declarations(read, files=True)

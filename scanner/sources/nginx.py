@@ -96,4 +96,4 @@ def _front(name: str, args: list[str]) -> str:
     return f"{scheme}://{name}:{_port(args)}" if name else ""
 
 
-prepare = source_of_declarations(read)
+prepare = source_of_declarations(read, files=True)

@@ -79,8 +79,8 @@ Reader = Callable[[Context], Iterator[Declaration]]
 """Reads a target, a generator that may block. Raises SourceError."""
 
 
-def source_of_declarations(read: Reader) -> Source:
-    """The source whose targets are read by a reader."""
+def source_of_declarations(read: Reader, *, files: bool = False) -> Source:
+    """The source whose targets are read by a reader. ``files``: what is no URL is the path of a file."""
 
     async def prepare(
         scope: Scope,
@@ -99,7 +99,7 @@ def source_of_declarations(read: Reader) -> Source:
         for target in named:
             if not target.rest:
                 raise TargetError(f"'{target.prefix}:' names nothing to read: write where it is after the colon")
-        return DeclaredRun(scope, [_absolute(target) for target in named], read)
+        return DeclaredRun(scope, [_absolute(target) if files else target for target in named], read)
 
     return prepare
 

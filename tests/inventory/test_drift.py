@@ -13,10 +13,13 @@ from inventory.model import (
     Endpoint,
     Governance,
     Kind,
+    Membership,
     Presence,
     Registered,
     Routing,
     ScanStatus,
+    Standing,
+    Workload,
 )
 
 READ = scan(id="s9", scope="list", source="catalogue", targets=("catalogue:/x",), ports=())
@@ -43,6 +46,7 @@ def seen(**parts: object) -> Endpoint:
     return endpoint(**{"presence": Presence.SEEN, "owner": "ana", **parts})
 
 
+WORKLOAD = Workload(cluster="c1", namespace="ml", kind="Deployment", name="iris", uid="u1")
 HERE = {"urls": ("http://127.0.0.9:5000",)}
 
 
@@ -132,3 +136,23 @@ def test_a_source_that_was_not_read_to_the_end_makes_nothing_sure(status: ScanSt
     assert (item.drift, item.sure) == (Drift.SHADOW, complete)
     assert report.incomplete == (() if complete else ("list: it answered 401",))
     assert report.sources == 0
+
+
+@pytest.mark.parametrize(
+    ("standing", "presence", "expected"),
+    [
+        (Standing.MANAGED, Presence.SEEN, set()),
+        (Standing.BYPASSABLE, Presence.SEEN, {"bypass"}),
+        (Standing.SHADOW, Presence.SEEN, {"shadow"}),
+        (Standing.UNKNOWN, Presence.SEEN, {"shadow"}),
+        (Standing.ZOMBIE, Presence.SEEN, {"zombie"}),
+        (Standing.GHOST, Presence.UNKNOWN, {"ghost"}),
+        (Standing.SHADOW, Presence.GONE, set()),
+    ],
+)
+def test_what_a_cluster_says_of_its_workloads(standing: Standing, presence: Presence, expected: set[str]) -> None:
+    one = seen(presence=presence, cluster=Membership(workload=WORKLOAD, standing=standing, why="so it is"))
+    report = drift([one], [], [], [])
+    assert {item.drift.value for item in report.items} == expected
+    declared = registered(workload="ml/deployment/iris")
+    assert "shadow" not in lists(drift([one], [declared], [], []))

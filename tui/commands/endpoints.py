@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from inventory.listing import Order
-    from inventory.model import Change, Endpoint
+    from inventory.model import Change, Endpoint, Membership
     from inventory.store.links import Link
 
+SHOWN_PODS = 5
 COLUMNS = (
     Column("ID", "short_id"),
     Column("URL", "url"),
@@ -162,6 +163,7 @@ def describe(one: "Endpoint", changes: "list[Change]", links: "list[Link]") -> s
         f"  risk        {one.risk} of 100",
         *(f"              {reason.weight:+3d}  {reason.why}" for reason in one.risk_reasons),
     ]
+    lines += _cluster(one.cluster) if one.cluster else []
     lines += _section("inference", [f"{route.method} {route.path}" for route in one.inference_routes])
     lines += _section("exposures", [f"{exposure.via}  {exposure.url}" for exposure in one.exposures])
     lines += _section(
@@ -180,6 +182,19 @@ def describe(one: "Endpoint", changes: "list[Change]", links: "list[Link]") -> s
     lines += _section("identity", [_identity(one, link) for link in links])
     lines += _section("changes", [f"{_moment(c.at)}  {c.who}  {c.action}: {c.why}" for c in changes])
     return "\n".join(lines)
+
+
+def _cluster(place: "Membership") -> list[str]:
+    """An endpoint's place in a cluster: how it stands, and the path that proves it, a hop a line."""
+    workload = place.workload
+    pods = ", ".join(f"{pod.name} {pod.address}" for pod in place.pods[:SHOWN_PODS])
+    more = f" and {len(place.pods) - SHOWN_PODS} more" if len(place.pods) > SHOWN_PODS else ""
+    return [
+        f"  workload    {workload}  (uid {workload.uid}, cluster {workload.cluster})",
+        f"  pods        {pods or 'none'}{more}",
+        f"  standing    {place.standing}: {place.why}",
+        *(f"              {'-> ' if number else ''}{hop} ({hop.leads})" for number, hop in enumerate(place.path)),
+    ]
 
 
 def _identity(one: "Endpoint", link: "Link") -> str:
