@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from inventory.model import Asked, Identified, Listener, Postured, Questioned
 from inventory.settings import Settings
+from scanner.asking import asker
 from scanner.findings import Finding
 from scanner.questioning import Questioning
-from scanner.runner import asker
 
 ML_KINDS = {"model-endpoint", "notebook", "ml-ui", "ml-platform"}
 
