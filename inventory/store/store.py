@@ -7,6 +7,7 @@ from inventory.changes import Event
 from inventory.model import Endpoint
 from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
+from inventory.store.coverage import CoverageRepository
 from inventory.store.database import Database
 from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
@@ -22,6 +23,8 @@ from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
 from inventory.store.triage import TriageRepository
+from inventory.store.upkeep import UpkeepRepository
+from inventory.store.views import ViewRepository
 
 
 class Store:
@@ -39,6 +42,9 @@ class Store:
         self.pages = EndpointPages(database)
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
+        self.coverage = CoverageRepository(database, self.endpoints)
+        self.views = ViewRepository(database)
+        self.upkeep = UpkeepRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)

@@ -205,6 +205,15 @@ class FacetRow(SQLModel, table=True):
     namespace: str | None = text(nullable=True)
 
 
+class BlockRow(SQLModel, table=True):
+    """How many endpoints there are in a /24 or /64 of a site, by ``listing.block_key``."""
+
+    __tablename__ = "block"
+    site: str = text(primary_key=True)
+    key: str = text(primary_key=True)
+    count: int
+
+
 class TombstoneRow(SQLModel, table=True):
     """An id that no longer names an endpoint, since which version of the store, why, and what took its place."""
 
