@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -86,7 +88,8 @@ def scan(
             for one in here.store.endpoints.list(f"scope:{scan.scope}")
             if one.last_seen >= scan.started_at and one.site == scan.site
         ]
-    _write(scans, found, form)
+        declared = Counter(one.declaration.scan for one in here.store.declarations.list())
+    _write(scans, found, declared, form)
     ends = {scan.status.value for scan in scans}
     if ends != {"complete"}:
         raise typer.Exit(Exit.FAILED if ends == {"failed"} else Exit.INCOMPLETE)
@@ -154,7 +157,7 @@ def _tell(report: Report, state: "Progress") -> None:
     report(int(state.percent), 100, f"{state.rate:.0f} probes/s, {state.open} open, {state.identified} identified")
 
 
-def _write(scans: "list[Scan]", found: "list[Endpoint]", form: Format) -> None:
+def _write(scans: "list[Scan]", found: "list[Endpoint]", declared: Mapping[str, int], form: Format) -> None:
     rows = [as_row(one, form) for one in found]
     if form is Format.JSON:
         told = [_counted(one) for one in scans]
@@ -162,14 +165,24 @@ def _write(scans: "list[Scan]", found: "list[Endpoint]", form: Format) -> None:
     else:
         write_rows(rows, COLUMNS, form)
     for scan in scans:
-        account = scan.account
         narrate(
             f"scan {scan.id}{f' of {scan.scope}' if len(scans) > 1 else ''} {scan.status}: "
+            f"{_told(scan, declared[scan.id])}; {scan.requests} requests" + (f" ({scan.reason})" if scan.reason else "")
+        )
+    if any(declared.values()):
+        narrate("`gnomon drift` holds what is declared against what runs")
+
+
+def _told(scan: "Scan", declared: int) -> str:
+    """What a scan came to: the account of its probes, or what its sources declare."""
+    account = scan.account
+    if scan.ports or scan.source == "kubernetes":
+        return (
             f"{account.planned} planned, {account.answered} answered, "
             f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
-            f"{account.forbidden} forbidden, {account.unprobed} not reached; {scan.requests} requests"
-            + (f" ({scan.reason})" if scan.reason else "")
+            f"{account.forbidden} forbidden, {account.unprobed} not reached"
         )
+    return f"{declared} declared, read from {account.answered} of {account.planned} sources"
 
 
 def _counted(scan: "Scan") -> dict[str, Any]:
