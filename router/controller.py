@@ -72,6 +72,7 @@ class Controller:
         self._running = asyncio.Event()
         self._wake = asyncio.Event()
         self._dirty: set[str] = set()
+        self._settled = False
         self._version: int | None = None
         self._cursor = 0
         self._acknowledged: dict[str, int] = {}
@@ -174,11 +175,13 @@ class Controller:
         if self.gateway.healthy:
             self._catalogue.observe(routes, self.gateway.observed(routes))
         part = self._catalogue.part(routes)
-        left = reconcile(part.desired, part.observed, LIMITS)
+        # All that is left, beyond the limit of one plan too: it is looked at next.
+        left = reconcile(part.desired, part.observed)
         self._dirty = set(left.routes) | (self.gateway.stirred() - routes)
         await self._roll_back(part.observed.rejected)
         self._tell(routes, before, left.refused, settled=not left.actions)
-        if not left.postponed and not left.actions and first:
+        if not left.actions and not self._settled:
+            self._settled = True
             wanted = self._catalogue.desired.items()
             self.gateway.forget_others([route for route, revision in wanted if revision.spec is not None])
         self._running.set()

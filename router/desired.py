@@ -31,27 +31,33 @@ def adopt(
     to: str | None = None,
     to_endpoint: str | None = None,
     shadow_percent: float | None = None,
+    hosts: Sequence[str] = (),
+    sticky: Sticky | None = None,
 ) -> RouteSpec:
     """The route that puts an endpoint behind the gateway as NAME.DOMAIN, with every request still going to it.
 
     ``to`` is the URL of a replacement, which starts without live requests; ``to_endpoint`` is its id where the
-    inventory knows it. ``shadow_percent`` is the share of
-    requests that the replacement gets a copy of. RouteError where the endpoint does not speak HTTP, or where
-    there is a shadow without a replacement.
+    inventory knows it. ``shadow_percent`` is the share of requests that the replacement gets a copy of. ``hosts``
+    are further names of the route; ``sticky`` tells its callers apart. What was observed of the endpoint decides on
+    base path, TLS and protocol. RouteError where it does not speak HTTP, or where there is a shadow without a
+    replacement.
     """
-    if endpoint.scheme not in {Scheme.HTTP, Scheme.HTTPS}:
+    if endpoint.scheme not in {Scheme.HTTP, Scheme.HTTPS, Scheme.GRPC}:
         raise RouteError(
-            f"{endpoint.url} speaks {endpoint.scheme.value}: only endpoints of http and https can be adopted"
+            f"{endpoint.url} speaks {endpoint.scheme.value}: only endpoints of http, https and gRPC can be adopted"
         )
     if shadow_percent and to is None:
         raise RouteError("a shadow needs a replacement to send copies to: name its URL with --to")
-    backends = [{"name": ORIGIN, "url": origin_url(endpoint), "weight": 100, "endpoint": endpoint.id}]
+    speaks = {"protocol": "http2" if endpoint.scheme is Scheme.GRPC or "grpc" in endpoint.needs else "http1"}
+    origin = {"name": ORIGIN, "url": origin_url(endpoint), "weight": 100, "endpoint": endpoint.id}
+    backends = [origin | speaks]
     if to is not None:
-        backends.append({"name": REPLACEMENT, "url": to, "weight": 0, "endpoint": to_endpoint})
+        backends.append({"name": REPLACEMENT, "url": to, "weight": 0, "endpoint": to_endpoint} | speaks)
     return _valid(
         {
             "name": name,
-            "hosts": (f"{name}.{domain}".lower(),),
+            "hosts": (f"{name}.{domain}".lower(), *(host.lower() for host in hosts)),
+            "sticky": sticky,
             "backends": backends,
             "shadow": {"backend": REPLACEMENT, "percent": shadow_percent, "paths": declared(endpoint)}
             if shadow_percent
@@ -65,7 +71,8 @@ def adopt(
 def origin_url(endpoint: Endpoint) -> str:
     """Where the endpoint's application is, with its base path and without query or trailing slash."""
     host = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-    return f"{endpoint.scheme.value}://{host}:{endpoint.port}{endpoint.base_path}".rstrip("/")
+    scheme = "https" if endpoint.scheme is Scheme.HTTPS else "http"
+    return f"{scheme}://{host}:{endpoint.port}{endpoint.base_path}".rstrip("/")
 
 
 def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
@@ -161,6 +168,20 @@ def earlier(route: str, history: Sequence[Revision], number: int | None = None) 
         which = "no earlier revision" if number is None else f"no revision {number}"
         raise RouteError(f"route {route!r} has {which} to go back to: `gnomon route {route}` lists them")
     return found.spec
+
+
+def parse_sticky(words: Iterable[str]) -> Sticky | None:
+    """``["header:x-user", "cookie:session", "address"]`` as what tells callers apart; None for none."""
+    found: dict[str, object] = {}
+    for word in words:
+        kind, _, name = word.partition(":")
+        if kind not in {"header", "cookie", "address"} or bool(name) == (kind == "address"):
+            raise RouteError(f"{word!r} is not header:NAME, cookie:NAME or address")
+        found[kind] = name or True
+    try:
+        return Sticky.model_validate(found) if found else None
+    except ValidationError as error:
+        raise RouteError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:

@@ -16,9 +16,10 @@ import pytest
 from making import observation, route
 
 from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
-from router import desired
+from router import controller, desired
 from router.errors import GatewayError
 from router.gateways.envoy import lastgood, ports, process, resources
+from router.plan import Limits
 
 pytestmark = pytest.mark.e2e
 
@@ -434,7 +435,8 @@ async def test_a_stop_leaves_no_process_and_no_socket(run_controller: Any) -> No
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not rig.status().healthy
-    assert not list((rig.settings.state_folder / "gateway").glob("*.sock"))
+    left = (rig.settings.state_folder / "gateway").iterdir()
+    assert [path for path in left if path.is_socket() or path.suffix in {".pid", ".epoch", ".base"}] == []
 
 
 async def test_endpoints_follow_what_the_gateway_has(rig: Any, backends: Any, until: Until) -> None:
@@ -507,6 +509,24 @@ async def test_what_passes_is_kept_over_time_and_unknown_hosts_are_counted(
     (sample,) = store.traffic.series("iris", utc_now() - timedelta(hours=1))
     assert (sample.backend, sample.requests, sample.failures) == ("origin", 5, 0)
     assert sum(sample.latency.values()) == 5
+
+
+async def test_more_than_one_plan_holds_arrives_in_several(
+    rig: Any, backends: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = await backends("origin")
+    monkeypatch.setattr(controller, "LIMITS", Limits(routes=3))
+    names = [f"r{number}" for number in range(12)]
+    specs = {name: spec_of(origin, name=name, hosts=(f"{name}.localhost",)) for name in names}
+    # Interleaved by name: no plan may hold the whole of both.
+    for part in (names[:8:2], names[1:8:2]):
+        rig.store.routes.change({name: specs[name] for name in part}, who="tester", why="together")
+    for name in names[8:]:
+        rig.store.routes.put(specs[name], who="tester", why="alone")
+    await until(lambda: rig.status().revisions == dict.fromkeys(names, 1))
+    for name in names:
+        rig.store.routes.remove(name, who="tester", why="done")
+    await until(lambda: rig.status().revisions == {})
 
 
 async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(

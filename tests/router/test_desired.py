@@ -35,7 +35,7 @@ def test_adoption_without_a_replacement_has_one_backend() -> None:
     assert spec.shadow is None
 
 
-@pytest.mark.parametrize("scheme", [Scheme.GRPC, Scheme.TLS, Scheme.TCP])
+@pytest.mark.parametrize("scheme", [Scheme.TLS, Scheme.TCP])
 def test_only_http_can_be_adopted(scheme: Scheme) -> None:
     with pytest.raises(RouteError, match=f"speaks {scheme.value}"):
         adopt(endpoint(scheme=scheme), name="iris", domain="localhost")

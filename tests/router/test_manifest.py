@@ -1,7 +1,7 @@
 """Routes as code: what is written is read back, and what is applied leaves nothing to do."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from making import NOW, route
 
@@ -33,6 +33,7 @@ specs = st.builds(spec_of, st.sampled_from(NAMES), weights, st.sampled_from([500
 states = st.lists(specs, max_size=4).map(lambda found: {one.name: one for one in found})
 
 
+@example({"iris": route("iris", comparison=Comparison(ignore=("\x85 \u2028 é",)))})
 @given(states)
 def test_what_is_written_is_read_back(state: dict[str, RouteSpec]) -> None:
     assert {one.name: one for one in parse(render(state.values()))} == state

@@ -44,6 +44,11 @@ def adopt(
     percent: Annotated[
         float, typer.Option("--shadow", metavar="PERCENT", min=0, max=100, help="Copy so many requests to it.")
     ] = 0.0,
+    host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further name of the route.")] = None,
+    sticky: Annotated[
+        list[str] | None,
+        typer.Option(metavar="BY", help="What tells callers apart: header:NAME, cookie:NAME, address."),
+    ] = None,
     why: WhyOption = REASON,
     wait: WaitOption = None,
     dry_run: DryRunOption = False,
@@ -57,8 +62,11 @@ def adopt(
 
       gnomon adopt p34w5uwj --name iris --to http://10.0.0.8:8000 --shadow 10
 
+      gnomon adopt p34w5uwj --name iris --host iris.example --sticky header:x-user
+
     """
     from router import desired
+    from router.advice import advice
 
     with workspace(context.obj) as here:
         endpoint = here.store.endpoints.get(endpoint_id)
@@ -70,6 +78,8 @@ def adopt(
             to=replacement,
             to_endpoint=known,
             shadow_percent=percent,
+            hosts=host or (),
+            sticky=desired.parse_sticky(sticky or ()),
         )
         current = here.store.routes.get(spec.name)
         if current is not None and current.spec is not None:
@@ -81,7 +91,8 @@ def adopt(
             return
         revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
         _manage(here, endpoint.id, why)
-        narrate(f"callers move by using http://{spec.hosts[0]}:{here.settings.gateway_port} instead of {endpoint.url}")
+        for sentence in advice(endpoint, spec, here.settings):
+            narrate(sentence)
         converge(here, revision, wait)
 
 

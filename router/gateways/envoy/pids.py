@@ -19,6 +19,15 @@ def runs(pid: int, bootstrap: Path) -> bool:
     return str(bootstrap).encode() in command.split(b"\0")
 
 
+def lives(pid: int) -> bool:
+    """Whether this process is there, whatever it runs: in the middle of an exec it runs nothing that can be told."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2][:1]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
+
+
 async def gone_from(pid: int) -> None:
     """Wait until a process that is not our child has ended."""
     try:

@@ -13,7 +13,7 @@ from typing import Any
 from router.errors import GatewayError
 from router.gateways.envoy import admin, launch
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.pids import STOP_SECONDS, end, gone_from, runs
+from router.gateways.envoy.pids import STOP_SECONDS, end, gone_from, lives, runs
 from router.gateways.envoy.ports import CAN_TELL, listeners, require_free
 
 log = logging.getLogger(__name__)
@@ -207,8 +207,8 @@ class EnvoyProcess:
         """Wait until the Envoy of this epoch answers, which takes the administration socket from the one before."""
         deadline = time.monotonic() + START_SECONDS
         while await asyncio.to_thread(admin.epoch, self._files.admin) != epoch:
-            # A child of ours is asked for its end: before its exec, it does not look like Envoy yet.
-            if self.pid is None or (self._adopted is not None and not runs(self._adopted, self._files.bootstrap)):
+            # Not whether it looks like Envoy: before its exec, and in the middle of it, it does not.
+            if self.pid is None or not lives(self.pid):
                 await self._cannot_start(epoch, f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
             if time.monotonic() > deadline:
                 await self._cannot_start(epoch, f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
@@ -237,7 +237,9 @@ class EnvoyProcess:
         if lineage is not None:
             # Envoy leaves its shared memory behind, which has the base id in its name, in tens.
             Path(f"/dev/shm/envoy_shared_memory_{lineage[0] * 10}").unlink(missing_ok=True)  # noqa: S108 - a fixed place
-        for path in (self._files.pid, self._files.admin, self._files.epoch, self._files.base):
+        # And the sockets by which Envoys of one lineage speak to each other.
+        between = self._files.hot.parent.glob(f"{self._files.hot.name}_*")
+        for path in (self._files.pid, self._files.admin, self._files.epoch, self._files.base, *between):
             path.unlink(missing_ok=True)
 
     def _lineage(self) -> tuple[int, int] | None:

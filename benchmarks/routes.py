@@ -1,0 +1,181 @@
+"""Many routes, changed under load: how long they take to load, how soon a change has its effect, and who noticed.
+
+``gnomon serve`` runs as a process of its own over a SQLite file. Callers ask one route without a pause while its
+weights move, and while other routes come and go; an answer that is not 200, or a connection that breaks, is a failure.
+A change is timed from before the store's write to the first answer that shows it. With KILLS, ``serve`` is killed by
+SIGKILL so many times under the same load, and started again.
+
+Usage: ``python benchmarks/routes.py [ROUTES] [WEIGHTS] [ADDED] [KILLS]``.
+"""
+
+import asyncio
+import contextlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gateway import free_port, seconds_until, servers, start_envoy
+
+from inventory.model import RouteSpec
+from inventory.store import Store, open_store
+from router import desired
+
+HOST = "bench.localhost"
+CALLERS = 4
+
+
+def spec_of(name: str, backends: dict[str, int]) -> RouteSpec:
+    listed = [
+        {"name": one, "url": f"http://127.0.0.1:{port}", "weight": 100 if one == "origin" else 0}
+        for one, port in backends.items()
+    ]
+    return RouteSpec.model_validate({"name": name, "hosts": (f"{name}.localhost",), "backends": listed})
+
+
+class Callers:
+    """Connections that never pause, and count what went wrong."""
+
+    def __init__(self, port: int) -> None:
+        self.asked = 0
+        self.failed: list[str] = []
+        self._stop = False
+        self._tasks = [asyncio.create_task(self._work(port)) for _ in range(CALLERS)]
+
+    async def _work(self, port: int) -> None:
+        request = f"GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n".encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not self._stop:
+            try:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+                self.asked += 1
+                if not head.startswith(b"HTTP/1.1 200"):
+                    self.failed.append(head[:40].decode())
+                closes = b"connection: close" in head.lower()
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.failed.append(repr(error))
+                closes = True
+            if closes:
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.sleep(0.002)
+        writer.close()
+
+    async def stop(self) -> None:
+        """Let every caller finish what it asked."""
+        self._stop = True
+        await asyncio.gather(*self._tasks)
+
+
+async def serve(folder: Path, port: int) -> asyncio.subprocess.Process:
+    environment = os.environ | {"GNOMON_GATEWAY_PORT": str(port), "GNOMON_STATE_FOLDER": f"{folder}/state",
+                                "GNOMON_METRICS_PORT": "0"}  # fmt: skip
+    words = ["-m", "tui.cli", "--database", f"sqlite:///{folder}/inventory.db", "serve", "--no-schedules"]
+    with (folder / "serve.log").open("ab") as log:
+        return await asyncio.create_subprocess_exec(sys.executable, *words, env=environment, stdout=log, stderr=log)
+
+
+async def acknowledged(store: Store, count: int) -> None:
+    while not any(len(one.revisions) >= count for one in await asyncio.to_thread(store.gateways.list)):  # noqa: ASYNC110
+        await asyncio.sleep(0.2)
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds in memory. Source: proc(5), VmRSS of status."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+
+
+async def weights(store: Store, spec: RouteSpec, port: int, changes: int) -> None:
+    measured = []
+    for number in range(changes):
+        name = "replacement" if number % 2 == 0 else "origin"
+        moved = {"origin": 0, "replacement": 100} if name == "replacement" else {"origin": 100, "replacement": 0}
+        waiting = asyncio.create_task(seconds_until(port, name.encode()))
+        await asyncio.sleep(0.01)
+        began = time.perf_counter()
+        await asyncio.to_thread(store.routes.put, desired.shift(spec, moved), who="bench", why="a change")
+        await waiting
+        measured.append((time.perf_counter() - began) * 1000)
+    measured.sort()
+    at = measured[min(len(measured) - 1, int(len(measured) * 0.99))]
+    print(f"{changes} weight changes: to effect median {statistics.median(measured):.1f} ms, p99 {at:.1f} ms")
+
+
+async def status(port: int, host: str) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        return int((await reader.readline()).split()[1])
+    finally:
+        writer.close()
+
+
+async def come_and_go(store: Store, port: int, backends: dict[str, int], count: int) -> None:
+    measured: dict[str, list[float]] = {"additions": [], "removals": []}
+    for number in range(count):
+        name = f"extra-{number}"
+        for what, goal in (("additions", 200), ("removals", 404)):
+            began = time.perf_counter()
+            spec = spec_of(name, backends) if what == "additions" else None
+            await asyncio.to_thread(store.routes.change, {name: spec}, who="bench", why="a change")
+            while await status(port, f"{name}.localhost") != goal:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            measured[what].append((time.perf_counter() - began) * 1000)
+    for what, found in measured.items():
+        print(f"{count} {what}: to effect median {statistics.median(found):.1f} ms, most {max(found):.1f} ms")
+
+
+async def main(routes: int, changes: int, added: int, kills: int) -> None:
+    port, backends = free_port(), {"origin": free_port(), "replacement": free_port()}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        others = await start_envoy(folder / "servers.json", servers(backends))
+        with open_store(f"sqlite:///{folder}/inventory.db") as store:
+            bench = spec_of("bench", backends)
+            store.routes.put(bench, who="bench", why="the benchmark")
+            for start in range(0, routes, 500):
+                many = {
+                    f"r{number}": spec_of(f"r{number}", backends) for number in range(start, min(start + 500, routes))
+                }
+                store.routes.change(many, who="bench", why="the benchmark")
+            began = time.perf_counter()
+            running = await serve(folder, port)
+            try:
+                await acknowledged(store, routes + 1)
+                envoy = int((folder / "state" / "gateway" / "envoy.pid").read_text(encoding="ascii"))
+                print(
+                    f"{routes} routes: loaded and acknowledged in {time.perf_counter() - began:.1f} s, "
+                    f"gnomon {resident(running.pid):.0f} MiB, Envoy {resident(envoy):.0f} MiB"
+                )
+                callers = Callers(port)
+                if changes:
+                    await weights(store, bench, port, changes)
+                if added:
+                    await come_and_go(store, port, backends, added)
+                for _ in range(kills):
+                    running.kill()
+                    await running.wait()
+                    running = await serve(folder, port)
+                    goal = callers.asked + 200
+                    while callers.asked < goal:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                if kills:
+                    print(f"gnomon killed and started again {kills} times")
+                await callers.stop()
+                print(f"failed requests: {len(callers.failed)} of {callers.asked} {sorted(set(callers.failed))[:3]}")
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    running.terminate()
+                await running.wait()
+                others.terminate()
+                await others.wait()
+
+
+if __name__ == "__main__":
+    given = [int(word) for word in sys.argv[1:]]
+    asyncio.run(main(*(given + [10_000, 1_000, 200, 0][len(given) :])))
