@@ -78,7 +78,8 @@ def count(session: Session, query: Query, now: datetime) -> int:
     if not parts.row:
         total = session.connection().execute(sa_select(func.sum(FacetRow.count)).where(*parts.facet)).scalar()
         return int(total or 0)
-    rows = sa_select(func.count()).select_from(EndpointRow).where(*_in_facets(parts.facet, TABLE.c.facet), *parts.row)
+    facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+    rows = sa_select(func.count()).select_from(EndpointRow).where(*_in_facets(parts.facet, facet), *parts.row)
     return int(session.connection().execute(rows).scalar_one())
 
 
@@ -186,7 +187,8 @@ def _rows(
     sorting: list[ColumnElement[Any]] = [*keys]
     if total <= FEW or parts.selective:
         # These few are to be sorted, not looked for along an index.
-        query = query.where(*_in_facets(parts.facet, TABLE.c.facet))
+        facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+        query = query.where(*_in_facets(parts.facet, facet))
         if parts.facet or parts.selective:
             sorting = [_plain(session, key) for key in keys]
     else:
