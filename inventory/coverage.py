@@ -217,7 +217,19 @@ def why_not(endpoint: Endpoint) -> str:
     return f"{endpoint.routing.value}, not yet enforced: a part of the live requests still goes to it"
 
 
-def _may_be_bypassed(endpoint: Endpoint) -> bool:
+def is_gap(one: Endpoint | Facet) -> bool:
+    """Whether what is of machine learning is ungoverned, or governed with an open way around."""
+    if one.kind is None or not one.kind.is_ml or one.presence is Presence.GONE:
+        return False
+    return not _governed(one.governance, one.presence, one.routing) or _may_be_bypassed(one)
+
+
+def scope_gaps(scans: Sequence[Scan]) -> tuple[Gap, ...]:
+    """The parts of scopes that their last scans left unknown, the riskiest first."""
+    return _gaps(_last_by_scope(scans), [])
+
+
+def _may_be_bypassed(endpoint: Endpoint | Facet) -> bool:
     return endpoint.routing is Routing.ENFORCED and endpoint.presence is Presence.SEEN
 
 

@@ -1,10 +1,12 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from pydantic import ValidationError
 
-from inventory.model import Backend, Endpoint, RouteSpec, Scheme, Shadow
+from inventory.model import Backend, Endpoint, Lane, Revision, RouteSpec, Scheme, Shadow, Sticky
 from router.errors import RouteError
 
 ORIGIN = "origin"
@@ -12,6 +14,10 @@ ORIGIN = "origin"
 
 REPLACEMENT = "replacement"
 """The backend that is meant to take over."""
+
+ROLLBACK_AUTHOR = "gnomon"
+ROLLED_BACK = "rolled back: the gateway refused"
+"""Who takes back a revision that a gateway refused, and how the reason begins."""
 
 ADOPTED_TIMEOUT = 300.0
 """Seconds. An adopted application had no limit before: the gateway's only ends what hangs."""
@@ -47,7 +53,9 @@ def adopt(
             "name": name,
             "hosts": (f"{name}.{domain}".lower(),),
             "backends": backends,
-            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent} if shadow_percent else None,
+            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent, "paths": declared(endpoint)}
+            if shadow_percent
+            else None,
             "timeout_seconds": ADOPTED_TIMEOUT,
             "endpoint": endpoint.id,
         }
@@ -67,7 +75,7 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
     RouteError where a backend is unknown or where the weights do not add up to 100.
     """
     for backend in weights:
-        _known(spec, backend)
+        known(spec, backend)
     outside = {backend: weight for backend, weight in weights.items() if not 0 <= weight <= 100}
     if outside:
         backend, weight = next(iter(outside.items()))
@@ -78,16 +86,41 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
         raise RouteError(f"the weights of {spec.name} must add up to 100, and {listed} add up to {sum(after.values())}")
     shadow = spec.shadow if spec.shadow and after[spec.shadow.backend] < 100 else None
     backends = tuple(backend.model_copy(update={"weight": after[backend.name]}) for backend in spec.backends)
-    return _edited(spec, backends=backends, shadow=shadow)
+    lanes = moved(spec, after) if spec.sticky is not None and len(spec.backends) > 2 else ()
+    return _edited(spec, backends=backends, shadow=shadow, lanes=lanes)
 
 
-def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
+def moved(spec: RouteSpec, weights: Mapping[str, int]) -> tuple[Lane, ...]:
+    """The lanes of a sticky route under new weights.
+
+    A backend whose weight falls gives up just that share of its callers, to those whose weight rises; nobody else
+    moves. Weights name every backend and add up to 100.
+    """
+    lanes = spec.lanes or tuple(Lane(backend=one.name, weight=one.weight) for one in spec.backends if one.weight)
+    slots = [lane.backend for lane in lanes for _ in range(lane.weight)]
+    free: list[int] = []
+    for backend in weights:
+        own = [place for place, owner in enumerate(slots) if owner == backend]
+        free += own[weights[backend] :]
+    places = iter(sorted(free))
+    for backend, weight in weights.items():
+        for _ in range(weight - slots.count(backend)):
+            slots[next(places)] = backend
+    return tuple(Lane(backend=backend, weight=len(list(run))) for backend, run in groupby(slots))
+
+
+def stick(spec: RouteSpec, sticky: Sticky | None) -> RouteSpec:
+    """The route with what tells its callers apart; None lets each request go anywhere."""
+    return _edited(spec, sticky=sticky, lanes=())
+
+
+def shadow(spec: RouteSpec, backend: str, percent: float, settings: Mapping[str, object] | None = None) -> RouteSpec:
     """The route with this share of its requests copied to a backend; 0 percent ends the copying.
 
-    What the shadow was told beside its share (methods, size of bodies) is kept. RouteError where the backend
-    is unknown, has every live request, or where the share is not a percentage.
+    What the shadow was told beside its share (methods, paths, budget …) is kept, but for what ``settings`` say.
+    RouteError where the backend is unknown, has every live request, or where the share is not a percentage.
     """
-    _known(spec, backend)
+    known(spec, backend)
     if not 0 <= percent <= 100:
         raise RouteError(f"a share is from 0 to 100 percent, not {percent:g}")
     if percent == 0:
@@ -95,7 +128,39 @@ def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
     if spec.backend(backend).weight == 100:
         raise RouteError(f"{backend} has every live request of {spec.name}: it cannot be its own shadow")
     before = spec.shadow or Shadow(backend=backend, percent=percent)
-    return _edited(spec, shadow=before.model_copy(update={"backend": backend, "percent": float(percent)}))
+    told = {"backend": backend, "percent": float(percent), "baseline": False, **(settings or {})}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def baseline(spec: RouteSpec, percent: float) -> RouteSpec:
+    """The route with this share of its requests copied to the primary itself, to learn what differs by chance."""
+    before = spec.shadow or Shadow(backend=spec.primary.name, percent=percent)
+    told = {"backend": spec.primary.name, "percent": float(percent), "baseline": True}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def declared(endpoint: Endpoint) -> tuple[str, ...]:
+    """The paths of an endpoint that are known to run a model and nothing else, as patterns for its shadow."""
+    paths = {re.sub(r"\{[^}/]*\}|<[^>/]*>", "*", route.path.partition("?")[0]) for route in endpoint.inference_routes}
+    return tuple(sorted(path for path in paths if _PATTERN.fullmatch(path)))
+
+
+def earlier(route: str, history: Sequence[Revision], number: int | None = None) -> RouteSpec | None:
+    """What a route was at a revision; None where there was no such route then. The history is newest first.
+
+    Without a number: the newest revision that desires something else than the latest, and was not refused.
+    RouteError where there is none.
+    """
+    if number is None:
+        refused = {one.number - 1 for one in history if one.who == ROLLBACK_AUTHOR and ROLLED_BACK in one.why}
+        others = (one for one in history[1:] if one.spec != history[0].spec and one.number not in refused)
+        found = next(others, None)
+    else:
+        found = next((one for one in history if one.number == number), None)
+    if found is None or (found.spec is None and number is not None):
+        which = "no earlier revision" if number is None else f"no revision {number}"
+        raise RouteError(f"route {route!r} has {which} to go back to: `gnomon route {route}` lists them")
+    return found.spec
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:
@@ -113,12 +178,16 @@ def parse_weights(words: Iterable[str]) -> dict[str, int]:
     return weights
 
 
-def _known(spec: RouteSpec, backend: str) -> Backend:
+def known(spec: RouteSpec, backend: str) -> Backend:
+    """The backend of that name. RouteError, with the names that there are, where there is none."""
     try:
         return spec.backend(backend)
     except KeyError:
         names = ", ".join(known.name for known in spec.backends)
         raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
+
+
+_PATTERN = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}")
 
 
 def _edited(spec: RouteSpec, **changes: object) -> RouteSpec:

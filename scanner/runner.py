@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
-from inventory.model import Listener, Scan, ScanStatus, Scope, new_scan_id, utc_now
+from inventory.model import Scan, ScanStatus, Scope, new_scan_id, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
 from scanner.journal import Journal, JournalError
@@ -37,27 +37,10 @@ async def run_scan(
     resume: bool = False,
 ) -> Scan:
     """Scan a scope with the questions of the signatures. See ``Runner.run``."""
+    from scanner.asking import asker
+
     runner = Runner(store, settings, await asyncio.to_thread(asker, settings))
     return await runner.run(scope, stop=stop, report=report, shard=shard, resume=resume)
-
-
-def asker(settings: Settings) -> Ask:
-    """What puts the questions of every signature to a listener. Raises SignatureError.
-
-    Each listener has a ledger of its own: scans of scopes that overlap may meet at one.
-    """
-    from scanner.findings import Finding, Limits
-    from scanner.knowledge import load_knowledge
-    from scanner.ledger import Ledger
-    from scanner.questions import question
-
-    knowledge = load_knowledge(settings.signatures)
-    limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
-
-    async def ask(listener: Listener) -> tuple[Finding, ...]:
-        return await question(listener, knowledge, limits, Ledger(knowledge))
-
-    return ask
 
 
 class Runner:

@@ -14,9 +14,9 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from inventory.cron import ScheduleError
 from inventory.model import Scan, Schedule, Scope, utc_now
 from inventory.store import Store, StoreError
-from scanner.cron import ScheduleError
 from scanner.lease import Lease
 from scanner.runner import ScanBusy
 from scanner.triggers import first_run, following_run

@@ -13,7 +13,9 @@ from typing import Annotated
 
 import typer
 
+from inventory.garbage import collect_seldom
 from tui.commands import (
+    code,
     coverage,
     database,
     demo,
@@ -23,10 +25,12 @@ from tui.commands import (
     history,
     moves,
     overview,
+    rollouts,
     routes,
     scanning,
     scopes,
     screen,
+    shadowing,
     signatures,
     views,
 )
@@ -52,7 +56,10 @@ COMMANDS = (
     database,
     views,
     moves,
+    shadowing,
     routes,
+    rollouts,
+    code,
     scopes,
     gateway,
     screen,
@@ -84,6 +91,7 @@ def gnomon(
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    collect_seldom()
     sys.exit(_run())
 
 

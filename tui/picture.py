@@ -1,13 +1,13 @@
 """Pictures of the screens for the documentation: ``python -m tui.picture DATABASE FOLDER``.
 
-Each is an SVG of a fixed size, drawn by Textual from a real store. What Rich would have a viewer fetch
-from elsewhere, its web font, is taken out, so that a picture names no other host.
+Each is an SVG of a fixed size, drawn by Textual from a real store. It names no other
+host, so that a viewer fetches nothing.
 """
 
 import argparse
 import asyncio
-import re
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from inventory.model import utc_now
 from inventory.settings import Settings
 from inventory.store import Store, StoreError, open_store
 from tui.app import GnomonApp
+from tui.viewmodel.svg import self_contained
 
 SIZE = (132, 36)
 """Columns and rows of a picture."""
@@ -25,21 +26,11 @@ PICTURES: Mapping[str, tuple[str, ...]] = {
     "endpoint": ("2", "enter"),
     "gaps": ("3",),
     "routes": ("4",),
+    "route": ("4", "enter"),
+    "adopt": ("2", "a"),
+    "space": ("3", "M"),
 }
 """The keys that lead to each pictured screen."""
-_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
-_FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-_LEARN_MORE = re.compile(r"<!--.*?-->", re.DOTALL)
-
-
-def self_contained(svg: str) -> str:
-    """The picture without its web font and without comments: it needs nothing from any other host.
-
-    Spaces are marked to be kept, because some viewers trim them even where they do not break.
-    """
-    bare = _LEARN_MORE.sub("", _FONT_FACE.sub("", svg))
-    spaced = bare.replace("<svg ", '<svg xml:space="preserve" ', 1)
-    return re.sub(r"font-family:\s*Fira Code,?\s*monospace", f"font-family: {_FONTS}", spaced)
 
 
 async def pictures(
@@ -48,11 +39,18 @@ async def pictures(
     size: tuple[int, int] = SIZE,
     clock: Callable[[], datetime] = utc_now,
     theme: str = "gnomon-dark",
+    settings: Settings | None = None,
 ) -> dict[str, str]:
-    """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows."""
+    """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows.
+
+    What a person kept of their own sessions is left out, unless ``settings`` name their folder.
+    """
+    if settings is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return await pictures(store, names, size, clock, theme, Settings(state_folder=Path(folder)))
     drawn: dict[str, str] = {}
     for name in names:
-        app = GnomonApp(store, Settings(), read_only=True, clock=clock)
+        app = GnomonApp(store, settings, clock=clock)
         app.theme = theme
         async with app.run_test(size=size) as pilot:
             await app.settled()

@@ -121,7 +121,8 @@ def scan_until_done(
     The first Ctrl-C or SIGTERM ends them early and keeps what was found. Where one of several cannot
     begin, the others go on; its error is raised only where none could.
     """
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.scopes import parts_of
 
     async def run() -> list[Scan]:
@@ -161,11 +162,24 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -
             parts: list[Service] = [notifier(here)]
             if gateway:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
+            if here.settings.metrics_port:
+                parts.append(_metrics(here))
             if schedules:
                 parts.append(_schedules(here))
             if clusters:
                 parts.append(_clusters(here))
             await _all_until_stopped(parts, stop)
+
+    asyncio.run(run())
+
+
+def gateway_alone(settings: Settings) -> None:
+    """Serve the last good configuration, without a database, until Ctrl-C, SIGTERM or a controller takes over."""
+    from router.gateways import serve_alone
+
+    async def run() -> None:
+        async with _stop_on_signals() as stop:
+            await serve_alone("envoy", settings, stop)
 
     asyncio.run(run())
 
@@ -182,6 +196,18 @@ def show(here: Workspace, *, read_only: bool) -> None:
     from tui.app import GnomonApp
 
     GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
+
+
+def serve_screen(options: Sequence[str], host: str, port: int, *, read_only: bool) -> None:
+    """Serve the terminal UI to browsers until Ctrl-C or SIGTERM. Raises OSError where the port is taken."""
+    import ipaddress
+
+    from tui.output import narrate
+    from tui.web import GuardedServer, command_line
+
+    if not ipaddress.ip_address(host).is_loopback:
+        narrate(f"{host} is not loopback: what is typed and shown, and the key, cross the network in the clear")
+    GuardedServer(command_line(options, read_only=read_only), host, port).serve()
 
 
 def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
@@ -212,21 +238,48 @@ def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
 
 
 def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Service:
-    """The controller with its gateway, and the monitor of shadow answers beside it.
+    """The controller with its gateway, and beside it what follows shadows and rollouts.
 
     ``detached``: the gateway goes on serving when this process is killed.
     """
-    from router.controller import Controller
+    from router.controller import Beside, Controller
+    from router.rollouts import Rollouts
+    from router.shadow.guard import Guard
     from router.shadow.monitor import Monitor
 
-    async def monitor(store: Store, capture: Path, stop: asyncio.Event) -> None:
-        await Monitor(store, capture).run(stop)
+    async def monitor(here: Beside, stop: asyncio.Event) -> None:
+        await Monitor(here.store, here.capture).run(stop)
 
-    return Controller(store, settings, detached=detached, companions=[monitor]).run
+    async def rollouts(here: Beside, stop: asyncio.Event) -> None:
+        await Rollouts(here.store, here.gateway).run(stop)
+
+    async def guard(here: Beside, stop: asyncio.Event) -> None:
+        await Guard(here.store, here.gateway).run(stop)
+
+    return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+
+
+def switch_off_shadow(settings: Settings, route: str) -> bool:
+    """Have the gateway of this machine copy no more requests of a route, at once. False where none runs here."""
+    from router.gateways.envoy import switch
+    from router.gateways.envoy.files import Files
+
+    try:
+        switch.turn(Files(settings.state_folder).admin, route, off=True)
+    except OSError:
+        return False
+    return True
+
+
+def _metrics(here: Workspace) -> Service:
+    from router.metrics import Exporter
+
+    return Exporter(here.store, here.settings.metrics_port).run
 
 
 def _schedules(here: Workspace) -> Service:
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.schedule import Scheduler
     from scanner.scopes import parts_of
 
@@ -241,8 +294,8 @@ def _schedules(here: Workspace) -> Service:
 
 
 def _clusters(here: Workspace) -> Service:
+    from scanner.asking import asker
     from scanner.follow import Follower
-    from scanner.runner import asker
 
     return Follower(here.store, here.settings, asker(here.settings)).run
 

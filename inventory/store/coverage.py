@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 
 from inventory.coverage import (
     Coverage,
+    Facet,
     Gap,
     Metric,
     Timing,
@@ -73,6 +74,11 @@ class CoverageRepository:
             timings=timings,
             unknowns=unknowns(facets, scans, proposals=proposals, flags=len(flags)),
         )
+
+    def facets(self) -> tuple[Facet, ...]:
+        """How many endpoints there are of each combination of what metrics ask."""
+        with self._database.read() as session:
+            return tuple(facets_in(session, None))
 
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics alone."""

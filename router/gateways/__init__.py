@@ -4,10 +4,11 @@ A gateway takes a ``router.plan.Plan``, says what it acknowledged and what it re
 Nothing here reads the store, and nothing here decides what is desired.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
@@ -26,8 +27,19 @@ class Gateway(Protocol):
     def healthy(self) -> bool:
         """Whether it is up and takes changes."""
 
-    def observed(self) -> Observed:
-        """What it has acknowledged and refused."""
+    @property
+    def restarts(self) -> int:
+        """How often its proxy had to be started again."""
+
+    @property
+    def unknown_hosts(self) -> int:
+        """How many requests named a host that no route has, as counted by ``traffic``."""
+
+    def observed(self, routes: Iterable[str] | None = None) -> Observed:
+        """What it has acknowledged and refused, of these routes, or of all."""
+
+    def stirred(self) -> frozenset[str]:
+        """The routes of which it may have something else than when this was asked last."""
 
     def seed(self, served: Iterable[Revision]) -> None:
         """Before the start: what it served when last heard of, to fall back to."""
@@ -41,6 +53,9 @@ class Gateway(Protocol):
     async def apply(self, plan: Plan) -> None:
         """Do a plan; return once every touched route is acknowledged, refused and rolled back, or late."""
 
+    def forget_others(self, routes: Collection[str]) -> None:
+        """Once all that is desired was done: what was remembered of other routes is nothing to fall back to."""
+
     async def traffic(self) -> list[Traffic]:
         """What passed since the last call, by route and backend. Empty where it cannot be asked."""
 
@@ -51,8 +66,36 @@ class Gateway(Protocol):
         """Take it down, letting requests under way finish within bounds."""
 
 
+class Copied(NamedTuple):
+    """Copies to the shadow of one route: requests and bytes that were sent, and how many are under way."""
+
+    requests: int = 0
+    size: int = 0
+    in_flight: int = 0
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What a gateway may offer beside: live counts without waiting, and a switch for shadows that acts at once."""
+
+    async def counts(self, route: str) -> list[Traffic]:
+        """What passed for one route since the gateway was started, by backend. Empty where it cannot be asked."""
+
+    async def copied(self) -> dict[str, Copied]:
+        """How much was copied to shadows since the gateway was started, by route. Empty where it cannot be asked."""
+
+    async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
+        """Stop copying the requests of a route at once, or follow what is desired again. OSError where it cannot."""
+
+    async def switched_off(self) -> set[str]:
+        """The routes whose copying was switched off. Empty where it cannot be asked."""
+
+
 GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
 """Each kind of gateway, and the class to import for it."""
+
+ALONE = {"envoy": "router.gateways.envoy.alone:Alone"}
+"""The same without a controller: what serves the last good configuration by itself."""
 
 Factory = Callable[..., Gateway]
 
@@ -64,6 +107,17 @@ def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Ga
     return factory(settings, detached=detached)
 
 
+async def serve_alone(kind: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve what was served last until ``stop`` is set or a controller takes over. GatewayError where it cannot."""
+    module, _, name = ALONE[kind].partition(":")
+    await getattr(import_module(module), name)(settings).run(stop)
+
+
 def capture_file(state_folder: Path) -> Path:
     """Where gateways write captured answers of primary and shadow, as JSON lines. Private to this user."""
     return state_folder / "capture" / "pairs.jsonl"
+
+
+def samples_folder(state_folder: Path) -> Path:
+    """Where the samples of routes that keep some are, a file a route. Private to this user."""
+    return state_folder / "samples"

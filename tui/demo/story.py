@@ -12,6 +12,7 @@ from inventory.coverage import coverage
 from inventory.model import (
     Comparison,
     Endpoint,
+    Gate,
     Governance,
     Revision,
     RouteSpec,
@@ -40,7 +41,7 @@ SHADOW_PERCENT = 50.0
 SCAN_RATE = 20_000
 FIRST_LOOK = 20
 IGNORED = "$.took_ms"
-GATE = gates.Gate(agreement=0.98, new_errors=0.02, latency_slack_ms=100.0)
+GATE = Gate(agreement=0.98, new_errors=0.02, latency_slack_ms=100.0)
 """What must be shown before each step. About 190 pairs without fault pass; the slack is for a busy machine."""
 
 STEPS = (10, 50, 100)
@@ -271,7 +272,7 @@ async def end(
 async def desire(stage: Stage, spec: RouteSpec, why: str) -> Revision:
     """Make a route desired, and wait until the gateway acknowledged it. Raises DemoError if it does not."""
     revision = await asyncio.to_thread(stage.store.routes.put, spec, who=WHO, why=why)
-    result = await asyncio.to_thread(convergence.await_gateways, stage.store, revision, SECONDS_PER_ACT)
+    result = await asyncio.to_thread(convergence.await_gateways, stage.store, [revision], SECONDS_PER_ACT)
     if result.outcome is not convergence.Outcome.IN_FORCE:
         raise DemoError(f"route {spec.name} revision {revision.number} is not in force: {result.words}")
     return revision

@@ -249,7 +249,7 @@ def test_lines_of_json_compare_one_by_one() -> None:
 def test_pictures_of_values_are_short_and_harmless() -> None:
     hostile = "\x1b]0;owned\x07\u202e\ud800" + "x" * 10_000
     result = compared(answer(said={"\x1b[2J": hostile}), answer(said={"\x1b[2J": 1}))
-    for text in (*result.differences[0],):
+    for text in result.differences[0][:5]:
         assert len(text) <= 200
         assert text.isprintable()
         text.encode()
