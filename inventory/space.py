@@ -60,7 +60,7 @@ class Ranges:
     """A set of addresses, as ranges that neither touch nor overlap."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        self._ranges = _merged((n.version, int(n[0]), int(n[-1])) for n in networks)
+        self._ranges = _merged(_range(one) for one in networks)
 
     def __len__(self) -> int:
         return sum(last - first + 1 for _, first, last in self._ranges)
@@ -92,7 +92,7 @@ class Ranges:
 
     def holds(self, network: Network) -> bool:
         """Whether every address of a network is in the set."""
-        wanted = (network.version, int(network[0]), int(network[-1]))
+        wanted = _range(network)
         index = bisect_right(self._ranges, (wanted[0], wanted[1], 2**128)) - 1
         if index < 0:
             return False
@@ -101,8 +101,12 @@ class Ranges:
 
     def touches(self, network: Network) -> bool:
         """Whether some address of a network is in the set."""
-        wanted = (network.version, int(network[0]), int(network[-1]))
+        wanted = _range(network)
         return any(v == wanted[0] and f <= wanted[2] and wanted[1] <= last for v, f, last in self._ranges)
+
+
+def _range(network: Network) -> Range:
+    return network.version, int(network.network_address), int(network.broadcast_address)
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
@@ -170,19 +174,19 @@ def spaces(scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[Space, ...]:
 
 def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[RedFlag, ...]:
     """The blocks that hold endpoints and are not covered by complete scans, those that hold most first."""
-    covered: dict[str, Ranges] = {}
+    done: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
-    excluded: dict[str, Ranges] = {}
     for scan in scans:
         if scan.status is ScanStatus.COMPLETE:
-            covered[scan.site] = covered.get(scan.site, Ranges()) | _covered([scan])
+            done[scan.site] = done.get(scan.site, Ranges()) | _covered([scan])
     for scope in scopes:
         authorised[scope.site] = authorised.get(scope.site, Ranges()) | ranges_of(scope.targets, scope.exclude)
-        excluded[scope.site] = excluded.get(scope.site, Ranges()) | Ranges(networks_of(scope.exclude))
+        # What is excluded shall not be scanned: there is nothing to flag.
+        done[scope.site] = done.get(scope.site, Ranges()) | Ranges(networks_of(scope.exclude))
     nothing = Ranges()
     found = []
     for block in blocks:
-        scanned = covered.get(block.site, nothing) | excluded.get(block.site, nothing)
+        scanned = done.get(block.site, nothing)
         if scanned.holds(block.network):
             continue
         if not authorised.get(block.site, nothing).touches(block.network):
