@@ -173,10 +173,17 @@ def spaces(scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[Space, ...]:
 
 
 def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[RedFlag, ...]:
-    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first."""
+    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first.
+
+    Of a block, what scopes and scans name is looked at: a /28 that was scanned whole is no flag for its /24,
+    though an endpoint in the rest of it may be known by other means.
+    """
     done: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
     for scan in scans:
+        # A target on the command line is an authorisation for its scan.
+        named = ranges_of(scan.targets, scan.exclude)
+        authorised[scan.site] = authorised.get(scan.site, Ranges()) | named
         if scan.status is ScanStatus.COMPLETE:
             done[scan.site] = done.get(scan.site, Ranges()) | _covered([scan])
     for scope in scopes:
@@ -189,9 +196,12 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
         scanned = done.get(block.site, nothing)
         if scanned.holds(block.network):
             continue
-        if not authorised.get(block.site, nothing).touches(block.network):
+        named = authorised.get(block.site, nothing) & Ranges([block.network])
+        if not len(named):
             why = "no scope has it: nobody may look there, and endpoints are known"
-        elif scanned.touches(block.network):
+        elif not len(named - scanned):
+            continue
+        elif len(named & scanned):
             why = "only a part of it was scanned to the end"
         else:
             why = "authorised, and never scanned to the end"
