@@ -1,6 +1,6 @@
 """Kills a writer again and again, at moments that chance chooses, and looks at what it left behind.
 
-Run: python benchmarks/kills.py [KILLS]     (default 1000; exits with 1 where anything is not as it should be)
+Run: python benchmarks/kills.py [KILLS [SEED]]     (default 1000 and 7; exits with 1 where anything is amiss)
 
 A child process writes scans into a SQLite database as `gnomon scan` does: the scan, its observations, the fold,
 the end of the scan, what follows from it. It is killed by SIGKILL. Afterwards the file has to pass SQLite's
@@ -114,7 +114,7 @@ def made(url: str) -> list[dict]:
 
 def main() -> None:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    chance = random.Random(7)
+    chance = random.Random(int(sys.argv[2]) if len(sys.argv) > 2 else 7)
     wrong: list[str] = []
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

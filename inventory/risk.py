@@ -15,6 +15,7 @@ _BY_KIND = {
     Kind.ML_PLATFORM: Reason(weight=30, why="a machine-learning platform holds models and data"),
     Kind.ML_UI: Reason(weight=20, why="a user interface in front of a model or its data"),
 }
+_FROM_OUTSIDE = frozenset({"ingress", "gateway", "load-balancer"})
 _LONG_UNREVIEWED = timedelta(days=30)
 
 
@@ -27,16 +28,21 @@ def assess(endpoint: Endpoint, now: datetime) -> tuple[int, tuple[Reason, ...]]:
         return 5, (Reason(weight=5, why="an open port that nothing identified"),)
     if not endpoint.kind.is_ml:
         return 0, ()
-    reasons = [_BY_KIND[endpoint.kind], *_exposure(endpoint), *_people(endpoint, now)]
+    reasons = [_BY_KIND[endpoint.kind], *_exposure(endpoint), *_ways(endpoint), *_age(endpoint, now)]
+    reasons += _people(endpoint, now)
     reasons.sort(key=lambda reason: (-reason.weight, reason.why))
     return max(0, min(100, sum(reason.weight for reason in reasons))), tuple(reasons)
 
 
 def milestones(endpoint: Endpoint) -> tuple[datetime, ...]:
     """The moments at which an endpoint's reasons change by time alone."""
-    if endpoint.kind is None or not endpoint.kind.is_ml or endpoint.governance is not Governance.UNREVIEWED:
+    if endpoint.kind is None or not endpoint.kind.is_ml:
         return ()
-    return (endpoint.first_seen + _LONG_UNREVIEWED + timedelta(microseconds=1),)
+    instant = timedelta(microseconds=1)
+    moments = [] if endpoint.tls_expires is None else [endpoint.tls_expires + instant]
+    if endpoint.governance is Governance.UNREVIEWED:
+        moments.append(endpoint.first_seen + _LONG_UNREVIEWED + instant)
+    return tuple(moments)
 
 
 def _exposure(endpoint: Endpoint) -> list[Reason]:
@@ -54,6 +60,22 @@ def _exposure(endpoint: Endpoint) -> list[Reason]:
     if _is_public(endpoint.address):
         reasons.append(Reason(weight=20, why="its address is public"))
     return reasons
+
+
+def _ways(endpoint: Endpoint) -> list[Reason]:
+    """How far from outside its cluster it can be reached: the widest way counts."""
+    ways = {exposure.via for exposure in endpoint.exposures}
+    if ways & _FROM_OUTSIDE:
+        return [Reason(weight=10, why="an ingress, gateway host or load balancer leads to it from outside its cluster")]
+    if "node-port" in ways:
+        return [Reason(weight=5, why="a port of every node of its cluster leads to it")]
+    return []
+
+
+def _age(endpoint: Endpoint, now: datetime) -> list[Reason]:
+    if endpoint.tls_expires is not None and endpoint.tls_expires < now:
+        return [Reason(weight=5, why="its certificate has expired: callers have learnt to accept any")]
+    return []
 
 
 def _people(endpoint: Endpoint, now: datetime) -> list[Reason]:

@@ -60,7 +60,7 @@ class Ranges:
     """A set of addresses, as ranges that neither touch nor overlap."""
 
     def __init__(self, networks: Iterable[Network] = ()) -> None:
-        self._ranges = _merged((n.version, int(n[0]), int(n[-1])) for n in networks)
+        self._ranges = _merged(_range(one) for one in networks)
 
     def __len__(self) -> int:
         return sum(last - first + 1 for _, first, last in self._ranges)
@@ -92,7 +92,7 @@ class Ranges:
 
     def holds(self, network: Network) -> bool:
         """Whether every address of a network is in the set."""
-        wanted = (network.version, int(network[0]), int(network[-1]))
+        wanted = _range(network)
         index = bisect_right(self._ranges, (wanted[0], wanted[1], 2**128)) - 1
         if index < 0:
             return False
@@ -101,8 +101,12 @@ class Ranges:
 
     def touches(self, network: Network) -> bool:
         """Whether some address of a network is in the set."""
-        wanted = (network.version, int(network[0]), int(network[-1]))
+        wanted = _range(network)
         return any(v == wanted[0] and f <= wanted[2] and wanted[1] <= last for v, f, last in self._ranges)
+
+
+def _range(network: Network) -> Range:
+    return network.version, int(network.network_address), int(network.broadcast_address)
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:
@@ -169,25 +173,35 @@ def spaces(scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[Space, ...]:
 
 
 def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[RedFlag, ...]:
-    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first."""
-    covered: dict[str, Ranges] = {}
+    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first.
+
+    Of a block, what scopes and scans name is looked at: a /28 that was scanned whole is no flag for its /24,
+    though an endpoint in the rest of it may be known by other means.
+    """
+    done: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
-    excluded: dict[str, Ranges] = {}
     for scan in scans:
+        # A target on the command line is an authorisation for its scan.
+        named = ranges_of(scan.targets, scan.exclude)
+        authorised[scan.site] = authorised.get(scan.site, Ranges()) | named
         if scan.status is ScanStatus.COMPLETE:
-            covered[scan.site] = covered.get(scan.site, Ranges()) | _covered([scan])
+            done[scan.site] = done.get(scan.site, Ranges()) | _covered([scan])
     for scope in scopes:
         authorised[scope.site] = authorised.get(scope.site, Ranges()) | ranges_of(scope.targets, scope.exclude)
-        excluded[scope.site] = excluded.get(scope.site, Ranges()) | Ranges(networks_of(scope.exclude))
+        # What is excluded shall not be scanned: there is nothing to flag.
+        done[scope.site] = done.get(scope.site, Ranges()) | Ranges(networks_of(scope.exclude))
     nothing = Ranges()
     found = []
     for block in blocks:
-        scanned = covered.get(block.site, nothing) | excluded.get(block.site, nothing)
+        scanned = done.get(block.site, nothing)
         if scanned.holds(block.network):
             continue
-        if not authorised.get(block.site, nothing).touches(block.network):
+        named = authorised.get(block.site, nothing) & Ranges([block.network])
+        if not len(named):
             why = "no scope has it: nobody may look there, and endpoints are known"
-        elif scanned.touches(block.network):
+        elif not len(named - scanned):
+            continue
+        elif len(named & scanned):
             why = "only a part of it was scanned to the end"
         else:
             why = "authorised, and never scanned to the end"

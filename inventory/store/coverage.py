@@ -118,8 +118,8 @@ def _scopes(session: Session) -> list[Scope]:
 
 
 def _blocks(session: Session) -> list[Block]:
-    rows = session.exec(select(BlockRow).order_by(BlockRow.site, BlockRow.key))
-    return [Block(row.site, block_network(row.key), row.count) for row in rows]
+    rows = sa_select(col(BlockRow.site), col(BlockRow.key), col(BlockRow.count)).order_by(BlockRow.site, BlockRow.key)
+    return [Block(site, block_network(key), count) for site, key, count in session.connection().execute(rows)]
 
 
 def _seconds_to_govern(session: Session) -> list[float]:

@@ -1,15 +1,16 @@
 """Endpoints: the materialised fold, rebuilt listener by listener, and read by filter."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from inventory.graph import Point
 from inventory.lifecycle import PresenceRule
 from inventory.listing import Changed, Order, Page
-from inventory.model import Endpoint, Listener, Routing, Scan, utc_now
+from inventory.model import Endpoint, Exposure, Listener, Membership, Routing, Scan, utc_now
 from inventory.query import Query, parse
 from inventory.settings import Settings
 from inventory.store import folding, paging
@@ -20,6 +21,7 @@ from inventory.store.trends import record_trend
 from inventory.store.views import views_in
 
 CHANGES_AT_ONCE: Final = 2000
+POINTS_AT_ONCE: Final = 5000
 RISKIEST_FIRST: Final = Order()
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
@@ -125,6 +127,15 @@ class EndpointRepository:
         query = self.parse(filter_text)
         with self._database.read() as session:
             return [*paging.listing(session, query, order, limit, utc_now())]
+
+    def points(self) -> Iterator[Point]:
+        """What the graph shows of every endpoint, in no order, read as a stream."""
+        columns = [TABLE.c.membership if name == "cluster" else TABLE.c[name] for name in Point._fields]
+        query = sa_select(*columns).execution_options(yield_per=POINTS_AT_ONCE)
+        with self._database.read() as session:
+            for *plain, exposures, cluster in session.connection().execute(query):
+                ways = tuple(Exposure.model_construct(**way) for way in exposures)
+                yield Point._make([*plain, ways, Membership.model_validate(cluster) if cluster else None])
 
     def count(self, filter_text: str = "") -> int:
         """How many endpoints match a filter. Raises QueryError for a filter that cannot be read."""

@@ -7,7 +7,7 @@ sorted by a value of the facets is the lists of its values, one after the other.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,17 +29,20 @@ FEW: Final = 20_000
 AT_ONCE: Final = 5000
 """Rows read at a time where a whole list is asked for."""
 
-SELECTIVE: Final = frozenset({"id", "address"})
-"""Fields of rows with an index of their own, which a term without a leading wildcard uses."""
+INDEXED: Final = frozenset({"id", "address", "port", "last_seen", "first_seen"})
+"""Fields of rows with an index of their own, which serves a term without a leading wildcard."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A query's terms: those that the facets decide, and those that need the row."""
+    """A query's terms: those that the facets decide, and those that need the row.
+
+    ``selective`` says that an index of the rows alone leaves only a few of them.
+    """
 
     facet: tuple[Condition, ...]
     row: tuple[Condition, ...]
-    selective: bool
+    selective: bool = False
 
 
 def split(query: Query, now: datetime) -> Parts:
@@ -47,9 +50,18 @@ def split(query: Query, now: datetime) -> Parts:
     terms = tuple(_flat(query.terms))
     of_facets = Query(tuple(term for term in terms if _decided_by_facets(term)))
     of_rows = Query(tuple(term for term in terms if not _decided_by_facets(term)))
-    return Parts(
-        where(of_facets, now, FacetRow), where(of_rows, now, EndpointRow), any(_is_selective(t) for t in of_rows.terms)
-    )
+    return Parts(where(of_facets, now, FacetRow), where(of_rows, now))
+
+
+def _parts(session: Session, query: Query, now: datetime) -> Parts:
+    """The conditions of a query, and whether an index leaves few rows of them: counted no further than to know."""
+    parts = split(query, now)
+    for term in (one for one in _flat(query.terms) if _has_index(one)):
+        some = sa_select(TABLE.c.place).where(*where(Query((term,)), now)).limit(FEW + 1)
+        found = session.connection().execute(sa_select(func.count()).select_from(some.subquery())).scalar_one()
+        if int(found) <= FEW:
+            return replace(parts, selective=True)
+    return parts
 
 
 def _flat(terms: tuple[Term | Group, ...]) -> Iterator[Term | Group]:
@@ -65,27 +77,27 @@ def _decided_by_facets(term: Term | Group) -> bool:
     return term.fields <= set(COLUMNS) if isinstance(term, Group) else term.field in COLUMNS
 
 
-def _is_selective(term: Term | Group) -> bool:
-    if isinstance(term, Group):
+def _has_index(term: Term | Group) -> bool:
+    if isinstance(term, Group) or term.negated or term.field not in INDEXED:
         return False
-    literal = all(not value.startswith("*") for value in term.values)
-    return term.field in SELECTIVE and not term.negated and literal
+    return term.operator != ":" or all(not value.startswith("*") for value in term.values)
 
 
 def count(session: Session, query: Query, now: datetime) -> int:
     """How many endpoints match: from the facets alone where they decide it."""
-    parts = split(query, now)
+    parts = _parts(session, query, now)
     if not parts.row:
         total = session.connection().execute(sa_select(func.sum(FacetRow.count)).where(*parts.facet)).scalar()
         return int(total or 0)
-    rows = sa_select(func.count()).select_from(EndpointRow).where(*_in_facets(parts.facet, TABLE.c.facet), *parts.row)
+    facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+    rows = sa_select(func.count()).select_from(EndpointRow).where(*_in_facets(parts.facet, facet), *parts.row)
     return int(session.connection().execute(rows).scalar_one())
 
 
 def page(session: Session, query: Query, order: Order, limit: int, after: str | None, now: datetime) -> Page:
     """A page of a list. Raises CursorError."""
     cursor = read_cursor(after) if after is not None else None
-    parts = split(query, now)
+    parts = _parts(session, query, now)
     if order.by in BY_FACET:
         rows = _by_facet(session, parts, order, limit + 1, cursor)
     else:
@@ -186,7 +198,8 @@ def _rows(
     sorting: list[ColumnElement[Any]] = [*keys]
     if total <= FEW or parts.selective:
         # These few are to be sorted, not looked for along an index.
-        query = query.where(*_in_facets(parts.facet, TABLE.c.facet))
+        facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+        query = query.where(*_in_facets(parts.facet, facet))
         if parts.facet or parts.selective:
             sorting = [_plain(session, key) for key in keys]
     else:

@@ -124,7 +124,7 @@ class EndpointRow(SQLModel, table=True):
     __tablename__ = "endpoint"
     __table_args__ = (
         Index("ix_endpoint_listener", "address", "port", "site"),
-        Index("ix_endpoint_port", "port", "place"),
+        Index("ix_endpoint_port", "port", "place", "facet"),
         Index("ix_endpoint_place", "place", "facet"),
         Index("ix_endpoint_facet", "facet", "place"),
         Index("ix_endpoint_last_seen", "last_seen", "place", "facet"),

@@ -411,6 +411,33 @@ def test_many_writers_lose_nothing(database_url: str):
         assert two.version() == before + 120
 
 
+def test_writers_that_meet_at_one_listener_lose_neither_sightings_nor_decisions(database_url: str):
+    stores = [open_store(database_url) for _ in range(3)]
+    (known,) = see(stores[0], observation(identified()))
+
+    def scanning(store: Store, name: str) -> None:
+        for number in range(8):
+            see(store, observation(identified(version=f"{number}"), scan=f"{name}{number}", at=ago(hours=-number)))
+
+    def deciding(store: Store) -> None:
+        for number in range(8):
+            store.triage.apply([known.id], owner=f"owner-{number}", who="bo", why=f"{number}")
+
+    work = [(scanning, stores[0], "a"), (scanning, stores[1], "b"), (deciding, stores[2])]
+    threads = [threading.Thread(target=do, args=arguments) for do, *arguments in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (one,) = stores[0].endpoints.list()
+    assert (one.version, one.owner, one.last_seen) == ("7", "owner-7", ago(hours=-7))
+    assert len(stores[1].observations.of(LISTENER)) == 17
+    assert [change.why for change in stores[1].changes.list(known.id)] == [f"{n}" for n in reversed(range(8))]
+    assert [p for p in stores[0].upkeep.check() if "presence" not in p.detail and "risk" not in p.detail] == []
+    for store in stores:
+        store.close()
+
+
 def test_the_schema_goes_down_and_up_again_with_its_data(database_url: str):
     with open_store(database_url) as store:
         see(store, observation(Postured(posture=Posture.OPEN)), observation(identified()))

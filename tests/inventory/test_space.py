@@ -79,5 +79,6 @@ def test_a_block_with_endpoints_that_nobody_scanned_is_a_red_flag():
         ("default", "10.0.2.0/24", 5), ("default", "10.0.1.0/24", 2), ("other", "10.0.0.0/24", 1),
     ]  # fmt: skip
     assert ["never" in flags[0].why, "part" in flags[1].why, "no scope" in flags[2].why] == [True] * 3
+    assert red_flags([block("10.0.1.0/24")], [], [whole]) == (), "a part that was scanned whole, and no more is named"
     assert red_flags([block("10.0.1.128/25")], [SCOPE], []) == (), "what is excluded shall not be scanned"
     assert len(ranges_of(["10.0.0.0/30"], ["10.0.0.1"])) == 3

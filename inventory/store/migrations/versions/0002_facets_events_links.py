@@ -20,7 +20,7 @@ _OLD_INDEXES = (
 )  # fmt: skip
 _NEW_INDEXES = {
     "listener": ["address", "port", "site"],
-    "port": ["port", "place"],
+    "port": ["port", "place", "facet"],
     "place": ["place", "facet"],
     "facet": ["facet", "place"],
     "last_seen": ["last_seen", "place", "facet"],
