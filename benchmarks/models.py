@@ -120,7 +120,7 @@ async def roll(gate: Gateway, name: str, incumbent: int, candidate: int) -> str:
         {"name": name, "url": f"http://127.0.0.1:{candidate}", "weight": 0},
     ]
     spec = RouteSpec.model_validate({"name": name, "hosts": (HOST,), "backends": listed, "comparison": RULES})
-    await asyncio.to_thread(await_gateways, gate.store, gate.store.routes.put(spec, who="bench", why="bench"), 20)
+    await asyncio.to_thread(await_gateways, gate.store, [gate.store.routes.put(spec, who="bench", why="bench")], 20)
     tally, bodies, began = [0, 0], questions(), time.monotonic()
     callers = [asyncio.create_task(calling(gate.port, bodies, tally)) for _ in range(8)]
     rollout, shaped = rollout_moves.start(spec, PLAN, rollout_id=name, now=utc_now())
