@@ -148,7 +148,7 @@ class Gateway:
         ]
         fields = {"name": "bench", "hosts": (HOST,), "backends": listed, "shadow": shadow}
         revision = self.store.routes.put(RouteSpec.model_validate(fields), who="bench", why="benchmark")
-        result = await asyncio.to_thread(await_gateways, self.store, revision, 20)
+        result = await asyncio.to_thread(await_gateways, self.store, [revision], 20)
         assert result.outcome is Outcome.IN_FORCE, result
 
     def live(self) -> dict[str, int]:

@@ -11,6 +11,9 @@ from router.gateways import capture_file
 # sockaddr_un holds 108 bytes on Linux, 104 elsewhere, with a zero at the end.
 _LONGEST_SOCKET = 100
 
+# What Envoy makes of the path that it is given for hot restarts, with the longest number that it puts behind it.
+_LONGEST_NAME = f"hot_udp_child_{2**64}"
+
 
 class Files:
     """The paths under a state folder. ``prepare`` makes what must be there."""
@@ -34,7 +37,7 @@ class Files:
 
     def _sockets(self) -> Path:
         """The folder of the sockets: elsewhere where the path would be too long for one."""
-        if len(str(self.folder / "admin.sock")) <= _LONGEST_SOCKET:
+        if len(str(self.folder / _LONGEST_NAME)) <= _LONGEST_SOCKET:
             return self.folder
         digest = hashlib.blake2b(str(self.folder).encode(), digest_size=8).hexdigest()
         return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{digest}"

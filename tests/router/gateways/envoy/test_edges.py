@@ -132,6 +132,14 @@ def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest
     assert [one.name for one in tmp_path.iterdir()] == ["lastgood.json"]
 
 
+@pytest.mark.parametrize("length", range(1, 110))
+def test_every_socket_fits_whatever_the_length_of_the_state_folder(length: int) -> None:
+    """Envoy puts a number behind the path for hot restarts, so that one is the longest."""
+    files = Files(Path("/" + "x" * length))
+    assert len(f"{files.hot}_udp_child_{2**64 - 1}") < 104
+    assert len(str(files.admin)) < 104
+
+
 def test_files_are_private_and_sockets_short_enough(tmp_path: Path) -> None:
     deep = tmp_path / ("deep" * 20) / ("deeper" * 10)
     files = Files(deep)
