@@ -1,4 +1,4 @@
-"""``serve`` and ``doctor``: the daemon, and what is missing on this machine."""
+"""``serve``, ``gateway`` and ``doctor``: the daemon, a gateway alone, and what is missing on this machine."""
 
 from typing import Annotated
 
@@ -7,12 +7,13 @@ import typer
 from tui.commands.options import FormatOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, log_to_stderr, narrate, write_rows
-from tui.wiring import daemon, settings_of, workspace
+from tui.wiring import daemon, gateway_alone, settings_of, workspace
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("serve")(serve)
+    app.command("gateway")(gateway)
     app.command("doctor")(doctor)
 
 
@@ -44,6 +45,23 @@ def serve(
             narrate(f"{named} scopes of clusters")
         narrate("press Ctrl-C to stop")
         daemon(here, gateway=gateway, schedules=schedules, clusters=clusters)
+    narrate("stopped")
+
+
+def gateway(context: typer.Context) -> None:
+    """Run the gateway alone, with the last good configuration, until Ctrl-C.
+
+    For a machine whose database is away, or where gnomon must not run: it changes nothing and asks nobody. When
+    `gnomon serve` starts with the same state folder, it takes the gateway over without a failed request, and this
+    ends.
+
+    Example: gnomon gateway
+    """
+    log_to_stderr()
+    settings = settings_of(context.obj)
+    narrate(f"gateway on {settings.gateway_address}:{settings.gateway_port}, with what was served last")
+    narrate("press Ctrl-C to stop")
+    gateway_alone(settings)
     narrate("stopped")
 
 
