@@ -169,7 +169,13 @@ def spaces(scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[Space, ...]:
 
 
 def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[Scan]) -> tuple[RedFlag, ...]:
-    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first."""
+    """The blocks that hold endpoints and are not covered by complete scans, those that hold most first.
+
+    A site that only clusters were scanned in has no address space to cover: its pods were listed, not looked for.
+    """
+    sources: dict[str, set[str]] = {}
+    for scan in scans:
+        sources.setdefault(scan.site, set()).add(scan.source)
     covered: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
     excluded: dict[str, Ranges] = {}
@@ -182,6 +188,8 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
     nothing = Ranges()
     found = []
     for block in blocks:
+        if sources.get(block.site) == {"kubernetes"} and block.site not in authorised:
+            continue
         scanned = covered.get(block.site, nothing) | excluded.get(block.site, nothing)
         if scanned.holds(block.network):
             continue
