@@ -176,8 +176,12 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
     """The blocks that hold endpoints and are not covered by complete scans, those that hold most first.
 
     Of a block, what scopes and scans name is looked at: a /28 that was scanned whole is no flag for its /24,
-    though an endpoint in the rest of it may be known by other means.
+    though an endpoint in the rest of it may be known by other means. A site that only clusters were scanned
+    in has no address space to cover: its pods were listed, not looked for.
     """
+    sources: dict[str, set[str]] = {}
+    for scan in scans:
+        sources.setdefault(scan.site, set()).add(scan.source)
     done: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
     for scan in scans:
@@ -193,6 +197,8 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
     nothing = Ranges()
     found = []
     for block in blocks:
+        if sources.get(block.site) == {"kubernetes"} and not len(authorised.get(block.site, nothing)):
+            continue
         scanned = done.get(block.site, nothing)
         if scanned.holds(block.network):
             continue

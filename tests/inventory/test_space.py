@@ -82,3 +82,10 @@ def test_a_block_with_endpoints_that_nobody_scanned_is_a_red_flag():
     assert red_flags([block("10.0.1.0/24")], [], [whole]) == (), "a part that was scanned whole, and no more is named"
     assert red_flags([block("10.0.1.128/25")], [SCOPE], []) == (), "what is excluded shall not be scanned"
     assert len(ranges_of(["10.0.0.0/30"], ["10.0.0.1"])) == 3
+
+
+@pytest.mark.parametrize(("sources", "flags"), [(["kubernetes"], 0), (["kubernetes", "subnet"], 1), ([], 1)])
+def test_a_site_of_clusters_alone_has_no_space_to_cover(sources, flags):
+    scans = [scan(id=f"s{n}", source=source, targets=("127.0.0.0/30",)) for n, source in enumerate(sources)]
+    known = Block("default", ipaddress.ip_network("10.0.1.0/24"), 3)
+    assert len(red_flags([known], [], scans)) == flags

@@ -221,6 +221,8 @@ class ApiServerDouble:
             await asyncio.sleep(3600)
         if fault == "reset":
             transport.abort()
+            # Until the connection that is lost cancels it.
+            await asyncio.sleep(3600)
         if fault == "html":
             return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
         if fault == "busy":
@@ -238,7 +240,7 @@ class ApiServerDouble:
             await answer.prepare(request)
             await answer.write(b'{"kind":"PodList","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":')
             transport.close()
-            return answer
+            await asyncio.sleep(3600)
         return None
 
     def _groups(self) -> web.Response:
@@ -434,6 +436,11 @@ def serving(double: ApiServerDouble, host: str = "127.0.0.1") -> Iterator[ApiSer
         for task in list(double._streams):
             task.cancel()
         await runner.cleanup()
+        # What was cancelled and closed is let go of before the loop ends.
+        if left := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(left, timeout=10)
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()

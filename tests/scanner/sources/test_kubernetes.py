@@ -18,7 +18,8 @@ from inventory.model import Endpoint, Posture, Presence, Scan, ScanStatus, Scope
 from inventory.settings import Settings
 from inventory.store import Store, open_store
 from scanner import listing
-from scanner.runner import Runner, asker
+from scanner.asking import asker
+from scanner.runner import Runner
 from scanner.scopes import parts_of, slug
 from scanner.sources import Ask
 from scanner.sources.kubernetes import prepare
