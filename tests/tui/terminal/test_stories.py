@@ -197,13 +197,16 @@ async def test_columns_are_chosen_from_a_list(app) -> None:
         assert "kind" not in [c.id for c in app.screen.columns]
 
 
-async def test_a_command_that_cannot_be_read_is_said_and_changes_nothing(app) -> None:
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+async def test_a_command_that_cannot_be_read_is_said_and_changes_nothing(app, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(app, "notify", lambda message, **_: said.append(message))
+    async with app.run_test(size=(100, 30)) as pilot:
         await go(pilot, app, "2")
         for text in ("frobnicate", "sort colour", "filter colour:red", "open nobody", "columns x", "view none"):
             await command(pilot, app, text)
-        said = [notification.message for notification in app._notifications]
         assert len(said) == 6
+        assert "there is no command 'frobnicate'" in said[0]
+        assert "column 1 of the filter" in said[2]
         assert isinstance(app.screen, EndpointsPage)
         assert app.screen.feed.order.by == "risk"
 
