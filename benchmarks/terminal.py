@@ -35,7 +35,7 @@ from inventory.model import (
 )
 from inventory.settings import Settings
 from inventory.store import Store, open_store
-from inventory.store.endpoints import assessed
+from inventory.store.folding import assessed
 from inventory.store.rows import Due, keep
 from tui.app import GnomonApp
 from tui.widgets.table import RowTable
