@@ -125,6 +125,7 @@ async def measure(url: str, folder: Path, keys: int) -> None:
         for name, place in (("pulse", "pulse"), ("endpoints", "endpoints")):
             await first_paint(store, settings, name, place)
         started = store.version()
+        await until(lambda: store.version() > started)
         app = Watched(store, settings)
         async with app.run_test(size=SIZE) as pilot:
             await pilot.press("2")

@@ -168,12 +168,13 @@ async def test_back_and_forward_keep_what_was_there(app) -> None:
         assert app.screen.PLACE == "routes"
 
 
-async def test_views_columns_and_orders_are_kept_for_the_next_session(app, store, settings) -> None:
+async def test_columns_and_orders_are_kept_and_views_are_shared(app, store, settings) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await go(pilot, app, "2")
         await command(pilot, app, "filter posture:open")
         await command(pilot, app, "sort owner up")
         await command(pilot, app, "save open-doors")
+        assert [(v.name, v.filter, v.who) for v in store.views.list()] == [("open-doors", "posture:open", "mara")]
         await command(pilot, app, "columns risk,endpoint,scope")
         await command(pilot, app, "theme gnomon-contrast")
         assert "Scope" in screen_text(app)
@@ -186,7 +187,9 @@ async def test_views_columns_and_orders_are_kept_for_the_next_session(app, store
         await go(pilot, later, "b")
         await choose(pilot, later, "open-doors")
         assert later.screen.filter_text == "posture:open"
-        assert len(later.screen.table.keys_shown) == len(store.endpoints.list("posture:open"))
+        assert len(later.screen.table.keys_shown) == len(store.endpoints.list("@open-doors"))
+        await command(pilot, later, "filter @open-doors kind:notebook")
+        assert len(later.screen.table.keys_shown) == 1
 
 
 async def test_columns_are_chosen_from_a_list(app) -> None:
