@@ -35,7 +35,7 @@ from inventory.model import (
 )
 from inventory.settings import Settings
 from inventory.store import Store, open_store
-from inventory.store.endpoints import assessed
+from inventory.store.folding import assessed
 from inventory.store.rows import Due, keep
 from tui.app import GnomonApp
 from tui.widgets.table import RowTable
@@ -125,6 +125,7 @@ async def measure(url: str, folder: Path, keys: int) -> None:
         for name, place in (("pulse", "pulse"), ("endpoints", "endpoints")):
             await first_paint(store, settings, name, place)
         started = store.version()
+        await until(lambda: store.version() > started)
         app = Watched(store, settings)
         async with app.run_test(size=SIZE) as pilot:
             await pilot.press("2")

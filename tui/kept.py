@@ -1,4 +1,4 @@
-"""What the terminal UI keeps from one session to the next: theme, columns, orders and saved views."""
+"""What the terminal UI keeps from one session to the next: theme, columns and orders."""
 
 import json
 import os
@@ -12,10 +12,9 @@ from inventory.model import Value
 FILE = "screen.json"
 
 
-class View(Value):
-    """A filter under a name, with the order it is looked at in."""
+class Sorting(Value):
+    """The order that a listing was left in."""
 
-    filter: str = ""
     by: str = "risk"
     descending: bool = True
 
@@ -25,8 +24,7 @@ class Kept(Value):
 
     theme: str | None = None
     columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    orders: dict[str, View] = Field(default_factory=dict)
-    views: dict[str, View] = Field(default_factory=dict)
+    orders: dict[str, Sorting] = Field(default_factory=dict)
 
 
 def load(folder: Path) -> Kept:

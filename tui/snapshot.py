@@ -31,6 +31,7 @@ def read(store: Store, now: datetime) -> Snapshot:
         scope_gaps=scope_gaps(scans),
         found=tuple(store.pages.found_by_day(now, DAYS)),
         changes=tuple(store.changes.list(limit=CHANGES)),
+        views={view.name: view.filter for view in store.views.list()},
         scopes=tuple(store.scopes.list()),
         schedules=tuple(store.schedules.list()),
         scans=scans,

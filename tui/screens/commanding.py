@@ -49,7 +49,7 @@ def words_of(app: "GnomonApp") -> dict[str, Sequence[str]]:
     return {
         "sort": (*ORDERS, "up", "down"),
         "columns": (*(column.id for column in endpoints.COLUMNS), "default"),
-        "view": tuple(sorted(app.session.kept.views)),
+        "view": tuple(snapshot.views),
         "go": PLACES,
         "open": tuple(state.revision.route for state in snapshot.routes),
         "theme": tuple(theme.name for theme in THEMES),
@@ -83,7 +83,7 @@ async def _obey(app: "GnomonApp", command: Command) -> str:
         case "export":
             app.notify(await export(app, outside.path_of(words)), markup=False, timeout=6)
             return ""
-    return _of_list(app, command)
+    return await _of_list(app, command)
 
 
 async def _go(app: "GnomonApp", place: str) -> str:
@@ -104,7 +104,7 @@ async def _open(app: "GnomonApp", key: str) -> str:
     return ""
 
 
-def _of_list(app: "GnomonApp", command: Command) -> str:
+async def _of_list(app: "GnomonApp", command: Command) -> str:
     """The verbs of the listings of endpoints; from any other screen they lead to the inventory."""
     from tui.screens.inventory import Inventory
 
@@ -119,7 +119,9 @@ def _of_list(app: "GnomonApp", command: Command) -> str:
         case "view":
             return listing.use_view(words)
         case "save":
-            listing.save_view(endpoints.view_name(words))
+            if app.session.read_only:
+                raise CommandError("this is read-only mode")
+            await listing.save_view(endpoints.view_name(words))
         case "sort":
             by, _, direction = words.partition(" ")
             if by not in ORDERS or direction not in {"", "up", "down"}:

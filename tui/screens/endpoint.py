@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import override
 
+from inventory.changes import Event
 from inventory.model import Change, Endpoint
 from tui.checks import Context
 from tui.keymap import bindings
@@ -13,6 +14,9 @@ from tui.screens.triage import Triaging
 from tui.session import Session
 from tui.viewmodel import detail, neighbours
 from tui.viewmodel.text import Line, Run, Tone, line
+
+SHOWN = 50
+"""How many of the latest changes and events are read."""
 
 
 class EndpointPage(Triaging, Sheet):
@@ -26,6 +30,7 @@ class EndpointPage(Triaging, Sheet):
         self.endpoint: Endpoint | None = None
         self._beside: tuple[Endpoint, ...] = ()
         self._changes: tuple[Change, ...] = ()
+        self._events: tuple[Event, ...] = ()
         self._version = -2
         self._reading = self.repeat(self._read)
 
@@ -53,15 +58,16 @@ class EndpointPage(Triaging, Sheet):
 
     async def _read(self) -> None:
         version = self.session.shown
-        self.endpoint, self._beside, self._changes = await asyncio.to_thread(self._look_up)
+        self.endpoint, self._beside, self._changes, self._events = await asyncio.to_thread(self._look_up)
         self._version = version
         self.redraw()
 
-    def _look_up(self) -> tuple[Endpoint | None, tuple[Endpoint, ...], tuple[Change, ...]]:
+    def _look_up(self) -> tuple[Endpoint | None, tuple[Endpoint, ...], tuple[Change, ...], tuple[Event, ...]]:
         store = self.session.store
         endpoint = store.pages.rows([self.key]).get(self.key)
         beside = store.pages.beside(endpoint) if endpoint else ()
-        return endpoint, tuple(beside), tuple(store.changes.list(self.key, 50))
+        changes, events = store.changes.list(self.key, SHOWN), store.events.list(endpoint=self.key, limit=SHOWN)
+        return endpoint, tuple(beside), tuple(changes), tuple(events)
 
     @override
     def lines(self, width: int) -> list[Line]:
@@ -74,4 +80,4 @@ class EndpointPage(Triaging, Sheet):
             ]
         snapshot = self.session.snapshot
         around = neighbours.section(endpoint, self._beside, snapshot.route_of(endpoint.id), snapshot.gateways, width)
-        return detail.full(endpoint, self._changes, around, width, self.now)
+        return detail.full(endpoint, self._changes, self._events, around, width, self.now)

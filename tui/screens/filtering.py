@@ -114,7 +114,7 @@ class Filtering(Listing):
 
     def _settle(self, text: str) -> None:
         try:
-            query = parse(text)
+            query = parse(text, self.session.snapshot.views)
         except QueryError as error:
             self.filter_error = str(error)
         else:

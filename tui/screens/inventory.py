@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on, work
@@ -12,7 +13,8 @@ from inventory.model import Endpoint
 from inventory.query import Query
 from tui.checks import Context
 from tui.feed import Feed
-from tui.kept import View
+from tui.kept import Sorting
+from tui.screens.changing import REFUSALS
 from tui.screens.choose import Choice, Choose
 from tui.screens.filtering import Filtering
 from tui.screens.form import Field, Form
@@ -35,7 +37,7 @@ class Inventory(Triaging, Filtering):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        kept = session.kept.orders.get(self.PLACE, View())
+        kept = session.kept.orders.get(self.PLACE, Sorting())
         self.feed = Feed(session.store, endpoints.order_of(kept.by, descending=kept.descending), gaps=self.GAPS)
         self.marks = Marks()
         self.columns = endpoints.chosen(session.kept.columns.get(self.PLACE, ()), self.DEFAULT)
@@ -126,8 +128,8 @@ class Inventory(Triaging, Filtering):
     def ask(self, query: Query, order: Order) -> None:
         """Read other rows, or the same in another order."""
         if order != self.feed.order:
-            view = View(by=order.by, descending=order.descending)
-            self.session.keep(orders={**self.session.kept.orders, self.PLACE: view})
+            sorting = Sorting(by=order.by, descending=order.descending)
+            self.session.keep(orders={**self.session.kept.orders, self.PLACE: sorting})
         self.feed.ask(query, order)
         self.news()
 
@@ -187,21 +189,18 @@ class Inventory(Triaging, Filtering):
 
     @work
     async def _do_find_views(self) -> None:
-        views = self.session.kept.views
+        views = self.session.snapshot.views
         if not views:
             self.app.notify("No view is saved yet: filter, then save it.", markup=False, timeout=3)
             return
-        choices = [Choice(name, f"{name}  {view.filter or 'everything'}") for name, view in sorted(views.items())]
+        choices = [Choice(name, f"{name}  {text}") for name, text in views.items()]
         for name in await self.app.push_screen_wait(Choose("Saved views", choices)) or ():
             self.use_view(name)
 
     def use_view(self, name: str) -> str:
         """Use a saved view. What is wrong with it, or ""."""
-        view = self.session.kept.views.get(name)
-        if view is None:
-            return f"there is no saved view {name!r}"
-        self.ask(self.feed.query, endpoints.order_of(view.by, descending=view.descending))
-        return self.set_filter(view.filter)
+        text = self.session.snapshot.views.get(name.removeprefix("@"))
+        return self.set_filter(text) if text is not None else f"there is no saved view {name!r}"
 
     @work
     async def _do_find_save(self) -> None:
@@ -209,17 +208,24 @@ class Inventory(Triaging, Filtering):
         fields = (Field("name", "A name for it", "", "open-notebooks"),)
         form = Form(
             "Save view", about, fields, lambda v: endpoints.view_name(v["name"]),
-            lambda name, _: [line(f"b, or :view {name}, shows it again")], verb="Save",
+            lambda name, _: [line(f"for everybody: b, :view {name}, or gnomon endpoints @{name}")], verb="Save",
         )  # fmt: skip
         if name := await self.app.push_screen_wait(form):
-            self.save_view(name)
+            await self.save_view(name)
 
-    def save_view(self, name: str) -> None:
-        """Save the filter and the order under a name."""
-        order = self.feed.order
-        view = View(filter=self.filter_text, by=order.by, descending=order.descending)
-        trouble = self.session.keep(views={**self.session.kept.views, name: view})
-        self.app.notify(trouble or f"Saved as {name}.", markup=False, timeout=3)
+    async def save_view(self, name: str) -> None:
+        """Save the filter under a name, for everybody who uses this inventory."""
+        if not self.filter_text:
+            self.app.notify("There is no filter to save: type one first.", severity="warning", markup=False)
+            return
+        save = partial(self.session.store.views.save, name, self.filter_text, who=self.session.settings.actor)
+        try:
+            await asyncio.to_thread(save)
+        except REFUSALS as error:
+            self.app.notify(str(error), title="Nothing was saved", severity="error", markup=False)
+            return
+        self.app.notify(f"Saved as {name}.", markup=False, timeout=3)
+        await self.gnomon.action_look()
 
     # Marks
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from inventory.model import Revision
+from inventory.model.rollout import Rollout
 from tui.checks import Context
 from tui.keymap import bindings
 from tui.screens.routing import Routing
@@ -24,6 +25,7 @@ class RoutePage(Routing, Sheet):
     def __init__(self, session: Session, key: str) -> None:
         super().__init__(session, key)
         self._history: tuple[Revision, ...] = ()
+        self._rollout: Rollout | None = None
         self._version = -2
         self._reading = self.repeat(self._read)
 
@@ -44,9 +46,13 @@ class RoutePage(Routing, Sheet):
 
     async def _read(self) -> None:
         version = self.session.shown
-        self._history = tuple(await asyncio.to_thread(self.session.store.routes.history, self.key))
+        self._history, self._rollout = await asyncio.to_thread(self._look_up)
         self._version = version
         self.redraw()
+
+    def _look_up(self) -> tuple[tuple[Revision, ...], Rollout | None]:
+        store = self.session.store
+        return tuple(store.routes.history(self.key)), store.rollouts.get(self.key)
 
     @override
     def lines(self, width: int) -> list[Line]:
@@ -56,7 +62,8 @@ class RoutePage(Routing, Sheet):
             said = "The route was removed: callers that use its name get 404."
             return [line(Run(said, Tone.WARN)), (), *routes.revisions(self._history, width, self.now)]
         pending = moves.pending(state.revision, [each.revision for each in snapshot.routes], snapshot.gateways)
+        ladder = [*routes.rollout(self._rollout, width, self.now), ()] if self._rollout else []
         return [
-            *routes.detail(state, snapshot.gateways, width, self.now), (), *routes.pending(pending, width), (),
+            *routes.detail(state, snapshot.gateways, width, self.now), (), *ladder, *routes.pending(pending, width), (),
             *routes.revisions(self._history, width, self.now),
         ]  # fmt: skip

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from inventory.changes import Event
 from inventory.coverage import is_governed, why_not
 from inventory.model import Asked, Change, Endpoint, Evidence
 from tui.viewmodel import words
@@ -63,7 +64,12 @@ def pane(endpoint: Endpoint, width: int, now: datetime) -> list[Line]:
 
 
 def full(
-    endpoint: Endpoint, changes: Sequence[Change], around: Sequence[Line], width: int, now: datetime
+    endpoint: Endpoint,
+    changes: Sequence[Change],
+    events: Sequence[Event],
+    around: Sequence[Line],
+    width: int,
+    now: datetime,
 ) -> list[Line]:
     """Everything, for the endpoint's own screen. ``around`` is drawn by ``neighbours``."""
     sections = (
@@ -74,6 +80,7 @@ def full(
         [heading("AROUND IT", width), *around],
         evidence(endpoint.evidence, width),
         asked(endpoint.asked, width),
+        happened(events, width, now),
         history(changes, width, now),
     )
     return capped([each for section in sections for each in (*section, ())][:-1], width)
@@ -202,6 +209,18 @@ def history(changes: Sequence[Change], width: int, now: datetime) -> list[Line]:
         if change.why:
             lines.append(fit(line("      ", Run(clean(change.why, 300), Tone.MUTED)), width))
     return lines
+
+
+def happened(events: Sequence[Event], width: int, now: datetime) -> list[Line]:
+    """What scans found out about it over time, newest first."""
+    lines = [heading("WHAT HAPPENED", width, plural(len(events), "event"))]
+    for event in events:
+        moved = f"{event.field} {_shown(event.before)} → {_shown(event.after)}" if event.field else event.after or ""
+        lines.append(
+            fit(line(Run(f"{age(event.at, now):>4}  ", Tone.MUTED), Run(event.what.value, Tone.INFO),
+                     f"  {clean(moved, 300)}"), width)
+        )  # fmt: skip
+    return lines if events else [*lines, line(Run("nothing since it was first seen", Tone.MUTED))]
 
 
 def differences(change: Change) -> list[tuple[str, str, str]]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from inventory.model import Disagreement, GatewayStatus, Revision, RouteSpec, ShadowEvidence, Traffic
+from inventory.model.rollout import Rollout, Status
 from tui.viewmodel.bars import Share, bar, stacked, texture
 from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import field, heading
@@ -245,6 +246,21 @@ def pending(steps: Mapping[str, Sequence[Line]], width: int) -> list[Line]:
     if not any(steps.values()):
         return [*lines, line(Run("● every gateway has what is desired", Tone.GOOD))]
     return capped([*lines, *(each for found in steps.values() for each in found)], width)
+
+
+def rollout(one: Rollout, width: int, now: datetime) -> list[Line]:
+    """The ladder of a rollout: which steps were taken, where it stands, and why."""
+    tone = {Status.RUNNING: Tone.INFO, Status.DONE: Tone.GOOD}.get(one.status, Tone.WARN)
+    lines = [heading("ROLLOUT", width, f"{one.candidate} takes over from {one.incumbent}")]
+    steps: list[Run] = []
+    for n, step in enumerate(one.steps):
+        mark, its = ("●", Tone.GOOD) if n < one.position else ("▸", tone) if n == one.position else ("·", Tone.FAINT)
+        steps += [Run(f"{mark} {step.words}{' (approval)' if step.approval else ''}   ", its)]
+    stands = f"  at {one.steps[one.position].words}, for {age(one.since, now)}"
+    lines.append(line(Run(one.status.value, tone), Run(stands, Tone.MUTED)))
+    lines.append(line(*steps))
+    lines += [line(Run(part, Tone.MUTED)) for part in wrap(clean(one.why, 400), width)] if one.why else []
+    return capped(lines, width)
 
 
 def revisions(history: Sequence[Revision], width: int, now: datetime) -> list[Line]:

@@ -1,6 +1,7 @@
 """What the screens show: values read from the store in one go. How they are read is ``tui.snapshot``."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from inventory.coverage import Facet, Gap, Metric, is_gap
@@ -20,7 +21,8 @@ class RouteState:
 class Snapshot:
     """What the store held at one version, without the endpoints themselves: its size does not grow with theirs.
 
-    ``worst`` are the riskiest gaps among them, ``found`` how many were first seen on each of the last days.
+    ``worst`` are the riskiest gaps among them, ``found`` how many were first seen on each of the last days,
+    ``views`` the saved filters by name.
     """
 
     version: int
@@ -31,6 +33,7 @@ class Snapshot:
     scope_gaps: tuple[Gap, ...] = ()
     found: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
+    views: Mapping[str, str] = field(default_factory=dict)
     scopes: tuple[Scope, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     scans: tuple[Scan, ...] = ()

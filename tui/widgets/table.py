@@ -76,7 +76,7 @@ class RowTable(Scrolled, Toned, can_focus=True):
         super().__init__(**options)
         self._table: Table[Any] = Table((), (), row_of=lambda _: None, cells_of=lambda _: ())
         self._told: tuple[int, int] = (0, 0)
-        self._strips: dict[tuple[str, bool, bool, bool], tuple[object, Strip]] = {}
+        self._strips: dict[str, dict[tuple[bool, bool, bool], tuple[object, Strip]]] = {}
         self._strips_until = 0.0
         self._shown: object = None
         self._cursor = 0
@@ -142,8 +142,8 @@ class RowTable(Scrolled, Toned, can_focus=True):
     def _stale(self, key: str) -> bool:
         """Whether a row is another one than was drawn."""
         row = self._table.row_of(key)
-        drawn = [strip for flags, strip in self._strips.items() if flags[0] == key]
-        return not drawn or any(of is not row for of, _ in drawn)
+        drawn = self._strips.get(key)
+        return not drawn or any(of is not row for of, _ in drawn.values())
 
     def refresh_rows(self, keys: Collection[str]) -> None:
         """Draw the rows of those keys again, where they are in view."""
@@ -268,12 +268,13 @@ class RowTable(Scrolled, Toned, can_focus=True):
         key = self._table.key(row)
         on_it, marked, hovered = row == self._cursor, key in self._marked, row == self.hovered
         of = self._table.row_of(key)
-        flags = (key, on_it, marked, hovered)
-        known = self._strips.get(flags)
+        if len(self._strips) > MANY_STRIPS:
+            self._strips.clear()
+        its = self._strips.setdefault(key, {})
+        known = its.get((on_it, marked, hovered))
         if known is None or known[0] is not of or known[1].cell_length != width:
-            if len(self._strips) > MANY_STRIPS:
-                self._strips.clear()
-            known = self._strips[flags] = of, self._draw_row(row, width, on_it=on_it, marked=marked, hovered=hovered)
+            drawn = self._draw_row(row, width, on_it=on_it, marked=marked, hovered=hovered)
+            known = its[on_it, marked, hovered] = of, drawn
         return known[1]
 
     def _draw_row(self, row: int, width: int, *, on_it: bool, marked: bool, hovered: bool) -> Strip:

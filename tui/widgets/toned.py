@@ -27,13 +27,18 @@ class Toned(Widget):
         """The line in exactly ``width`` cells. ``over`` is laid under the tones: a background, a weight."""
         base, tones = self._styles_of_tones(over)
         segments: list[Segment] = []
+        blanks = 0
         for text, tone in fit(runs, width):
             bare = text.lstrip(" ")
             # Blanks go by themselves: some SVG renderers swallow those that begin a text.
-            if len(bare) < len(text):
-                segments.append(Segment(" " * (len(text) - len(bare)), base))
+            blanks += len(text) - len(bare)
             if bare:
+                if blanks:
+                    segments.append(Segment(" " * blanks, base))
+                    blanks = 0
                 segments.append(Segment(bare, tones[tone]))
+        if blanks:
+            segments.append(Segment(" " * blanks, base))
         return Strip(segments, width)
 
     @override

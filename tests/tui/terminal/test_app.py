@@ -247,13 +247,15 @@ async def test_live_requests_move_only_once_the_name_is_typed(app, store) -> Non
         await until(pilot, lambda: "r2 ◐ at r1" in screen_text(app))
 
 
-async def test_read_only_opens_no_form_and_says_so(store, settings) -> None:
+async def test_read_only_opens_no_form_and_says_so(store, settings, monkeypatch) -> None:
     app = GnomonApp(store, settings, read_only=True)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+    said: list[str] = []
+    monkeypatch.setattr(app, "notify", lambda message, **_: said.append(message))
+    async with app.run_test(size=(120, 40)) as pilot:
         await go(pilot, app, "2", "x")
         assert isinstance(app.screen, EndpointsPage)
         assert "◇ read-only" in screen_text(app)
-        assert [n.message for n in app._notifications] == ["Exempt: this is read-only mode."]
+        assert said == ["Exempt: this is read-only mode."]
 
 
 async def test_help_is_of_the_screen_it_was_opened_from(app) -> None:

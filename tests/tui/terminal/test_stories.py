@@ -168,12 +168,13 @@ async def test_back_and_forward_keep_what_was_there(app) -> None:
         assert app.screen.PLACE == "routes"
 
 
-async def test_views_columns_and_orders_are_kept_for_the_next_session(app, store, settings) -> None:
+async def test_columns_and_orders_are_kept_and_views_are_shared(app, store, settings) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await go(pilot, app, "2")
         await command(pilot, app, "filter posture:open")
         await command(pilot, app, "sort owner up")
         await command(pilot, app, "save open-doors")
+        assert [(v.name, v.filter, v.who) for v in store.views.list()] == [("open-doors", "posture:open", "mara")]
         await command(pilot, app, "columns risk,endpoint,scope")
         await command(pilot, app, "theme gnomon-contrast")
         assert "Scope" in screen_text(app)
@@ -186,7 +187,9 @@ async def test_views_columns_and_orders_are_kept_for_the_next_session(app, store
         await go(pilot, later, "b")
         await choose(pilot, later, "open-doors")
         assert later.screen.filter_text == "posture:open"
-        assert len(later.screen.table.keys_shown) == len(store.endpoints.list("posture:open"))
+        assert len(later.screen.table.keys_shown) == len(store.endpoints.list("@open-doors"))
+        await command(pilot, later, "filter @open-doors kind:notebook")
+        assert len(later.screen.table.keys_shown) == 1
 
 
 async def test_columns_are_chosen_from_a_list(app) -> None:
@@ -197,13 +200,16 @@ async def test_columns_are_chosen_from_a_list(app) -> None:
         assert "kind" not in [c.id for c in app.screen.columns]
 
 
-async def test_a_command_that_cannot_be_read_is_said_and_changes_nothing(app) -> None:
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+async def test_a_command_that_cannot_be_read_is_said_and_changes_nothing(app, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(app, "notify", lambda message, **_: said.append(message))
+    async with app.run_test(size=(100, 30)) as pilot:
         await go(pilot, app, "2")
         for text in ("frobnicate", "sort colour", "filter colour:red", "open nobody", "columns x", "view none"):
             await command(pilot, app, text)
-        said = [notification.message for notification in app._notifications]
         assert len(said) == 6
+        assert "there is no command 'frobnicate'" in said[0]
+        assert "column 1 of the filter" in said[2]
         assert isinstance(app.screen, EndpointsPage)
         assert app.screen.feed.order.by == "risk"
 

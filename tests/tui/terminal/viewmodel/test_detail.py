@@ -1,3 +1,4 @@
+from inventory.changes import Event, Happening
 from inventory.model import (
     Asked,
     Change,
@@ -35,7 +36,7 @@ def rich_endpoint(endpoint):
 
 
 def test_everything_known_is_said(endpoint, now) -> None:
-    said = text(detail.full(rich_endpoint(endpoint), (), (), 100, now))
+    said = text(detail.full(rich_endpoint(endpoint), (), (), (), 100, now))
     for part in (
         "OPTIONS /predict -> 200 without credentials", "85 of 100", " +30 a model answers here", " -15 exempt for now",
         "confidence 97%", "POST    /predict", "http://models.lab/churn", "+  3.1 POST is allowed", "-  0.7 HTML at /",
@@ -51,7 +52,7 @@ def test_the_strongest_evidence_comes_first(endpoint) -> None:
 
 def test_every_line_fits(endpoint, now) -> None:
     for width in (40, 56, 78, 120):
-        for each in detail.full(rich_endpoint(endpoint), (), (), width, now):
+        for each in detail.full(rich_endpoint(endpoint), (), (), (), width, now):
             assert width_of(each) <= width, plain(each)
 
 
@@ -62,7 +63,7 @@ def test_governed_or_not(endpoint) -> None:
 
 
 def test_absence_is_said_and_not_left_blank(endpoint, now) -> None:
-    said = text(detail.full(endpoint(), (), (), 80, now))
+    said = text(detail.full(endpoint(), (), (), (), 80, now))
     for part in ("none known", "only its address", "none beyond an open port", "nothing beyond opening a connection",
                  "nobody has decided anything about it", "no request has decided it yet"):  # fmt: skip
         assert part in said
@@ -81,3 +82,16 @@ def test_a_change_shows_only_what_it_changed(now, endpoint) -> None:
 def test_a_change_that_is_not_json_is_shown_as_it_is(now) -> None:
     change = Change(at=now, who="m", action="a", subject="s", why="w", before="10\x1b[2J", after="[20]")
     assert detail.differences(change) == [("value", "10␛[2J", "[20]")]
+
+
+def test_what_happened_is_told_newest_first(endpoint, now, evil) -> None:
+    events = (
+        Event(at=now, endpoint="e0001", what=Happening.CHANGED, url="x", field="posture", before="open", after=evil),
+        Event(at=now, endpoint="e0001", what=Happening.NEW, url="x"),
+    )
+    lines = detail.happened(events, 80, now)
+    said = text(lines)
+    assert "posture open → ␛[31mred" in said
+    assert said.index("changed") < said.index("new")
+    assert all(width_of(each) <= 80 for each in lines)
+    assert "nothing since" in text(detail.happened((), 80, now))

@@ -101,5 +101,5 @@ def test_nothing_a_host_said_reaches_the_screen_as_it_was(width, endpoint, evil,
         title=evil, server=evil, product=evil, version=evil, url=evil, base_path=evil, owner=evil,
         posture_evidence=evil, kind=Kind.MODEL_ENDPOINT, certificate_names=(evil,), needs=(evil,),
     )  # fmt: skip
-    lines = [*detail.full(hostile, (), (), width, now), *endpoints.cells(hostile, endpoints.COLUMNS, now)]
+    lines = [*detail.full(hostile, (), (), (), width, now), *endpoints.cells(hostile, endpoints.COLUMNS, now)]
     assert all(plain(each).isprintable() for each in lines)

@@ -1,6 +1,7 @@
 import pytest
 
 from inventory.model import GatewayStatus, Revision, Traffic
+from inventory.model.rollout import Rollout, Stage, Step
 from tui.viewmodel import routes
 from tui.viewmodel.state import RouteState
 from tui.viewmodel.text import Tone, plain, width_of
@@ -110,3 +111,16 @@ def test_a_preview_shows_now_and_then(spec) -> None:
     assert now_line.endswith("80/20")
     assert then.endswith("50/50")
     assert width_of(routes.preview(spec, {}, 60)[0]) <= 60
+
+
+def test_a_rollout_shows_its_ladder_and_where_it_stands(now) -> None:
+    steps = (Step(stage=Stage.SHADOW, percent=10), Step(stage=Stage.SPLIT, percent=50, approval=True))
+    one = Rollout(
+        id="r", route="churn", incumbent="origin", candidate="managed", steps=steps, position=1, why="waits", since=now
+    )
+    lines = routes.rollout(one, 80, now)
+    said = "\n".join(plain(each) for each in lines)
+    assert "● shadow 10%" in said
+    assert "▸ split 50% (approval)" in said
+    assert "managed takes over from origin" in said
+    assert all(width_of(each) <= 80 for each in lines)
