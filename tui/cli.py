@@ -15,6 +15,7 @@ import typer
 
 from inventory.garbage import collect_seldom
 from tui.commands import (
+    code,
     coverage,
     database,
     demo,
@@ -58,6 +59,7 @@ COMMANDS = (
     shadowing,
     routes,
     rollouts,
+    code,
     scopes,
     gateway,
     screen,

@@ -30,9 +30,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def moment(*, index: bool = False, nullable: bool = False) -> Any:
+def moment(*, index: bool = False, nullable: bool = False, primary_key: bool = False) -> Any:
     """A column for a moment."""
-    return Field(sa_column=Column(UtcDateTime, index=index, nullable=nullable))
+    return Field(sa_column=Column(UtcDateTime, index=index, nullable=nullable, primary_key=primary_key))
 
 
 def document() -> Any:

@@ -32,7 +32,7 @@ def everything() -> Iterator[Endpoint]:
 def store(database_url: str) -> Iterator[Store]:
     with open_store(database_url) as opened:
         with opened._database.write() as session:
-            keep(session, [Due(one, None) for one in everything()])
+            keep(session, [Due(one, None) for one in everything()], NOW)
         yield opened
 
 
