@@ -39,7 +39,12 @@ class Journal:
 
     async def write(self, update: Update) -> None:
         """Keep an update. Raises JournalError when the store failed for longer than the patience."""
-        changes = {"account": update.account, "requests": update.requests, "checkpoint": update.checkpoint}
+        changes = {
+            "account": update.account,
+            "loss": update.loss,
+            "requests": update.requests,
+            "checkpoint": update.checkpoint,
+        }
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         if self._unsaved or time.monotonic() - self._saved_at >= _SAVE_EVERY:

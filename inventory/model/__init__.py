@@ -11,6 +11,7 @@ from inventory.model.endpoint import (
     Reason,
     Triage,
 )
+from inventory.model.loss import Loss
 from inventory.model.observation import (
     Asked,
     Certificate,
@@ -77,6 +78,7 @@ __all__ = [
     "InferenceRoute",
     "Kind",
     "Listener",
+    "Loss",
     "Moment",
     "Observation",
     "Owned",

@@ -65,7 +65,7 @@ def addresses(store: Store) -> list[str]:
 async def stopped_at(runner: Runner, percent: float, **options: object):
     stop = asyncio.Event()
     return await runner.run(
-        scope(), stop=stop, report=lambda state: stop.set() if state.percent >= percent else None, **options
+        scope(rate=1000), stop=stop, report=lambda state: stop.set() if state.percent >= percent else None, **options
     )
 
 

@@ -17,7 +17,7 @@ from collections import Counter
 from scanner.batches import batches
 from scanner.io.packets import SynScan
 from scanner.io.ways import find_ways
-from scanner.pacing import Pacer
+from scanner.manners import Manners
 from scanner.plan import make_plan
 from scanner.ports import parse_ports
 from scanner.tally import Tally
@@ -35,13 +35,16 @@ def deliver(tally):
     if total["refused"] >= int(stop_after):
         scan.stop()
 
-scan = SynScan(batches(plan), found.ways, Pacer(float(rate)), deliver, timeout=float(timeout))
+manners = Manners.at(float(rate))
+scan = SynScan(batches(plan), found.ways, manners, deliver, timeout=float(timeout))
 began = time.monotonic()
 scan.run()
 threads = [one.name for one in threading.enumerate() if one is not threading.main_thread()]
 print(json.dumps({
     "planned": len(plan), "answered": sorted(answered), "sent": scan.sent, "seconds": scan.last_sent - began,
     "reasons": found.reasons, "gateways": [way.gateway for way in found.ways], "threads": threads, **total,
+    "controls": manners.meter.loss.asked, "unanswered": manners.meter.loss.unanswered,
+    "rate": manners.meter.loss.rate, "missed": manners.meter.loss.missed,
 }))
 """
 
@@ -65,9 +68,11 @@ def test_what_is_found_is_the_truth(lab, serve):
     assert told["refused"] == 4096 - 1024 - len(visible)
     assert told["gateways"] == ["10.71.0.2"]
     assert told["threads"] == []
-    # Every pair was probed once, the silent ones twice, and nothing beside the plan at all.
-    assert told["sent"] == 4096 + 1024
-    assert lab.counted() == [2048, 3072, 3072]
+    # Every pair was probed once, the silent ones twice, a sample again, and nothing beside the plan at all.
+    assert told["sent"] == 4096 + 1024 + told["controls"]
+    assert lab.counted() == [2048, 3072 + told["controls"], 3072 + told["controls"]]
+    assert 400 <= told["controls"] < 3072
+    assert (told["unanswered"], told["rate"]) == (0, 0.0)
 
 
 def test_neighbours_are_asked_for_and_who_is_not_there_is_sent_nothing(lab, serve):
@@ -78,7 +83,7 @@ def test_neighbours_are_asked_for_and_who_is_not_there_is_sent_nothing(lab, serv
     assert told["reasons"] == ["this machine reaches its own addresses without a link"]
     assert told["planned"] == 255 * 4 + 16
     assert (told["refused"], told["silent"]) == (3 + 15, 254 * 4)
-    assert told["sent"] == 20
+    assert told["sent"] == 20 + 20
     assert sorted(told["gateways"], key=str) == ["10.71.0.2", None]
 
 
@@ -105,7 +110,7 @@ def test_a_rate_is_held(lab, rate):
     lab.rule("ip daddr 10.72.1.0/24 drop")
     told = scanned(lab, "10.72.0.0/23", "8000" if rate == 500 else "8000-8015", rate=rate)
     # A scan of 256 or 4,096 answering and as many silent pairs, asked twice; the ARP request is no probe.
-    assert told["sent"] == (3 * 256 if rate == 500 else 3 * 4096)
+    assert told["sent"] == (3 * 256 if rate == 500 else 3 * 4096) + told["controls"]
     assert told["seconds"] >= (told["sent"] - 1) / rate * 0.99
 
 
@@ -230,7 +235,8 @@ scope = Scope(name="lab", targets=targets, ports="8000-8003", rate=int(rate), cr
 with open_store(settings.database) as store:
     scan = asyncio.run(Runner(store, settings, ask).run(scope, resume=True))
     found = sorted(endpoint.address for endpoint in store.endpoints.list())
-    print(json.dumps({"found": found, "status": scan.status, "id": scan.id, **scan.account.model_dump()}))
+    print(json.dumps({"found": found, "status": scan.status, "id": scan.id, **scan.account.model_dump(),
+        "controls": scan.loss.asked}))
 """
 
 
@@ -255,8 +261,8 @@ def test_a_killed_scan_goes_on_where_it_was(lab, serve, tmp_path):
     assert (told["id"], told["status"]) == (scans[0].id, "complete")
     assert told["found"] == sorted(address for address, _ in OPEN)
     assert (told["planned"], told["answered"], told["refused"]) == (16384, len(OPEN), 16384 - len(OPEN))
-    # Repeated is what was sent after the last word in the database, and nothing else.
-    assert lab.counted()[0] == 16384 + sent - scans[0].checkpoint.position
+    # Repeated is what was sent after the last word in the database, and nothing else but the samples.
+    assert 16384 < lab.counted()[0] - told["controls"] <= 16384 + sent - scans[0].checkpoint.position
     assert 3000 < settled <= sent < 16384
 
 
