@@ -85,18 +85,19 @@ TOLERATED = 0.02
 
 _ENOUGH_TO_JUDGE = 200
 _JUDGE_EVERY = 1.0
-_CURED = 0.75
+_AS_GOOD = 0.75
 _RECOVERY = 1.25
 _SLOWEST_SHARE, _SLOWEST = 1 / 64, 50.0
 
 
 @dataclass(slots=True)
 class BackOff:
-    """Slows a scan down while that makes less of it get lost, and no longer.
+    """Slows a scan down while that costs nothing, because only more gets lost at the higher rate.
 
-    Halves the rate when loss rises beyond what is tolerated; where the loss stays nevertheless, it is not
-    the scan's doing: the rate is given back and that loss is tolerated from then on. Without loss the rate
-    recovers in steps of a quarter. Rates in probes a second, moments in seconds of any steady clock.
+    Halves the rate when loss rises beyond what is tolerated. Where nearly as many probes arrive as before,
+    the link was too full, and it goes on halving; where half as many arrive, the loss is not the scan's
+    doing: the rate is given back and that loss is tolerated from then on. Without loss the rate recovers
+    in steps of a quarter. Rates in probes a second, moments in seconds of any steady clock.
     """
 
     limit: float
@@ -138,15 +139,12 @@ class BackOff:
         return self.rate
 
     def _judge(self, epoch: Loss, sending: float) -> None:
-        share, low = epoch.rate or 0.0, epoch.bounds[0]
-        if low <= self._tolerated:
+        arriving = sending * (1 - (epoch.rate or 0.0))
+        if epoch.bounds[0] <= self._tolerated:
             self._trial = None
             self.rate = min(self.limit, self.rate * _RECOVERY)
-        elif self._trial is None:
-            self._trial = (self.rate, share)
-            self._halve(sending)
-        elif share < self._trial[1] * _CURED:
-            self._trial = (self._trial[0], share)
+        elif self._trial is None or arriving >= self._trial[1] * _AS_GOOD:
+            self._trial = (self._trial[0] if self._trial else self.rate, arriving)
             self._halve(sending)
         else:
             self.rate, self._tolerated, self._trial = self._trial[0], epoch.bounds[1] * 1.1, None

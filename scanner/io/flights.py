@@ -92,7 +92,7 @@ class Flight:
     """Probes that were sent at about the same time, in a row of slots.
 
     ``absent`` is how many pairs of the plan among them have no station. ``drops`` is how many answers
-    the kernel had dropped when the first of them went. ``asked`` are the slots of the present attempt, ``waiting`` those
+    the kernel had dropped when the first of them went. ``asked`` are the slots of this attempt, ``waiting`` those
     of them that are yet to be sent, and ``moments`` when each may go, where they have moments.
     """
 

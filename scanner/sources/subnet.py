@@ -25,6 +25,7 @@ from inventory.model import (
 )
 from inventory.settings import Settings
 from scanner.doors import Doors
+from scanner.exclusions import read_exclusions
 from scanner.findings import Finding
 from scanner.io.discovery import accepts, resolve
 from scanner.io.sockets import reason_of
@@ -52,9 +53,10 @@ async def prepare(
     shard: Shard | None = None,
     resume: Checkpoint | None = None,
 ) -> Run:
-    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError or NotAuthorised."""
+    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError, QuietError or NotAuthorised."""
     resolved = [addresses for target in targets for addresses in await _addresses(target)]
-    exclude = [network for text in scope.exclude for network in await _excluded(text)]
+    never = await asyncio.to_thread(read_exclusions, settings.exclude_file) if settings.exclude_file else ()
+    exclude = [network for text in (*scope.exclude, *never) for network in await _excluded(text)]
     plan = make_plan(
         resolved,
         parse_ports(scope.ports),

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.commands.endpoints import COLUMNS, as_row
+from tui.commands.limits import (
+    ExcludeFileOption,
+    ExcludeOption,
+    HostRateOption,
+    QuietOption,
+    RateOption,
+    SubnetRateOption,
+    changed,
+    excluded,
+)
 from tui.commands.options import FormatOption, SignaturesOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, Report, narrate, progress, write_json, write_rows
 from tui.wiring import Workspace, check_scope, explain_questions, scan_until_done, workspace
 
 if TYPE_CHECKING:
-    from inventory.model import Endpoint, Scan, Scope
+    from inventory.model import Endpoint, Loss, Scan, Scope
     from scanner.plan import Shard
     from scanner.sources import Progress
 
@@ -33,8 +43,12 @@ def scan(
     ] = None,
     scope: Annotated[str | None, typer.Option(metavar="NAME", help="Scan a stored scope instead of targets.")] = None,
     ports: Annotated[str | None, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Never sent anything.")] = None,
-    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Probes a second.")] = None,
+    exclude: ExcludeOption = None,
+    exclude_file: ExcludeFileOption = None,
+    rate: RateOption = None,
+    rate_per_host: HostRateOption = None,
+    rate_per_subnet: SubnetRateOption = None,
+    quiet: QuietOption = None,
     site: Annotated[str, typer.Option(help="The address space that the targets are in.")] = "default",
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
@@ -58,7 +72,7 @@ def scan(
     never an inference. Ctrl-C ends the scan and keeps what was found; the exit code is 3 then.
 
     Examples:
-      gnomon scan 10.20.0.0/22 --exclude 10.20.1.7
+      gnomon scan 10.20.0.0/22 --exclude 10.20.1.7 --rate 500 --rate-per-host 10
 
       gnomon scan 127.0.0.1:8000 --format json
 
@@ -68,8 +82,17 @@ def scan(
     part = _part(shard)
     with workspace(context.obj, signatures=signatures) as here:
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
-        changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
-        chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        chosen = changed(
+            chosen,
+            {
+                "ports": ports,
+                "exclude": (*chosen.exclude, *excluded(exclude, exclude_file)),
+                "rate": rate,
+                "rate_per_host": rate_per_host,
+                "rate_per_subnet": rate_per_subnet,
+                "quiet": tuple(quiet) if quiet else None,
+            },
+        )
         if explain:
             _explain(here, chosen, form)
             return
@@ -142,14 +165,30 @@ def _name_of(targets: list[str]) -> str:
 
 
 def _tell(report: Report, state: "Progress") -> None:
-    report(int(state.percent), 100, f"{state.rate:.0f} probes/s, {state.open} open, {state.identified} identified")
+    words = [f"{state.rate:.0f} probes/s", f"{state.open} open", f"{state.identified} identified"]
+    if state.loss is not None:
+        words.append(f"{state.loss:.1%} lost")
+    if state.quiet_until is not None:
+        words.append(f"quiet until {state.quiet_until:%H:%M} UTC")
+    elif state.seconds_left:
+        words.append(f"{_duration(state.seconds_left)} left")
+    report(int(state.percent), 100, ", ".join(words))
+
+
+def _duration(seconds: float) -> str:
+    """About how long that is: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _write(done: "Scan", found: "list[Endpoint]", form: Format) -> None:
     rows = [as_row(one, form) for one in found]
     if form is Format.JSON:
         counts = done.account.model_dump() | {"probed": done.account.probed, "unprobed": done.account.unprobed}
-        write_json({"scan": done.model_dump(mode="json") | {"account": counts}, "endpoints": rows})
+        whole = {"account": counts, "loss": _measured(done)}
+        write_json({"scan": done.model_dump(mode="json") | whole, "endpoints": rows})
     else:
         write_rows(rows, COLUMNS, form)
     account = done.account
@@ -158,4 +197,25 @@ def _write(done: "Scan", found: "list[Endpoint]", form: Format) -> None:
         f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
         f"{account.forbidden} forbidden, {account.unprobed} not reached; {done.requests} requests"
         + (f" ({done.reason})" if done.reason else "")
+    )
+    if done.loss is not None and account.probed:
+        narrate(_in_words(done.loss))
+
+
+def _measured(done: "Scan") -> dict[str, object] | None:
+    """The loss with what follows from it, for programs."""
+    if done.loss is None:
+        return None
+    low, high = done.loss.bounds
+    derived = {"rate": done.loss.rate, "low": low, "high": high, "missed_at_most": done.loss.missed}
+    return done.loss.model_dump(mode="json") | derived
+
+
+def _in_words(loss: "Loss") -> str:
+    if loss.rate is None or loss.missed is None:
+        return "loss: not measured, because nothing answered: what was silent may have been lost"
+    low, high = loss.bounds
+    return (
+        f"loss: {loss.rate:.2%} of {loss.asked} probes that should have been answered ({low:.2%} to {high:.2%} with "
+        f"95 % confidence); with repetitions an open port was missed with a probability of {loss.missed:.2%} at most"
     )
