@@ -10,8 +10,11 @@ from inventory.model import Loss
 ACCEPTED = 0.001
 """With what probability a door that would answer may be taken for silent."""
 
-MOST_ATTEMPTS = 7
-"""Probes to one door. Where half of them get lost, seven miss less than one door in a hundred."""
+MOST_ATTEMPTS = 12
+"""Probes to one door. Where half of them get lost, ten miss less than one door in a thousand."""
+
+_UNSEEN = math.sqrt(ACCEPTED)
+"""What loss is taken to be at most while none was seen, so that two probes to a door suffice."""
 
 ENOUGH = 4000
 """Probes to doors that had answered, on which the loss of the moment rests. None lost of so many is ``ACCEPTED``."""
@@ -24,7 +27,7 @@ class LossMeter:
         self._lock = threading.Lock()
         self._before = before or Loss()
         self._total = [0, 0]
-        self._silent: dict[int, int] = {}
+        self._silent, self._risk = 0, 0.0
         self._recent: deque[tuple[int, int]] = deque()
         self._moment = [0, 0]
 
@@ -44,16 +47,18 @@ class LossMeter:
                 self._moment[0] -= old[0]
                 self._moment[1] -= old[1]
 
-    def silence(self, attempts: int, doors: int) -> None:
-        """Note that some doors were given up after so many attempts."""
+    def silence(self, doors: int, risk: float) -> None:
+        """Note that some doors were given up, and with what probability each was missed."""
         with self._lock:
-            self._silent[attempts] = self._silent.get(attempts, 0) + doors
+            self._silent += doors
+            self._risk += doors * risk
 
     @property
     def loss(self) -> Loss:
         """All of it so far."""
         with self._lock:
-            return self._before + _loss(self._total[0], self._total[1], dict(self._silent))
+            silent = Loss(silent=self._silent, risk=self._risk)
+            return self._before + _loss(self._total[0], self._total[1]) + silent
 
     @property
     def recent(self) -> Loss:
@@ -62,22 +67,39 @@ class LossMeter:
             return _loss(self._moment[0], self._moment[1])
 
 
-def _loss(asked: int, unanswered: int, silent: dict[int, int] | None = None) -> Loss:
-    return Loss(asked=asked, unanswered=min(asked, unanswered), silent=silent or {})
+def _loss(asked: int, unanswered: int) -> Loss:
+    return Loss(asked=asked, unanswered=min(asked, unanswered))
 
 
-def attempts_wanted(recent: Loss, *, lively: bool) -> int:
-    """How many probes a door is worth that stays silent, given the loss of the moment.
+@dataclass(slots=True)
+class Doubt:
+    """How likely it is that all the probes to a silent door got lost, and whether that calls for one more.
 
-    So many that it is missed with a probability of ``ACCEPTED`` at most, and two where no probe got lost
-    that was watched, but too few were watched to be that certain. ``lively``: something else near the
-    door answers, so two at least.
+    ``risk`` is what can be proved: the product of the upper bounds of the loss when each went.
     """
-    high = recent.bounds[1]
-    if recent.unanswered:
-        needed = math.ceil(math.log(ACCEPTED) / math.log(high)) if high < 1 else MOST_ATTEMPTS
-        return min(MOST_ATTEMPTS, max(2 if lively else 1, needed))
-    return 1 if high <= ACCEPTED and not lively else 2
+
+    attempts: int = 0
+    risk: float = 1.0
+    _assumed: float = 1.0
+
+    def silence(self, recent: Loss, frames: int = 1) -> None:
+        """Note that probes of one or several frames met silence, given the loss of that moment."""
+        high = recent.bounds[1]
+        self.attempts += frames
+        self.risk *= high**frames
+        self._assumed *= (high if recent.unanswered else min(high, _UNSEEN)) ** frames
+
+    def remains(self, *, lively: bool) -> bool:
+        """Whether the door is worth one more probe.
+
+        It is until the door is missed with a probability of ``ACCEPTED`` at most. ``lively``: something
+        else near the door answers, so one probe is never enough. Where no loss was seen, but too few
+        probes were watched to be that certain, two are.
+        """
+        if self.attempts >= MOST_ATTEMPTS:
+            return False
+        # Two attempts at what is assumed while nothing was seen are enough, whatever the last digit says.
+        return self._assumed > ACCEPTED * (1 + 1e-9) or (lively and self.attempts < 2)
 
 
 TOLERATED = 0.02

@@ -15,12 +15,14 @@ class Loss(Value):
     """What became of probes whose answer was certain, because their door had answered before.
 
     ``asked`` such probes were sent, and ``unanswered`` of them met silence: they, or their answers, got
-    lost. ``silent`` says how many doors were given up after how many probes each. All three are counts.
+    lost. ``silent`` doors were given up, and ``risk`` is the sum of the probabilities, one a door, that all the
+    probes to it got lost: each at most the upper bound of the loss when it went.
     """
 
     asked: int = Field(default=0, ge=0)
     unanswered: int = Field(default=0, ge=0)
-    silent: dict[int, int] = Field(default_factory=dict)
+    silent: int = Field(default=0, ge=0)
+    risk: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -29,11 +31,11 @@ class Loss(Value):
         return self
 
     def __add__(self, other: Self) -> Self:
-        attempts = sorted(self.silent.keys() | other.silent.keys())
         return type(self)(
             asked=self.asked + other.asked,
             unanswered=self.unanswered + other.unanswered,
-            silent={number: self.silent.get(number, 0) + other.silent.get(number, 0) for number in attempts},
+            silent=self.silent + other.silent,
+            risk=self.risk + other.risk,
         )
 
     @property
@@ -58,11 +60,9 @@ class Loss(Value):
     def missed(self) -> float | None:
         """With what probability a door that would have answered was taken for silent, at most.
 
-        It rests on the upper bound of the loss, and on losses that are independent of each other. None
-        where nothing answered.
+        The mean over the silent doors, for losses that are independent of each other. None where nothing
+        answered, so that no loss was measured.
         """
         if not self.asked:
             return None
-        silent = sum(self.silent.values())
-        high = self.bounds[1]
-        return sum(count * high**attempts for attempts, count in self.silent.items()) / silent if silent else 0.0
+        return min(1.0, self.risk / self.silent) if self.silent else 0.0

@@ -13,10 +13,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scanner.io.sockets import connected_to_itself, frames_within, has_route, is_broadcast, retransmissions
-from scanner.loss import attempts_wanted
+from scanner.loss import Doubt
 from scanner.manners import Manners
 from scanner.tally import Pair, Settled, Tally
 
@@ -62,6 +62,7 @@ class _Probe:
     began: float = 0.0
     lost: int = 0
     tries: int = 0
+    doubt: Doubt = field(default_factory=Doubt)
 
 
 class ConnectScan:
@@ -251,13 +252,14 @@ class ConnectScan:
     def _silence(self, probe: "_Probe", now: float) -> None:
         """Try a silent pair again where loss makes that worth it, and count it where not."""
         meter = self._manners.meter
-        probe.lost += self._frames
         recent = meter.recent
-        if recent.unanswered and probe.lost < attempts_wanted(recent, lively=True):
+        probe.lost += self._frames
+        probe.doubt.silence(recent, self._frames)
+        if recent.unanswered and probe.doubt.remains(lively=True):
             caps = self._manners.caps
             self._wait(probe, caps.moment(probe.pair[0], now) if caps else now)
             return
-        meter.silence(probe.lost, 1)
+        meter.silence(1, probe.doubt.risk)
         self._tally.silent += 1
         probe.chunk.silent += 1
 

@@ -23,7 +23,7 @@ _SHARES = 16, 64
 
 _WINDOW = 1 << 15
 _MOST_WAITING = 8192
-_GATHER, _AT_LEAST = 0.05, 128
+_GATHER, _AT_LEAST = 0.02, 128
 
 
 class Control:

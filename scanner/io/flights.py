@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from scanner.batches import Batch, Numbers, Ports
 from scanner.io.frames import Answers, Sequence
+from scanner.loss import Doubt
 from scanner.tally import Pair, Settled
 
 PENDING, OPEN, REFUSED, FREE = range(4)
@@ -100,7 +101,7 @@ class Flight:
     absent: int
     drops: int = 0
     deadline: float = 0.0
-    attempts: int = 1
+    doubt: Doubt = field(default_factory=Doubt)
     ended: Settled | None = None
     asked: Slots = field(default_factory=lambda: NO_SLOTS)
     waiting: Slots = field(default_factory=lambda: NO_SLOTS)

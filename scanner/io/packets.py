@@ -17,19 +17,20 @@ from itertools import count
 
 import numpy as np
 
-from scanner.batches import Batch
+from scanner.batches import Batch, Numbers, Ports
 from scanner.io.control import Control
 from scanner.io.flights import FREE, OPEN, PENDING, REFUSED, Flight, Neighbourhoods, Slots, Supply, Window
 from scanner.io.frames import parse
 from scanner.io.lanes import Lanes
 from scanner.io.ways import Way
 from scanner.io.wire import BATCH, Receiver
-from scanner.loss import MOST_ATTEMPTS, attempts_wanted
 from scanner.manners import Manners
 from scanner.tally import Settled, Tally
 
-_MORE_AFTER_DROPS = 2
+_ATTEMPTS_AFTER_DROPS = 3
 _WINDOW = 1 << 20
+_CONTROLS = 4
+"""One in so many frames of a burst is a control probe, at most."""
 _REPORT_EVERY = 0.1
 _REPORT_AT = 256
 _NAP = 0.001
@@ -69,6 +70,8 @@ class SynScan:
         self._airborne: deque[Flight] = deque()
         self._again: list[tuple[float, int, Flight]] = []
         self._numbers = count()
+        self._wedge: tuple[Numbers, Ports, Numbers] | None = None
+        self._chance = np.random.default_rng()
         self._mark = (time.monotonic(), 0)
         self._tally = Tally()
         self._settled = self._told = Settled()
@@ -134,26 +137,37 @@ class SynScan:
         permitted = self._pacer.permits(now, BATCH)
         if not permitted:
             return more
-        sent = self._ask_again(lanes, permitted, now, ending=not more)
-        if not sent:
-            sent = self._repeat(lanes, permitted, now)
-        if not sent and more:
-            sent, more = self._begin(lanes, permitted, now)
+        self._wedge = self._due_controls(permitted // _CONTROLS or 1, now, ending=not more)
+        controls = len(self._wedge[0]) if self._wedge else 0
+        sent = self._repeat(lanes, permitted - controls, now) if permitted > controls else 0
+        if not sent and more and permitted > controls:
+            sent, more = self._begin(lanes, permitted - controls, now)
+        if self._wedge:
+            lanes.send(*self._wedge, control=True)
+        sent += controls
         if sent:
             self.sent += sent
             self.last_sent = time.monotonic()
         self._pacer.give_back(permitted - sent)
         return more
 
-    def _ask_again(self, lanes: Lanes, permitted: int, now: float, *, ending: bool) -> int:
-        """Send control probes where enough are due. How many."""
+    def _due_controls(self, most: int, now: float, *, ending: bool) -> tuple[Numbers, Ports, Numbers] | None:
         with self._lock:
-            due = self._control.take(permitted, now, self._manners.caps, ending=ending)
-        if due is None:
-            return 0
-        addresses, ports, sequence = due
-        lanes.send(addresses, ports, sequence, control=True)
-        return len(addresses)
+            return self._control.take(most, now, self._manners.caps, ending=ending)
+
+    def _transmit(self, lanes: Lanes, slots: Slots) -> None:
+        """Send the probes in some slots, with the control probes somewhere among them.
+
+        Of a burst that is too much for a link the end gets lost, so those must stand anywhere in it.
+        """
+        window, wedge, self._wedge = self._window, self._wedge, None
+        cut = int(self._chance.integers(len(slots) + 1)) if wedge else len(slots)
+        for part in (slots[:cut], slots[cut:]):
+            if len(part):
+                lanes.send(window.addresses[part], window.ports[part], window.sequence(part))
+            if wedge:
+                lanes.send(*wedge, control=True)
+                wedge = None
 
     def _begin(self, lanes: Lanes, permitted: int, now: float) -> tuple[int, bool]:
         """Send probes for the first time. How many, and whether the plan may hold more."""
@@ -190,7 +204,7 @@ class SynScan:
         part, moment = flight.take(permitted, now)
         part = self._window.pending(part)
         if len(part):
-            lanes.send(self._window.addresses[part], self._window.ports[part], self._window.sequence(part))
+            self._transmit(lanes, part)
         if len(flight.waiting):
             heapq.heappush(self._again, (moment, next(self._numbers), flight))
         else:
@@ -210,9 +224,8 @@ class SynScan:
             self._airborne.popleft()
             again = self._worth_repeating(flight, pending) if len(pending) else pending
             if gone := len(pending) - len(again):
-                self._manners.meter.silence(flight.attempts, gone)
+                self._manners.meter.silence(gone, flight.doubt.risk)
             if len(again):
-                flight.attempts += 1
                 self._queue(flight, again, now)
                 heapq.heappush(self._again, (now, next(self._numbers), flight))
             else:
@@ -233,14 +246,14 @@ class SynScan:
 
     def _worth_repeating(self, flight: Flight, pending: Slots) -> Slots:
         """Which silent probes of a flight are sent once more."""
-        recent = self._manners.meter.recent
-        if self._drops > flight.drops:
+        doubt = flight.doubt
+        doubt.silence(self._manners.meter.recent)
+        if self._drops > flight.drops and doubt.attempts <= _ATTEMPTS_AFTER_DROPS:
             # Silence means less while the kernel drops answers: it is asked again, wherever it is.
-            most = attempts_wanted(recent, lively=True) + _MORE_AFTER_DROPS
-            return pending if flight.attempts < min(MOST_ATTEMPTS, most) else pending[:0]
-        if flight.attempts < attempts_wanted(recent, lively=False):
             return pending
-        if flight.attempts < attempts_wanted(recent, lively=True):
+        if doubt.remains(lively=False):
+            return pending
+        if doubt.remains(lively=True):
             return pending[self._neighbourhoods.lively(self._window.addresses[pending])]
         return pending[:0]
 

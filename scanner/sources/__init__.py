@@ -14,6 +14,7 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
+    "listen": "scanner.sources.listening:prepare",
 }
 """A target's prefix, and the function of the source that it chooses. Imported when it is used."""
 

@@ -32,18 +32,15 @@ def test_the_bounds_hold_the_true_share_nineteen_times_in_twenty(asked: int, una
     assert high > share
 
 
-def test_what_is_missed_follows_from_the_attempts() -> None:
-    seen = {"asked": 1000, "unanswered": 200}
-    high = Loss(**seen).bounds[1]
-    assert Loss(**seen, silent={3: 10}).missed == pytest.approx(high**3)
-    assert Loss(**seen, silent={1: 10, 3: 30}).missed == pytest.approx((high + 3 * high**3) / 4)
-    assert Loss(**seen).missed == 0.0
-    assert Loss(silent={2: 9}).missed is None
+def test_what_is_missed_is_the_mean_over_the_silent_doors() -> None:
+    assert Loss(asked=10, silent=4, risk=0.5).missed == 0.125
+    assert Loss(asked=10).missed == 0.0
+    assert Loss(silent=9, risk=9).missed is None
 
 
-@given(st.lists(st.tuples(counts, counts, st.dictionaries(st.integers(1, 7), counts)), min_size=1, max_size=4))
-def test_parts_add_up_in_any_order(parts: list[tuple[int, int, dict[int, int]]]) -> None:
-    losses = [Loss(asked=a + u, unanswered=u, silent=silent) for u, a, silent in parts]
+@given(st.lists(st.tuples(counts, counts, counts, st.integers(0, 64)), min_size=1, max_size=4))
+def test_parts_add_up_in_any_order(parts: list[tuple[int, int, int, int]]) -> None:
+    losses = [Loss(asked=a + u, unanswered=u, silent=silent, risk=risk / 64) for u, a, silent, risk in parts]
     forth, back = losses[0], losses[-1]
     for one in losses[1:]:
         forth += one
@@ -51,7 +48,7 @@ def test_parts_add_up_in_any_order(parts: list[tuple[int, int, dict[int, int]]])
         back += one
     assert forth == back
     assert forth.asked == sum(one.asked for one in losses)
-    assert sum(forth.silent.values()) == sum(sum(one.silent.values()) for one in losses)
+    assert forth.silent == sum(one.silent for one in losses)
 
 
 def test_more_unanswered_than_asked_is_refused() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model import Loss
-from scanner.loss import ACCEPTED, ENOUGH, MOST_ATTEMPTS, TOLERATED, BackOff, LossMeter, attempts_wanted
+from scanner.loss import ACCEPTED, ENOUGH, MOST_ATTEMPTS, TOLERATED, BackOff, Doubt, LossMeter
 from scanner.manners import Manners
 
 
@@ -19,21 +19,40 @@ from scanner.manners import Manners
         (ENOUGH, 200, False, 3),
         (ENOUGH, 200, True, 3),
         (ENOUGH, 800, True, 5),
-        (ENOUGH, 2000, True, 7),
-        (1, 1, True, 7),
+        (ENOUGH, 2000, True, 11),
+        (1, 1, True, MOST_ATTEMPTS),
     ],
 )
 def test_silence_is_asked_again_as_often_as_the_loss_demands(asked, unanswered, lively, attempts):
-    assert attempts_wanted(Loss(asked=asked, unanswered=unanswered), lively=lively) == attempts
+    recent, doubt = Loss(asked=asked, unanswered=unanswered), Doubt()
+    doubt.silence(recent)
+    while doubt.remains(lively=lively):
+        doubt.silence(recent)
+    assert doubt.attempts == attempts
 
 
-@given(st.integers(0, 6000), st.integers(0, 6000), st.booleans())
-def test_attempts_meet_what_is_accepted_where_they_can(answered, unanswered, lively):
-    recent = Loss(asked=answered + unanswered, unanswered=unanswered)
-    attempts = attempts_wanted(recent, lively=lively)
-    assert 1 <= attempts <= MOST_ATTEMPTS
-    if unanswered and attempts < MOST_ATTEMPTS:
-        assert recent.bounds[1] ** attempts <= ACCEPTED * (1 + 1e-9)
+@given(st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 6000)), min_size=MOST_ATTEMPTS), st.booleans())
+def test_a_door_is_given_up_when_it_is_hardly_missed(moments, lively):
+    doubt, proved = Doubt(), 1.0
+    for answered, unanswered in moments:
+        recent = Loss(asked=answered + unanswered, unanswered=unanswered)
+        doubt.silence(recent)
+        proved *= recent.bounds[1]
+        if not doubt.remains(lively=lively):
+            break
+    assert doubt.risk == pytest.approx(proved)
+    seen_all_along = all(unanswered for _, unanswered in moments)
+    if doubt.attempts < MOST_ATTEMPTS and seen_all_along:
+        assert doubt.risk <= ACCEPTED * (1 + 1e-6)
+
+
+def test_probes_that_went_while_everything_got_lost_do_not_count_for_much():
+    doubt = Doubt()
+    for _ in range(4):
+        doubt.silence(Loss(asked=1000, unanswered=900))
+    assert doubt.remains(lively=False)
+    doubt.silence(Loss(asked=ENOUGH, unanswered=0))
+    assert not doubt.remains(lively=False)
 
 
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(0, 300)), max_size=60))
@@ -45,9 +64,9 @@ def test_the_meter_keeps_everything_and_looks_at_the_latest(records):
     assert meter.loss.unanswered == 3 + sum(u for _, u in records)
     if meter.loss.asked - 7 >= ENOUGH:
         assert ENOUGH <= meter.recent.asked < ENOUGH + 1200
-    meter.silence(2, 5)
-    meter.silence(2, 1)
-    assert meter.loss.silent == {2: 6}
+    meter.silence(5, 0.5)
+    meter.silence(1, 0.25)
+    assert (meter.loss.silent, meter.loss.risk) == (6, 2.75)
 
 
 def test_what_is_known_late_is_counted_nevertheless():

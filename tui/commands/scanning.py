@@ -60,6 +60,13 @@ def scan(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
     ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="IFACE", help="Send nothing: record the HTTP and TLS services heard in use there."),
+    ] = None,
+    listen_for: Annotated[
+        str | None, typer.Option("--for", metavar="AGE", help="How long to listen, such as 30s, 10m or 8h.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what would be asked and why, and send nothing.")
     ] = False,
@@ -78,9 +85,13 @@ def scan(
 
       gnomon scan --scope lab
 
+      gnomon scan --listen eth0 --for 10m
+
     """
     part = _part(shard)
     with workspace(context.obj, signatures=signatures) as here:
+        if listen is not None or listen_for is not None:
+            targets = [_post(listen, listen_for, scope, targets)]
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
         chosen = changed(
             chosen,
@@ -106,6 +117,15 @@ def scan(
     _write(done, found, form)
     if done.status.value != "complete":
         raise typer.Exit(Exit.INCOMPLETE if done.status.value == "incomplete" else Exit.FAILED)
+
+
+def _post(listen: str | None, listen_for: str | None, scope: str | None, targets: list[str] | None) -> str:
+    """The target that stands for listening; networks among the arguments are what is listened for."""
+    if listen is None:
+        raise CommandError("--for says how long to listen: name the interface by --listen")
+    if scope is not None:
+        raise CommandError("listening is a scope of its own: name the networks of interest instead of --scope")
+    return ",".join([f"listen:{listen}", f"for={listen_for or '10m'}", *(f"in={network}" for network in targets or ())])
 
 
 def _explain(here: Workspace, scope: "Scope", form: Format) -> None:

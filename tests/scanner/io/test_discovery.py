@@ -69,11 +69,11 @@ async def test_a_reader_that_stops_reading_holds_the_probes_back(server: Pair) -
     ):
         await anext(tallies)
         before = -1
-        while taken != before or taken < 16 * 256:
+        while taken != before:
             before = taken
             await asyncio.to_thread(threading.Event().wait, 0.3)
-        # At least sixteen unread reports of 256 answers each, one that waits, and what is in flight.
-        assert taken < 20 * 512
+        # Sixteen unread reports, of 256 answers each or of a tenth of a second, one that waits, and what is in flight.
+        assert 16 <= taken < 20 * 512
 
 
 async def test_single_ports(server: Pair) -> None:

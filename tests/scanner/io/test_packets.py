@@ -125,7 +125,7 @@ SMALL_BUFFER = """
 from scanner.io import packets, wire
 
 wire._RECEIVE_BUFFER = 4096
-packets._MORE_AFTER_DROPS = 0
+packets._ATTEMPTS_AFTER_DROPS = 0
 """
 
 
