@@ -74,7 +74,7 @@ def _fold_application(listener: Listener, base_path: str, observations: list[Obs
         owner=owned[1].owner if owned else None,
         first_seen=min(o.at for o in observations),
         last_seen=newest.at,
-        evidence=_strongest(slot[0].evidence for slot in (told, postured, owned) if slot),
+        evidence=_strongest(slot[0].evidence for slot in (told, postured, owned, exposed) if slot),
         asked=questioned[1].requests if questioned else (),
     )
 

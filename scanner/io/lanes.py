@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scanner.batches import Members, Numbers, Ports
 from scanner.io.arp import Neighbours, sweep
+from scanner.io.flights import dotted
 from scanner.io.frames import LENGTH, Templates
 from scanner.io.ways import Way
 from scanner.io.wire import BATCH, Receiver, Sender, answers_to
@@ -69,6 +70,16 @@ class Lanes:
             else:
                 known[here] = len(self._neighbours[number].addresses) > 0
         return known
+
+    def stations(self, addresses: Numbers) -> dict[str, str]:
+        """The hardware addresses of those of some addresses that are on a link, as text."""
+        found: dict[str, str] = {}
+        for way, known in zip(self._ways, self._neighbours, strict=True):
+            if way.gateway is None:
+                there, at = known.find(addresses)
+                rows = zip(addresses[there].tolist(), known.hardware[at], strict=True)
+                found.update((dotted(number), bytes(hardware).hex(":")) for number, hardware in rows)
+        return found
 
     def send(self, addresses: Numbers, ports: Ports, sequence: Numbers, *, control: bool = False) -> None:
         """Send one frame to each pair, each of which has a way and a station. Raises OSError.

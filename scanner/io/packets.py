@@ -89,7 +89,7 @@ class SynScan:
         """Probe. Raises OSError where an interface fails."""
         with ExitStack() as stack:
             lanes = Lanes(self._ways, self._pacer, self._stopped, stack)
-            threads = [threading.Thread(target=self._listen, args=(one, lanes.port)) for one in lanes.receivers]
+            threads = [threading.Thread(target=self._listen, args=(one, lanes)) for one in lanes.receivers]
             stack.callback(self._join, threads)
             for thread in threads:
                 thread.start()
@@ -110,18 +110,19 @@ class SynScan:
         for thread in threads:
             thread.join()
 
-    def _listen(self, receiver: Receiver, port: int) -> None:
+    def _listen(self, receiver: Receiver, lanes: Lanes) -> None:
         """Take answers in: a thread of its own for each interface."""
         try:
             while not self._stopped.is_set():
                 frames, lengths = receiver.receive(_REPORT_EVERY)
                 if len(frames):
-                    answers, controls = parse(frames, lengths, port)
+                    answers, controls = parse(frames, lengths, lanes.port)
                     with self._lock:
                         opened, refused = self._window.mark(answers)
                         self._control.answered(self._window, opened, refused)
                         self._control.mark(controls)
                         self._tally.answered += self._window.pairs(opened)
+                        self._tally.stations |= lanes.stations(self._window.addresses[opened])
                         self._tally.refused += len(refused)
                     self._neighbourhoods.note(answers.addresses)
                 if len(frames) < BATCH:

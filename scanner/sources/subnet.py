@@ -29,6 +29,7 @@ from scanner.exclusions import read_exclusions
 from scanner.findings import Finding
 from scanner.io.discovery import accepts, resolve
 from scanner.io.sockets import reason_of
+from scanner.io.vendors import described
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
 from scanner.plan import Plan, Shard, make_plan
 from scanner.ports import parse_ports
@@ -114,6 +115,7 @@ class SubnetRun:
         self._failures: list[str] = []
         self._scan = ""
         self._found: list[Observation] = []
+        self._stations: dict[str, str] = {}
         self._middleboxes = Middleboxes()
         self._quiet_until: datetime | None = None
         self._chance = random.SystemRandom()
@@ -177,6 +179,7 @@ class SubnetRun:
             before = self._settled
             async for tally, settled in opened:
                 self._count(tally)
+                self._stations |= tally.stations
                 for address, port in tally.answered:
                     await self._opened(address, port, confirming)
                 # Not sooner: a checkpoint must not pass an open port that was not handed over.
@@ -249,9 +252,14 @@ class SubnetRun:
                     base_path=finding.base_path,
                     at=now,
                     fact=finding.fact,
-                    evidence=finding.evidence,
+                    evidence=(*finding.evidence, *self._hardware(listener, finding)),
                 )
             )
+
+    def _hardware(self, listener: Listener, finding: Finding) -> Iterable[Evidence]:
+        """What the link tells of a door: the station that has its address."""
+        if isinstance(finding.fact, Exposed) and (hardware := self._stations.get(listener.address)):
+            yield Evidence(signal=described(hardware), source="arp")
 
     def _update(self) -> Update:
         found, self._found = self._found, []
