@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds for which a failing store is tried again before the results go to a file."""
 
-_SAVE_EVERY = 2.0
+_SAVE_EVERY = 1.0
 _FIRST_WAIT = 0.1
 
 

@@ -27,9 +27,9 @@ _GATHER, _AT_LEAST = 0.02, 128
 
 
 class Control:
-    """The sample and its answers. ``answered`` and ``mark`` belong to the receivers' side of a lock."""
+    """The sample and its answers. ``before`` is how many were asked by the scan that goes on here."""
 
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, before: int = 0) -> None:
         self._patience = patience
         self._window = Window(_WINDOW)
         self._flights: deque[Flight] = deque()
@@ -40,7 +40,7 @@ class Control:
             np.zeros(0),
         )
         self._waiting = 0
-        self._chosen = 0
+        self._chosen = before
         self._skip = 0
         self._sent_at = 0.0
 

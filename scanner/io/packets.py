@@ -60,7 +60,7 @@ class SynScan:
         self._deliver = deliver
         self._patience = timeout / 2
         self._window = Window(_WINDOW)
-        self._control = Control(self._patience)
+        self._control = Control(self._patience, manners.meter.loss.asked)
         self._neighbourhoods = Neighbourhoods()
         self.sent = 0
         """Frames sent so far, repetitions and control probes among them."""
