@@ -21,11 +21,11 @@ from pathlib import Path
 
 from inventory.model import Identified, Listener
 from inventory.settings import Settings
+from scanner.asking import asker
 from scanner.authoring import replay_all
 from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge, load_knowledge
 from scanner.questioning import Questioning
-from scanner.runner import asker
 
 TRANSCRIPTS = Path(__file__).parent.parent / "tests" / "data" / "transcripts"
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)

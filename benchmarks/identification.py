@@ -1,6 +1,8 @@
 """Identification beside `nmap -sV`: the questions alone, and discovery and identification into the inventory.
 
-Both halves run in a laboratory of network namespaces (`lab.py`, as root), in interleaved rounds. Every figure
+The questions go to two fleets: nginx hosts, which answer much alike, and hosts that answer as the recorded products
+of the tests do, each with a token of its own in its pages (`replay.py`), so that nothing fits two of them whole.
+Everything runs in a laboratory of network namespaces (`lab.py`, as root), in interleaved rounds. Every figure
 is of a whole process, its start included, on all sides. nmap is told that hosts are up (-Pn) and to resolve no
 names (-n), which is what gnomon does too. The slow stock nmap gets fewer hosts: compare hosts a second.
 Every scanned address refuses what is closed, which is the case that is best for nmap; with --silent half of
@@ -16,12 +18,15 @@ import resource
 import shutil
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scanner.findings import Finding
 
 from lab import Lab, Spent, missing
 
@@ -38,7 +43,7 @@ MEGABYTES = 200.0
 
 @dataclass
 class Side:
-    """One contender: what it runs, what it works on, and what came of each round."""
+    """One contender: what it runs, what it works on, and what came of each round. ``prepare`` runs unmeasured."""
 
     name: str
     command: list[str]
@@ -46,6 +51,7 @@ class Side:
     count: Callable[[str], int]
     expected: int
     bar: float = 0.0
+    prepare: list[str] | None = None
     rounds: list[Spent] = field(default_factory=list)
     found: set[int] = field(default_factory=set)
 
@@ -59,7 +65,7 @@ def main() -> int:
     arguments.add_argument("--rounds", type=int, default=3, help="interleaved runs of each side")
     arguments.add_argument("--hosts", type=int, default=2000, help="web hosts to question, at most 2046")
     arguments.add_argument("--stock-hosts", type=int, default=200, help="how many of them stock nmap is given")
-    arguments.add_argument("--only", choices=["questions", "scan"], help="one half instead of both")
+    arguments.add_argument("--only", choices=["questions", "mixed", "scan"], help="one part instead of all")
     arguments.add_argument("--silent", action="store_true", help="half of the scanned addresses answer nothing")
     arguments.add_argument("--without-nmap", action="store_true", help="gnomon's figures alone")
     arguments.add_argument("--ours", type=int, help=argparse.SUPPRESS)
@@ -74,12 +80,17 @@ def main() -> int:
     if not nmap:
         print("without nmap: no comparison, gnomon's figures alone")
     silent = [UPPER] if given.silent else []
-    with Lab([HOSTS, LOWER if silent else RANGE], silent, [("*", 80), *open_pairs()]) as lab:
-        halves: dict[str, Callable[[], bool]] = {
-            "questions": lambda: question_hosts(lab, given.hosts, given.stock_hosts, given.rounds, nmap=nmap),
-            "scan": lambda: scan_range(lab, given.rounds, nmap=nmap, silent=given.silent),
-        }
-        met = [half() for name, half in halves.items() if given.only in {None, name}]
+    met: list[bool] = []
+    if given.only != "mixed":
+        with Lab([HOSTS, LOWER if silent else RANGE], silent, [("*", 80), *open_pairs()]) as lab:
+            if given.only != "scan":
+                met.append(question_hosts(lab, given.hosts, given.stock_hosts, given.rounds, nmap=nmap))
+            if given.only != "questions":
+                met.append(scan_range(lab, given.rounds, nmap=nmap, silent=given.silent))
+    if given.only in {None, "mixed"}:
+        replay = [sys.executable, str(Path(__file__).with_name("replay.py")), "80"]
+        with Lab([HOSTS], [], [("*", 80)], replay) as lab:
+            met.append(question_hosts(lab, given.hosts, given.stock_hosts, given.rounds, nmap=nmap, mixed=True))
     return 0 if all(met) else 1
 
 
@@ -96,23 +107,27 @@ def open_pairs() -> list[tuple[str, int]]:
     return [(str(first + number * 37 % 256), PORTS[number % len(PORTS)]) for number in range(OPEN)]
 
 
-async def questions(hosts: list[str]) -> dict[str, float]:
+async def questions(hosts: list[str]) -> dict[str, Any]:
     """Put the questions of every signature to these hosts, as the scanner does to what it found open."""
+    from inventory.garbage import collect_seldom
+
+    collect_seldom()
     from inventory.model import Identified, Listener, Questioned
     from inventory.settings import Settings
-    from scanner.findings import Finding
+    from scanner.asking import asker
     from scanner.questioning import Questioning
-    from scanner.runner import asker
 
     settings = Settings()
-    seen: Counter[str] = Counter()
+    named: dict[str, list[str | None]] = {}
+    requests = 0
 
-    def done(_listener: Listener, result: tuple[Finding, ...] | Exception) -> None:
+    def done(listener: Listener, result: "tuple[Finding, ...] | Exception") -> None:
+        nonlocal requests
         if isinstance(result, Exception):
             raise result
         facts = [finding.fact for finding in result]
-        seen["named"] += any(isinstance(fact, Identified) and fact.product == "nginx" for fact in facts)
-        seen["requests"] += sum(len(fact.requests) for fact in facts if isinstance(fact, Questioned))
+        named[listener.address] = [fact.product for fact in facts if isinstance(fact, Identified)]
+        requests += sum(len(fact.requests) for fact in facts if isinstance(fact, Questioned))
 
     ask = asker(settings)
     began = time.monotonic()
@@ -120,23 +135,52 @@ async def questions(hosts: list[str]) -> dict[str, float]:
     for host in hosts:
         await questioning.put(Listener(site="lab", address=host, port=80))
     await questioning.finish()
-    return {"named": seen["named"], "requests": seen["requests"], "asking": time.monotonic() - began}
+    return {"named": named, "requests": requests, "asking": time.monotonic() - began}
 
 
-def question_hosts(lab: Lab, hosts: int, stock_hosts: int, rounds: int, *, nmap: bool) -> bool:
+def products(hosts: list[str]) -> dict[str, str | None]:
+    """What the machine takes each of the hosts that replay a product for, told the transcript without a network.
+
+    Some products are looked for at their usual port only, and these listen on port 80.
+    """
+    from replay import persona_of, personas
+
+    from scanner.findings import Limits
+    from scanner.knowledge import load_knowledge
+
+    knowledge = load_knowledge()
+    names = {id(one): name_of(replace(one, port=80).replay(knowledge, Limits())[0]) for one in personas()}
+    return {host: names[id(persona_of(host))] for host in hosts}
+
+
+def name_of(findings: "tuple[Finding, ...]") -> str | None:
+    """The product at the root."""
+    from inventory.model import Identified
+
+    return next((finding.fact.product for finding in findings if isinstance(finding.fact, Identified)), None)
+
+
+def question_hosts(lab: Lab, hosts: int, stock_hosts: int, rounds: int, *, nmap: bool, mixed: bool = False) -> bool:
     """The questions alone, to hosts that are known to listen on port 80."""
     few = min(hosts, stock_hosts)
     ours = [sys.executable, str(Path(__file__).resolve()), "--ours", str(hosts)]
-    sides = [Side("gnomon", ours, hosts, lambda out: int(json.loads(out)["named"]), hosts)]
-    for name, timing, count, bar in (("nmap stock", STOCK, few, 100), ("nmap tuned", TUNED, hosts, 30)):
+    expected = products(addresses(hosts)) if mixed else dict.fromkeys(addresses(hosts), "nginx")
+
+    def right(out: str) -> int:
+        return sum(expected[host] in named for host, named in json.loads(out)["named"].items())
+
+    sides = [Side("gnomon", ours, hosts, right, hosts)]
+    bars = (0.0, 0.0) if mixed else (100.0, 30.0)
+    for name, timing, count, bar in (("nmap stock", STOCK, few, bars[0]), ("nmap tuned", TUNED, hosts, bars[1])):
         targets = lab.folder / f"{count}.txt"
         targets.write_text("\n".join(addresses(count)), encoding="ascii")
         command = ["nmap", "-sV", *timing, "-n", "-Pn", "-p", "80", "-iL", str(targets), "-oX", "-"]
-        sides.append(Side(name, command, count, named_by_nmap, count, bar))
+        sides.append(Side(name, command, count, served_by_nmap if mixed else named_by_nmap, count, bar))
     sides = sides if nmap else sides[:1]
     compete(lab, sides, rounds)
-    title = f"questions alone: {hosts} nginx hosts on port 80, medians of {rounds} interleaved rounds"
-    met = show(title, sides, "hosts")
+    fleet = "hosts that replay recorded products" if mixed else "nginx hosts"
+    title = f"questions alone: {hosts} {fleet} on port 80, medians of {rounds} interleaved rounds"
+    met = show(title, sides, "hosts", "as recorded" if mixed else "nginx")
     outs = [json.loads(spent.out) for spent in sides[0].rounds]
     print(
         f"  gnomon: {median(out['requests'] / hosts for out in outs):.1f} requests a host, "
@@ -148,11 +192,12 @@ def question_hosts(lab: Lab, hosts: int, stock_hosts: int, rounds: int, *, nmap:
 
 
 def scan_range(lab: Lab, rounds: int, *, nmap: bool, silent: bool) -> bool:
-    """Discovery and identification, by the real command into a new inventory."""
+    """Discovery and identification, by the real command into an inventory that is there and empty."""
     ports = f"{PORTS[0]}-{PORTS[-1]}"
     probes = IPv4Network(RANGE).num_addresses * len(PORTS)
     words = ["scan", RANGE, "--ports", ports, "--rate", str(GNOMON_RATE), "--format", "json"]
-    sides = [Side("gnomon", [sys.executable, "-m", "tui.cli", *words], probes, named_by_gnomon, OPEN)]
+    gnomon = [sys.executable, "-m", "tui.cli"]
+    sides = [Side("gnomon", [*gnomon, *words], probes, named_by_gnomon, OPEN, prepare=[*gnomon, "scope", "list"])]
     for name, timing, bar in (("nmap stock", STOCK, 20), ("nmap tuned", TUNED, 6)):
         command = ["nmap", "-sS", "-sV", *timing, "-n", "-Pn", "-p", ports, RANGE, "-oX", "-"]
         sides.append(Side(name, command, probes, named_by_nmap, OPEN, bar))
@@ -172,7 +217,10 @@ def compete(lab: Lab, sides: list[Side], rounds: int) -> None:
         for side in sides:
             place = lab.folder / f"{side.name}-{number}-{len(list(lab.folder.iterdir()))}".replace(" ", "-")
             place.mkdir()
-            spent = lab.run(side.command, LIMIT, environment(place))
+            around = environment(place)
+            if side.prepare:
+                lab.run(side.prepare, LIMIT, around)
+            spent = lab.run(side.command, LIMIT, around)
             side.rounds.append(spent)
             side.found.add(side.count(spent.out))
             print(f"  round {number + 1}: {side.name} took {spent.seconds:.2f} s", file=sys.stderr, flush=True)
@@ -192,15 +240,20 @@ def named_by_nmap(out: str) -> int:
     return len(re.findall(r'<service name="http" product="nginx"', out))
 
 
+def served_by_nmap(out: str) -> int:
+    """The hosts of which nmap names a product, whichever: its names are not the signatures'."""
+    return len(re.findall(r'<service name="[^"]*" product="', out))
+
+
 def named_by_gnomon(out: str) -> int:
     return sum(endpoint["product"] == "nginx" for endpoint in json.loads(out)["endpoints"])
 
 
-def show(title: str, sides: list[Side], unit: str) -> bool:
+def show(title: str, sides: list[Side], unit: str, name: str = "nginx") -> bool:
     """The table, the flags and the verdicts. Whether every bar is met."""
     print(title)
     units = f"{unit}/s"
-    print(f"{'':12}{unit:>8}{'seconds':>9}{units:>10}{'CPU s':>8}{'peak MB':>9}{'named nginx':>16}{'gnomon is':>11}")
+    print(f"{'':12}{unit:>8}{'seconds':>9}{units:>10}{'CPU s':>8}{'peak MB':>9}{'named ' + name:>18}{'gnomon is':>11}")
     ours, met = sides[0], []
     for side in sides:
         ratio = median(
@@ -212,7 +265,7 @@ def show(title: str, sides: list[Side], unit: str) -> bool:
         ahead = f"{ratio:.1f}x" if side is not ours else ""
         peak = max(spent.megabytes for spent in side.rounds)
         print(
-            f"{side.name:12}{side.work:8}{cells[0]:9.2f}{cells[1]:10.1f}{cells[2]:8.2f}{peak:9.0f}{named:>16}{ahead:>11}"
+            f"{side.name:12}{side.work:8}{cells[0]:9.2f}{cells[1]:10.1f}{cells[2]:8.2f}{peak:9.0f}{named:>18}{ahead:>11}"
         )
         if side.bar:
             met.append(_verdict(f"{ratio:.1f}x {side.name}", ratio >= side.bar, f"{side.bar:g}x"))

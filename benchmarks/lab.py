@@ -61,13 +61,20 @@ class Lab:
 
     ``present`` networks answer at every address: RST at a closed port. ``silent`` networks are routed
     and answer nothing. ``listeners`` are (address, port) pairs where a web server accepts; the address
-    ``*`` means all that are present. One nginx process serves them all.
+    ``*`` means all that are present. One nginx process serves them all, or ``server``, a command in nginx's place.
     """
 
-    def __init__(self, present: list[str], silent: list[str], listeners: list[tuple[str, int]]) -> None:
+    def __init__(
+        self,
+        present: list[str],
+        silent: list[str],
+        listeners: list[tuple[str, int]],
+        server: list[str] | None = None,
+    ) -> None:
         self._present = [IPv4Network(network) for network in present]
         self._silent = [IPv4Network(network) for network in silent]
         self._listeners = listeners
+        self._server = server
         self._stack = ExitStack()
         self._near, self._far = (f"{PREFIX}-{os.getpid()}-{end}" for end in ("near", "far"))
         self.folder = Path()
@@ -144,15 +151,16 @@ class Lab:
                 (site / "index.html").write_text(page, encoding="utf-8")
         configuration = self.folder / "nginx.conf"
         configuration.write_text(_nginx(self.folder, self._listeners), encoding="utf-8")
-        words = ["setpriv", "--pdeathsig", "TERM", _which("nginx") or "nginx", "-c", str(configuration)]
-        with (self.folder / "nginx.log").open("wb") as log:
+        command = self._server or [_which("nginx") or "nginx", "-c", str(configuration)]
+        words = ["setpriv", "--pdeathsig", "TERM", *command]
+        with (self.folder / "server.log").open("wb") as log:
             server = subprocess.Popen(["ip", "netns", "exec", self._far, *words], stdout=log, stderr=log)
         self._stack.callback(_end, server)
         deadline = time.monotonic() + READY_SECONDS
         while _listening(server.pid) < len(self._listeners):
             if server.poll() is not None or time.monotonic() > deadline:
-                said = (self.folder / "nginx.log").read_text(encoding="utf-8", errors="replace")[-500:]
-                raise RuntimeError(f"nginx does not listen in the laboratory: {said}")
+                said = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")[-500:]
+                raise RuntimeError(f"the server does not listen in the laboratory: {said}")
             time.sleep(0.01)
 
 

@@ -3,11 +3,13 @@
 A metric whose denominator is zero has no percentage: nothing is known, which is not 100 %.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from inventory.model import Endpoint, Governance, Posture, Presence, Routing, Scan, ScanStatus
+from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing, Scan, ScanStatus
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,26 @@ class Gap:
     risk: int
 
 
+class Traits(NamedTuple):
+    """What coverage asks of an endpoint. Endpoints of the same traits are counted together."""
+
+    kind: Kind | None
+    posture: Posture
+    presence: Presence
+    governance: Governance
+    routing: Routing
+    owned: bool
+
+    @property
+    def is_ml(self) -> bool:
+        """Whether it belongs to machine learning."""
+        return self.kind is not None and self.kind.is_ml
+
+
+Tally = Mapping[Traits, int]
+"""How many endpoints there are of each combination of traits."""
+
+
 @dataclass(frozen=True)
 class Coverage:
     """Everything that ``gnomon coverage`` says."""
@@ -56,14 +78,31 @@ def coverage(endpoints: Sequence[Endpoint], scans: Sequence[Scan]) -> Coverage:
     ``scans`` in any order; running ones do not count. Endpoints that are no part of machine
     learning count only as identified.
     """
+    ml = [e for e in endpoints if e.presence is not Presence.GONE and e.kind is not None and e.kind.is_ml]
+    return Coverage(metrics(Counter(traits_of(e) for e in endpoints), scans), _gaps(_last_by_scope(scans), ml))
+
+
+def metrics(tally: Tally, scans: Sequence[Scan]) -> tuple[Metric, ...]:
+    """The metrics from counts alone, so that they cost the same for a hundred thousand endpoints."""
     last = _last_by_scope(scans)
-    present = [e for e in endpoints if e.presence is not Presence.GONE]
-    ml = [e for e in present if e.kind is not None and e.kind.is_ml]
     as_of = min((scan.ended_at for scan in last if scan.ended_at), default=None)
-    return Coverage((*_reach(last, as_of), *_knowledge(present, ml, as_of)), _gaps(last, ml))
+    return (*_reach(last, as_of), *_knowledge(tally, as_of))
 
 
-def is_governed(endpoint: Endpoint) -> bool:
+def scope_gaps(scans: Sequence[Scan]) -> tuple[Gap, ...]:
+    """The parts of scopes that their last scans left unknown, riskiest first."""
+    return _gaps(_last_by_scope(scans), [])
+
+
+def traits_of(endpoint: Endpoint) -> Traits:
+    """The traits of one endpoint."""
+    return Traits(
+        endpoint.kind, endpoint.posture, endpoint.presence, endpoint.governance, endpoint.routing,
+        endpoint.owner is not None,
+    )  # fmt: skip
+
+
+def is_governed(endpoint: Endpoint | Traits) -> bool:
     """Whether somebody decided about the endpoint, and what was decided holds on the wire.
 
     Managed is governed only behind the gateway; exempt is governed until its date. An endpoint that
@@ -77,7 +116,9 @@ def is_governed(endpoint: Endpoint) -> bool:
 
 
 def why_not(endpoint: Endpoint) -> str:
-    """Why an endpoint is not governed, in words."""
+    """Why an endpoint is not governed, or is and can be gone around, in words."""
+    if is_governed(endpoint):
+        return BYPASS if _may_be_bypassed(endpoint) else "governed"
     if endpoint.governance in {Governance.BLOCKED, Governance.RETIRED}:
         return f"{endpoint.governance.value}, and still answers"
     if endpoint.routing is Routing.DIRECT:
@@ -86,7 +127,14 @@ def why_not(endpoint: Endpoint) -> str:
     return f"{endpoint.routing.value}, not yet enforced: a part of the live requests still goes to it"
 
 
-def _may_be_bypassed(endpoint: Endpoint) -> bool:
+def is_gap(endpoint: Endpoint | Traits) -> bool:
+    """Whether an endpoint of machine learning is ungoverned, or governed with an open way around."""
+    if endpoint.kind is None or not endpoint.kind.is_ml or endpoint.presence is Presence.GONE:
+        return False
+    return not is_governed(endpoint) or _may_be_bypassed(endpoint)
+
+
+def _may_be_bypassed(endpoint: Endpoint | Traits) -> bool:
     return endpoint.routing is Routing.ENFORCED and endpoint.presence is Presence.SEEN
 
 
@@ -119,32 +167,37 @@ def _reach(last: list[Scan], as_of: datetime | None) -> tuple[Metric, ...]:
     )  # fmt: skip
 
 
-def _knowledge(present: list[Endpoint], ml: list[Endpoint], as_of: datetime | None) -> tuple[Metric, ...]:
-    def of_ml(name: str, title: str, part: int, why: str) -> Metric:
-        return Metric(name, title, part, len(ml), "ML endpoints", why, as_of)
+def _knowledge(tally: Tally, as_of: datetime | None) -> tuple[Metric, ...]:
+    present = {traits: count for traits, count in tally.items() if traits.presence is not Presence.GONE}
+    ml = {traits: count for traits, count in present.items() if traits.is_ml}
+
+    def of(whole: Tally, holds: Callable[[Traits], bool]) -> int:
+        return sum(count for traits, count in whole.items() if holds(traits))
+
+    def of_ml(name: str, title: str, holds: Callable[[Traits], bool], why: str) -> Metric:
+        return Metric(name, title, of(ml, holds), sum(ml.values()), "ML endpoints", why, as_of)
 
     return (
         Metric(
-            "identified", "endpoints identified", sum(e.kind is not None for e in present), len(present),
+            "identified", "endpoints identified", of(present, lambda t: t.kind is not None), sum(present.values()),
             "endpoints", "the rest is an open port that nothing identified", as_of,
         ),
-        of_ml("posture", "posture known", sum(e.posture is not Posture.UNKNOWN for e in ml),
+        of_ml("posture", "posture known", lambda t: t.posture is not Posture.UNKNOWN,
               "open or protected, by a request that decides it"),
-        of_ml("owned", "owned", sum(e.owner is not None for e in ml), "a person or team is named"),
-        of_ml("reviewed", "reviewed", sum(e.governance is not Governance.UNREVIEWED for e in ml),
+        of_ml("owned", "owned", lambda t: t.owned, "a person or team is named"),
+        of_ml("reviewed", "reviewed", lambda t: t.governance is not Governance.UNREVIEWED,
               "somebody decided what becomes of it"),
-        of_ml("fronted", "on the gateway", sum(e.routing is not Routing.DIRECT for e in ml),
+        of_ml("fronted", "on the gateway", lambda t: t.routing is not Routing.DIRECT,
               "the gateway has a route for it, acknowledged"),
-        of_ml("governed", "governed", sum(is_governed(e) for e in ml),
+        of_ml("governed", "governed", is_governed,
               "all live requests go through the gateway to a managed backend, or exempt until a date"),
-        of_ml("sealed", "sealed", sum(e.routing is Routing.SEALED for e in ml),
+        of_ml("sealed", "sealed", lambda t: t.routing is Routing.SEALED,
               "probes show that the direct path is closed"),
     )  # fmt: skip
 
 
 def _gaps(last: list[Scan], ml: list[Endpoint]) -> tuple[Gap, ...]:
-    gaps = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if not is_governed(e)]
-    gaps += [Gap(e.id, e.url, BYPASS, e.risk) for e in ml if is_governed(e) and _may_be_bypassed(e)]
+    gaps = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if is_gap(e)]
     for scan in last:
         if scan.status is not ScanStatus.COMPLETE:
             gaps.append(Gap(scan.scope, f"scope {scan.scope}", scan.reason or "its last scan did not finish", 50))

@@ -1,6 +1,7 @@
 """The inventory as a graph: a projection for questions and exports, never the source of truth.
 
-Nodes carry ``type``: site, host, endpoint, exposure, owner, route, gateway. Edges point from what
+Nodes carry ``type``: site, host, endpoint, exposure, owner, route, gateway, and for what runs in a
+cluster: cluster, object. Edges point from what
 holds to what is held, and carry ``relation``.
 """
 
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import networkx as nx
 
-from inventory.model import Endpoint, GatewayStatus, Revision
+from inventory.model import Endpoint, GatewayStatus, Membership, Revision
 
 if TYPE_CHECKING:
     Graph: TypeAlias = "nx.DiGraph[str]"
@@ -34,12 +35,27 @@ def build(endpoints: Iterable[Endpoint], routes: Iterable[Revision], gateways: I
 
 
 def neighbourhood(graph: Graph, node: str, distance: int = 2) -> Graph:
-    """What lies within ``distance`` edges of a node, either way. KeyError where there is no such node."""
+    """What lies within ``distance`` edges of a node, either way, and the whole proof of its standing.
+
+    KeyError where there is no such node.
+    """
     if node not in graph:
         raise KeyError(node)
     # A view: to copy the whole graph in order to walk a corner of it would take seconds at scale.
     near = nx.single_source_shortest_path_length(graph.to_undirected(as_view=True), node, cutoff=distance)
-    found: Graph = graph.subgraph(near).copy()
+    found: Graph = graph.subgraph({*near, *_proof(graph, node)}).copy()
+    return found
+
+
+def _proof(graph: Graph, node: str) -> set[str]:
+    """What lies on the path that proves an endpoint's standing, however long it is."""
+    found: set[str] = set()
+    waiting = [node]
+    while waiting:
+        here = waiting.pop()
+        before = [source for source, _, data in graph.in_edges(here, data=True) if data.get("proof")]
+        waiting += [source for source in before if source not in found]
+        found.update(before)
     return found
 
 
@@ -74,8 +90,27 @@ def _add_endpoint(graph: Graph, endpoint: Endpoint) -> None:
     for exposure in endpoint.exposures:
         way = _node(graph, "exposure", exposure.url, label=f"{exposure.via} {exposure.url}", via=exposure.via)
         _edge(graph, way, node, "reaches")
+    if endpoint.cluster:
+        _add_membership(graph, node, endpoint.cluster)
     if endpoint.owner:
         _edge(graph, _node(graph, "owner", endpoint.owner, label=endpoint.owner), node, "owns")
+
+
+def _add_membership(graph: Graph, endpoint: str, place: Membership) -> None:
+    """The workload and its standing, and the path that proves it, hop by hop, to the endpoint."""
+    workload = place.workload
+    cluster = _node(graph, "cluster", workload.cluster, label=f"cluster {workload.cluster[:8]}")
+    before = None
+    for hop in place.path:
+        node = _node(graph, "object", f"{workload.cluster}/{hop.kind}/{hop.namespace}/{hop.name}", label=str(hop))
+        if before is None:
+            _edge(graph, cluster, node, "contains", proof=True)
+        else:
+            _edge(graph, before[0], node, before[1], proof=True)
+        before = (node, hop.leads)
+    if before is not None:
+        graph.nodes[endpoint]["standing"] = place.standing.value
+        _edge(graph, before[0], endpoint, f"is {place.standing.value}", proof=True)
 
 
 def _add_route(graph: Graph, revision: Revision) -> None:
@@ -110,7 +145,7 @@ def _mermaid(graph: Graph) -> str:
         lines.append(f'  {name}{left}"{_mermaid_text(graph.nodes[node].get("label", node))}"{right}')
     for source, target, data in sorted(graph.edges(data=True), key=lambda edge: edge[:2]):
         weight = f" {data['weight']}%" if "weight" in data else ""
-        lines.append(f"  {names[source]} -->|{data['relation']}{weight}| {names[target]}")
+        lines.append(f"  {names[source]} -->|{_mermaid_text(data['relation'])}{weight}| {names[target]}")
     return "\n".join(lines) + "\n"
 
 

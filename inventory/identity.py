@@ -10,21 +10,44 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from inventory.model import Certificate, Exposed, Identified, Listener, Observation, Questioned
+from inventory.model import (
+    Certificate,
+    Declared,
+    Ended,
+    Exposed,
+    Identified,
+    Listener,
+    Observation,
+    Owned,
+    Placed,
+    Questioned,
+    Reached,
+    Workload,
+)
 
 ROOT = "/"
 
 
 def endpoint_id(listener: Listener, base_path: str) -> str:
     """The name of an endpoint: stable over scans and databases, 80 bits of BLAKE2b in base32."""
-    subject = f"{listener.site}\n{listener.address}\n{listener.port}\n{base_path}"
+    return _name(f"{listener.site}\n{listener.address}\n{listener.port}\n{base_path}")
+
+
+def workload_endpoint_id(site: str, workload: Workload, port: int, base_path: str) -> str:
+    """The name of an endpoint of a workload: stable however often its pods change their addresses."""
+    return _name(f"{site}\n{workload.cluster}/{workload.uid}\n{port}\n{base_path}")
+
+
+def _name(subject: str) -> str:
     digest = hashlib.blake2b(subject.encode(), digest_size=10).digest()
     return base64.b32encode(digest).decode().lower()
 
 
 def is_about_the_door(observation: Observation) -> bool:
     """Whether a fact holds for every application behind the listener."""
-    return isinstance(observation.fact, Exposed | Certificate | Questioned)
+    if isinstance(observation.fact, Owned):
+        return observation.base_path == ROOT
+    return isinstance(observation.fact, Exposed | Certificate | Questioned | Placed | Ended | Reached | Declared)
 
 
 def applications(observations: Iterable[Observation]) -> dict[str, list[Observation]]:

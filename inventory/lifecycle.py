@@ -4,10 +4,16 @@ Three axes that never mix: presence is what scans show, governance what people d
 gateways have.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final, Self
 
-from inventory.model import Governance, Presence, Scan, ScanStatus, Triage
+from inventory.model import Endpoint, Governance, Presence, Scan, ScanStatus, Triage
+from inventory.risk import milestones
+from inventory.settings import Settings
+
+_INSTANT: Final = timedelta(microseconds=1)
 
 
 class TransitionError(ValueError):
@@ -39,27 +45,69 @@ def in_force(triage: Triage, now: datetime) -> Governance:
     return triage.governance
 
 
-def presence(
-    address: str,
-    port: int,
-    last_seen: datetime,
-    scans: Iterable[Scan],
-    *,
-    now: datetime,
-    stale_after: timedelta,
-    gone_after_scans: int,
-) -> Presence:
-    """Whether a listener is there, from the complete scans that should have seen it.
+@dataclass(frozen=True)
+class PresenceRule:
+    """When an endpoint that is not seen is stale, and when it is gone: each has an age and a count of its own.
 
-    A scan that was cut short, or that never covered the listener, proves nothing. No complete scan
-    at all makes it unknown, unless it was seen within ``stale_after``.
+    ``stale_after`` without a sighting, or one complete scan that missed it, makes it stale.
+    ``gone_after_scans`` complete scans that missed it make it gone, once ``gone_after`` has passed since
+    it was seen.
     """
-    complete = [s for s in scans if s.status is ScanStatus.COMPLETE and s.covers(address, port)]
-    missed = sum(scan.started_at > last_seen for scan in complete)
-    if missed >= gone_after_scans:
+
+    stale_after: timedelta
+    gone_after: timedelta
+    gone_after_scans: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The rule that the settings give."""
+        return cls(
+            timedelta(seconds=settings.stale_after), timedelta(seconds=settings.gone_after), settings.gone_after_scans
+        )
+
+
+def presence(endpoint: Endpoint, scans: Iterable[Scan], now: datetime, rule: PresenceRule) -> Presence:
+    """Whether an endpoint is there: in a cluster by the end of its pods, else by the scans that should have seen it.
+
+    A scan that was cut short, or that never covered it, proves nothing. No complete scan at all makes it
+    unknown, unless it was seen within the rule's ``stale_after``.
+    """
+    if endpoint.cluster is not None and endpoint.cluster.ended is not None:
+        return Presence.GONE
+    return by_scans(endpoint.last_seen, scans, coverer(endpoint), now, rule)
+
+
+def coverer(endpoint: Endpoint) -> Callable[[Scan], bool]:
+    """What tells whether a scan should have seen an endpoint. Pods move: only scans of their cluster tell."""
+    if endpoint.cluster is not None:
+        workload = endpoint.cluster.workload
+        return lambda scan: scan.covers_namespace(workload.cluster, workload.namespace)
+    return lambda scan: scan.covers(endpoint.address, endpoint.port)
+
+
+def by_scans(
+    last_seen: datetime, scans: Iterable[Scan], covers: Callable[[Scan], bool], now: datetime, rule: PresenceRule
+) -> Presence:
+    """Presence by the complete scans that cover something which was seen last at a moment."""
+    complete = [scan for scan in scans if scan.status is ScanStatus.COMPLETE]
+    # Whether a scan is late enough costs far less to see than whether it covered the listener.
+    missed = sum(scan.started_at > last_seen and covers(scan) for scan in complete)
+    if missed >= rule.gone_after_scans and now - last_seen >= rule.gone_after:
         return Presence.GONE
     if missed:
         return Presence.STALE
-    if now - last_seen <= stale_after:
+    if now - last_seen <= rule.stale_after:
         return Presence.SEEN
-    return Presence.STALE if complete else Presence.UNKNOWN
+    return Presence.STALE if any(covers(scan) for scan in complete) else Presence.UNKNOWN
+
+
+def next_change(endpoint: Endpoint, rule: PresenceRule, now: datetime) -> datetime | None:
+    """The next moment at which time alone changes what is said of an endpoint; None where it never will."""
+    moments = [*milestones(endpoint)]
+    if endpoint.presence is Presence.SEEN:
+        moments.append(endpoint.last_seen + rule.stale_after + _INSTANT)
+    elif endpoint.presence is Presence.STALE:
+        moments.append(endpoint.last_seen + rule.gone_after)
+    if endpoint.exempt_until is not None:
+        moments.append(endpoint.exempt_until)
+    return min((moment for moment in moments if moment > now), default=None)

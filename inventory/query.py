@@ -11,7 +11,7 @@ import fnmatch
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from inventory.model import Endpoint
 
@@ -36,10 +36,14 @@ TEXT_FIELDS = {
     "governance": "governance",
     "routing": "routing",
     "owner": "owner",
+    "cluster": "cluster",
+    "namespace": "namespace",
+    "workload": "workload",
 }
 NUMBER_FIELDS = {"port": "port", "risk": "risk", "confidence": "confidence"}
 AGE_FIELDS = {"seen": "last_seen", "new": "first_seen"}
 WORD_FIELDS = ("id", "url", "product", "title", "owner", "server", "kind")
+IN_CLUSTER = frozenset({"cluster", "namespace", "workload"})
 FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *AGE_FIELDS)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -78,7 +82,7 @@ class Term:
         if self.field is None:
             texts = (as_text(getattr(endpoint, name)) for name in WORD_FIELDS)
             return any(self.values[0] in text for text in texts)
-        value = getattr(endpoint, self.field)
+        value = value_of(endpoint, self.field)
         if self.operator == ":":
             return any(_text_matches(as_text(value), pattern) for pattern in self.values)
         number = (now - value).total_seconds() if isinstance(value, datetime) else float(value)
@@ -94,6 +98,16 @@ class Query:
     def matches(self, endpoint: Endpoint, now: datetime) -> bool:
         """Whether every term holds for the endpoint at this moment."""
         return all(term.matches(endpoint, now) for term in self.terms)
+
+
+def value_of(endpoint: Endpoint, field: str) -> Any:
+    """What a field of the grammar stands for. The cluster, namespace and workload are of the place in a cluster."""
+    if field not in IN_CLUSTER:
+        return getattr(endpoint, field)
+    if endpoint.cluster is None:
+        return None
+    workload = endpoint.cluster.workload
+    return f"{workload.kind}/{workload.name}" if field == "workload" else getattr(workload, field)
 
 
 def as_text(value: object) -> str:

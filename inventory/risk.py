@@ -32,6 +32,13 @@ def assess(endpoint: Endpoint, now: datetime) -> tuple[int, tuple[Reason, ...]]:
     return max(0, min(100, sum(reason.weight for reason in reasons))), tuple(reasons)
 
 
+def milestones(endpoint: Endpoint) -> tuple[datetime, ...]:
+    """The moments at which an endpoint's reasons change by time alone."""
+    if endpoint.kind is None or not endpoint.kind.is_ml or endpoint.governance is not Governance.UNREVIEWED:
+        return ()
+    return (endpoint.first_seen + _LONG_UNREVIEWED + timedelta(microseconds=1),)
+
+
 def _exposure(endpoint: Endpoint) -> list[Reason]:
     reasons = []
     if endpoint.posture is Posture.OPEN:
@@ -44,7 +51,7 @@ def _exposure(endpoint: Endpoint) -> list[Reason]:
         reasons.append(Reason(weight=5, why="the gateway fronts it, but its direct path is not shown to be closed"))
     if endpoint.scheme is Scheme.HTTP:
         reasons.append(Reason(weight=5, why="requests and answers cross the network in the clear"))
-    if ipaddress.ip_address(endpoint.address).is_global:
+    if _is_public(endpoint.address):
         reasons.append(Reason(weight=20, why="its address is public"))
     return reasons
 
@@ -62,3 +69,11 @@ def _people(endpoint: Endpoint, now: datetime) -> list[Reason]:
     elif endpoint.governance is Governance.EXEMPT:
         reasons.append(Reason(weight=-15, why="exempt for now, with a reason on record"))
     return reasons
+
+
+def _is_public(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_global
+    except ValueError:
+        # A name inside a cluster that leads nowhere.
+        return False

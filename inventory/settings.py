@@ -58,11 +58,31 @@ class Settings(BaseSettings):
         default=30.0, gt=0, description="Seconds that all the questions to one listener may take."
     )
     scan_concurrency: int = Field(default=512, ge=1, description="Listeners that are asked at once.")
+    cluster_rate: int = Field(default=50, ge=1, description="Requests a second to the API server of one cluster.")
+    cluster_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds to wait for one answer of a cluster's API server."
+    )
+    cluster_reach: Literal["auto", "direct", "proxy", "none"] = Field(
+        default="auto",
+        description="How what runs in clusters is asked: at its pods' addresses (direct), through the API server's "
+        "service proxy (proxy), not at all (none), or directly where gnomon runs inside and else by proxy (auto).",
+    )
     stale_after: float = Field(
         default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."
     )
+    gone_after: float = Field(
+        default=0.0,
+        ge=0,
+        description="Seconds that an endpoint must be missing before it is gone.",
+    )
     gone_after_scans: int = Field(
         default=2, ge=1, description="Complete scans in a row that miss an endpoint before it is gone."
+    )
+    webhook: str | None = Field(
+        default=None, description="The http or https URL that serve posts what is new to; none by default."
+    )
+    webhook_events: tuple[Literal["new", "changed", "gone", "returned", "joined", "split"], ...] = Field(
+        default=("new", "returned", "changed"), description="What the webhook and the lines of serve tell of."
     )
     gateway_id: str = Field(default="local", description="The name of the gateway that serve supervises.")
     gateway_address: str = Field(default="127.0.0.1", description="The address the gateway listens on.")

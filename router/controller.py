@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from inventory.model import GatewayStatus, Revision, Routing, Traffic, utc_now
 from inventory.settings import Settings
@@ -32,8 +32,17 @@ COMPANION_SECONDS = 5.0
 LIMITS = Limits(routes=500)
 """One plan touches no more routes than this; the rest follows at once in the next."""
 
-Companion = Callable[[Store, Path, asyncio.Event], Coroutine[Any, Any, None]]
-"""Something that runs beside the loop, over the store, the file of captured answers, and the event that ends it."""
+
+class Beside(NamedTuple):
+    """What a companion of the loop has: the store, the gateway, and the file of captured answers."""
+
+    store: Store
+    gateway: Gateway
+    capture: Path
+
+
+Companion = Callable[[Beside, asyncio.Event], Coroutine[Any, Any, None]]
+"""Something that runs beside the loop until the event is set."""
 
 
 class Controller:
@@ -75,10 +84,10 @@ class Controller:
         self.gateway.seed(kept)
         self._desired = list(kept)
         await self.gateway.start()
-        capture = capture_file(self._settings.state_folder.absolute())
+        beside_it = Beside(self._store, self.gateway, capture_file(self._settings.state_folder.absolute()))
         beside = [asyncio.create_task(self._beat(stop), name="heartbeat")]
         beside += [
-            asyncio.create_task(companion(self._store, capture, stop), name=f"companion {number}")
+            asyncio.create_task(companion(beside_it, stop), name=f"companion {number}")
             for number, companion in enumerate(self._companions, 1)
         ]
         for task in beside:

@@ -1,5 +1,6 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from pydantic import ValidationError
@@ -47,7 +48,9 @@ def adopt(
             "name": name,
             "hosts": (f"{name}.{domain}".lower(),),
             "backends": backends,
-            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent} if shadow_percent else None,
+            "shadow": {"backend": REPLACEMENT, "percent": shadow_percent, "paths": declared(endpoint)}
+            if shadow_percent
+            else None,
             "timeout_seconds": ADOPTED_TIMEOUT,
             "endpoint": endpoint.id,
         }
@@ -67,7 +70,7 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
     RouteError where a backend is unknown or where the weights do not add up to 100.
     """
     for backend in weights:
-        _known(spec, backend)
+        known(spec, backend)
     outside = {backend: weight for backend, weight in weights.items() if not 0 <= weight <= 100}
     if outside:
         backend, weight = next(iter(outside.items()))
@@ -81,13 +84,13 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
     return _edited(spec, backends=backends, shadow=shadow)
 
 
-def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
+def shadow(spec: RouteSpec, backend: str, percent: float, settings: Mapping[str, object] | None = None) -> RouteSpec:
     """The route with this share of its requests copied to a backend; 0 percent ends the copying.
 
-    What the shadow was told beside its share (methods, size of bodies) is kept. RouteError where the backend
-    is unknown, has every live request, or where the share is not a percentage.
+    What the shadow was told beside its share (methods, paths, budget …) is kept, but for what ``settings`` say.
+    RouteError where the backend is unknown, has every live request, or where the share is not a percentage.
     """
-    _known(spec, backend)
+    known(spec, backend)
     if not 0 <= percent <= 100:
         raise RouteError(f"a share is from 0 to 100 percent, not {percent:g}")
     if percent == 0:
@@ -95,7 +98,21 @@ def shadow(spec: RouteSpec, backend: str, percent: float) -> RouteSpec:
     if spec.backend(backend).weight == 100:
         raise RouteError(f"{backend} has every live request of {spec.name}: it cannot be its own shadow")
     before = spec.shadow or Shadow(backend=backend, percent=percent)
-    return _edited(spec, shadow=before.model_copy(update={"backend": backend, "percent": float(percent)}))
+    told = {"backend": backend, "percent": float(percent), "baseline": False, **(settings or {})}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def baseline(spec: RouteSpec, percent: float) -> RouteSpec:
+    """The route with this share of its requests copied to the primary itself, to learn what differs by chance."""
+    before = spec.shadow or Shadow(backend=spec.primary.name, percent=percent)
+    told = {"backend": spec.primary.name, "percent": float(percent), "baseline": True}
+    return _edited(spec, shadow={**before.model_dump(), **told})
+
+
+def declared(endpoint: Endpoint) -> tuple[str, ...]:
+    """The paths of an endpoint that are known to run a model and nothing else, as patterns for its shadow."""
+    paths = {re.sub(r"\{[^}/]*\}|<[^>/]*>", "*", route.path.partition("?")[0]) for route in endpoint.inference_routes}
+    return tuple(sorted(path for path in paths if _PATTERN.fullmatch(path)))
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:
@@ -113,12 +130,16 @@ def parse_weights(words: Iterable[str]) -> dict[str, int]:
     return weights
 
 
-def _known(spec: RouteSpec, backend: str) -> Backend:
+def known(spec: RouteSpec, backend: str) -> Backend:
+    """The backend of that name. RouteError, with the names that there are, where there is none."""
     try:
         return spec.backend(backend)
     except KeyError:
         names = ", ".join(known.name for known in spec.backends)
         raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
+
+
+_PATTERN = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}")
 
 
 def _edited(spec: RouteSpec, **changes: object) -> RouteSpec:

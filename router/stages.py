@@ -18,7 +18,7 @@ def stage(spec: RouteSpec) -> Routing:
         return Routing.ENFORCED
     if old < 100:
         return Routing.SPLIT
-    if spec.shadow and spec.shadow.percent > 0:
+    if spec.shadow and spec.shadow.percent > 0 and not spec.shadow.baseline:
         return Routing.SHADOWED
     return Routing.FRONTED
 

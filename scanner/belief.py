@@ -8,6 +8,7 @@ taken as independent; Good, "Probability and the Weighing of Evidence", 1950).
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from inventory.model import Evidence
 from scanner.exchange import Answer
@@ -21,6 +22,8 @@ BELIEVED = 1.0
 SURE = 2.5
 """Log-odds from which nothing more is asked to tell products apart."""
 _STACK_HINT = 1.0
+_OF_ITSELF = frozenset({"any", "canary", "root"})
+"""What an answer says of itself, whatever path it was asked for."""
 
 
 def probability(log_odds: float) -> float:
@@ -37,6 +40,7 @@ class Beliefs:
     _scores: dict[str, float] = field(default_factory=dict)
     _evidence: dict[str, list[Evidence]] = field(default_factory=dict)
     _counted: set[tuple[str, int]] = field(default_factory=set)
+    _best: dict[Layer, Signature | None] = field(default_factory=dict)
 
     def hear(self, answer: Answer, names: tuple[str, ...], *, news: bool) -> None:
         """Weigh one answer under the names it goes by (``any``, ``canary``, ``root``, ``GET /api``).
@@ -45,17 +49,24 @@ class Beliefs:
         of itself (``any``, ``canary``, ``root``) speaks for a product, never that there was one.
         """
         for name in names:
-            heard = news or name in {"any", "canary", "root"}
-            for product, number, signal in self.knowledge.signals_on.get(name, ()):
+            signals = self.knowledge.signals_on.get(name)
+            if signals is None:
+                continue
+            heard = news or name in _OF_ITSELF
+            holding = self.knowledge.holding(name, answer) if heard else ()
+            against = self.knowledge.against[name] if name != "any" else ()
+            for at in sorted({*holding, *against}) if against else holding:
+                product, number, signal = signals[at]
                 if (product, number) in self._counted:
                     continue
-                if heard and signal.when.holds(answer):
+                if at in holding:
                     self._count(product, number, signal.weight, signal.proves, answer)
-                elif signal.otherwise and name != "any":
+                else:
                     self._count(product, number, signal.otherwise, f"not so: {signal.proves}", answer)
 
     def _count(self, product: str, number: int, weight: float, words: str, answer: Answer) -> None:
         self._counted.add((product, number))
+        self._best.clear()
         self._scores[product] = self._scores.get(product, 0.0) + weight
         self._evidence.setdefault(product, []).append(
             Evidence(signal=words, weight=weight, request=str(answer.request))
@@ -75,6 +86,11 @@ class Beliefs:
 
         A product that refines another (it is built on it and shows both's signals) wins over it.
         """
+        if layer not in self._best:
+            self._best[layer] = self._believed(layer)
+        return self._best[layer]
+
+    def _believed(self, layer: Layer) -> Signature | None:
         standing = {s.id: self.log_odds(s) for s in self._heard(layer)}
         believed = {name: score for name, score in standing.items() if score >= BELIEVED}
         refined = {base for name in believed for base in self.knowledge.signatures[name].refines}
@@ -94,21 +110,38 @@ class Beliefs:
         weight at stake. ``stacks`` are the frameworks and servers that were recognised: a product that
         is written in others is left out. ``clued_only`` keeps to products that something spoke for.
         """
-        gains: dict[str, float] = {}
-        for signature in self.knowledge.products:
-            clued = self._scores.get(signature.id, 0.0) > 0
-            if clued_only and not clued:
+        scores = tuple(self._scores.items())
+        return _most_telling(self.knowledge, self.port, scores, stacks, asked, clued_only=clued_only)
+
+
+@lru_cache(maxsize=4096)
+def _most_telling(
+    knowledge: Knowledge,
+    port: int,
+    scores: tuple[tuple[str, float], ...],
+    stacks: frozenset[str],
+    asked: frozenset[str],
+    *,
+    clued_only: bool,
+) -> tuple[str, float]:
+    """See ``Beliefs.next_request``. Hosts of one kind come to the same question again and again."""
+    standing = dict(scores)
+    gains: dict[str, float] = {}
+    for signature in knowledge.products:
+        score = standing.get(signature.id, 0.0)
+        clued = score > 0
+        if clued_only and not clued:
+            continue
+        log_odds = PRIOR + (PORT_HINT if port in signature.ports else 0.0) + score
+        if not clued and signature.stacks:
+            if stacks and stacks.isdisjoint(signature.stacks):
                 continue
-            log_odds = self.log_odds(signature)
-            if not clued and signature.stacks:
-                if stacks and stacks.isdisjoint(signature.stacks):
-                    continue
-                log_odds += _STACK_HINT if stacks else -_STACK_HINT
-            share = 1 / (1 + math.exp(-log_odds))
-            for signal in signature.signals:
-                if signal.on not in {"any", "canary", "root"} and signal.on not in asked:
-                    gains[signal.on] = gains.get(signal.on, 0.0) + share * max(signal.weight, 0.0)
-        if not gains:
-            return "", 0.0
-        name = max(gains, key=lambda on: (gains[on], on))
-        return name, gains[name]
+            log_odds += _STACK_HINT if stacks else -_STACK_HINT
+        share = 1 / (1 + math.exp(-log_odds))
+        for signal in signature.signals:
+            if signal.on not in _OF_ITSELF and signal.on not in asked:
+                gains[signal.on] = gains.get(signal.on, 0.0) + share * max(signal.weight, 0.0)
+    if not gains:
+        return "", 0.0
+    name = max(gains, key=lambda on: (gains[on], on))
+    return name, gains[name]

@@ -4,10 +4,21 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Literal
 
+from scanner.lazily import lazily
+from scanner.literals import folded
+
 Method = Literal["GET", "HEAD", "OPTIONS"]
+
+PASSING = frozenset(
+    {
+        "age", "cf-ray", "date", "etag", "expires", "keep-alive", "last-modified", "nel", "report-to", "server-timing",
+        "traceparent", "x-amz-cf-id", "x-amzn-requestid", "x-amzn-trace-id", "x-correlation-id",
+        "x-envoy-upstream-service-time", "x-process-time", "x-request-id", "x-response-time", "x-runtime", "x-trace-id",
+    }
+)  # fmt: skip
+"""Headers that tell of the moment, or of the one request, and nothing of what answers."""
 
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
@@ -34,9 +45,11 @@ class Request:
         return f"{self.method} {self.path}"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Answer:
-    """What came back. ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
+    """What came back; it is not changed after that.
+
+    ``status`` is None where no HTTP status line was read; ``outcome`` then says why.
 
     ``reason`` is the phrase after the status code, as sent: its case tells Werkzeug from others.
     ``outcome`` is ``answered`` for a complete answer, otherwise what ended it: ``timeout``, ``reset``, ``refused``,
@@ -54,17 +67,32 @@ class Answer:
     milliseconds: float = 0.0
     raw: bytes = field(default=b"", repr=False)
     host_names: frozenset[str] = frozenset()
+    mark: bytes | None = field(default=None, init=False, repr=False)
+    """A digest of what can be seen of it, once ``Knowledge.mark`` has made it."""
 
     def header(self, name: str) -> str:
         """All the values of a header, joined by commas; empty where there is none."""
-        return ", ".join(value for key, value in self.headers if key == name)
+        return self.by_name.get(name, "")
 
-    @cached_property
+    @lazily
+    def by_name(self) -> dict[str, str]:
+        """The headers by name, the values of each joined by commas."""
+        joined: dict[str, str] = {}
+        for name, value in self.headers:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return joined
+
+    @lazily
     def text(self) -> str:
         """The body as text; bytes that are no UTF-8 are replaced."""
         return self.body.decode("utf-8", "replace")
 
-    @cached_property
+    @lazily
+    def lower(self) -> str | None:
+        """The text in lower case, for ``scanner.literals``; None where that does not tell what a pattern matches."""
+        return folded(self.text)
+
+    @lazily
     def document(self) -> Any:
         """The body as JSON, or None where it is none. Nesting beyond the parser's depth is not JSON here."""
         if not self.body or self.body.lstrip()[:1] not in b'{["tfn-0123456789':
@@ -74,14 +102,16 @@ class Answer:
         except (ValueError, RecursionError):
             return None
 
-    @property
+    @lazily
     def media(self) -> str:
         """The media type without its parameters, in lower case."""
         return self.header("content-type").partition(";")[0].strip().lower()
 
-    @cached_property
+    @lazily
     def title(self) -> str:
         """The title of an HTML page, cleaned; empty where there is none."""
+        if self.lower is not None and "<title" not in self.lower:
+            return ""
         match = _TITLE.search(self.text[:65536])
         return clean(match.group(1)) if match else ""
 
@@ -90,12 +120,12 @@ class Answer:
         """Whether the status is 2xx."""
         return self.status is not None and 200 <= self.status < 300
 
-    @cached_property
+    @lazily
     def digest(self) -> str | None:
         """SHA-256 of the bounded body in hex; None without an answer."""
         return hashlib.sha256(self.body).hexdigest() if self.status is not None else None
 
-    @cached_property
+    @lazily
     def shape(self) -> tuple[int | None, str, bytes]:
         """What is equal for two answers that differ only in the path they were asked for."""
         body = self.body[:4096].replace(self.request.path.encode(), b"\x00")

@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from inventory.model import Observation, Scan, ScanStatus, utc_now
+from inventory.model import Declaration, Observation, Scan, ScanStatus, utc_now
 from inventory.store import Store, StoreError
 from scanner.sources import Run, Update
 from scanner.spill import recover, spill
@@ -31,6 +31,7 @@ class Journal:
         self._store = store
         self._folder = folder
         self._unsaved: list[Observation] = []
+        self._undeclared: list[Declaration] = []
         self._saved_at = float("-inf")
 
     async def open(self) -> None:
@@ -47,12 +48,19 @@ class Journal:
         }
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
-        if self._unsaved or time.monotonic() - self._saved_at >= _SAVE_EVERY:
+        self._undeclared.extend(update.declarations)
+        if self._unsaved or self._undeclared or time.monotonic() - self._saved_at >= _SAVE_EVERY:
             await self._insist()
 
     async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
         """Write how the scan ended, and settle what it covered. Raises JournalError."""
-        changes = {"status": status, "reason": reason, "exclude": run.exclude, "ended_at": utc_now()}
+        changes = {
+            "status": status,
+            "reason": reason,
+            "targets": run.targets,
+            "exclude": run.exclude,
+            "ended_at": utc_now(),
+        }
         if status is ScanStatus.COMPLETE:
             changes["checkpoint"] = None
         self.scan = self.scan.model_copy(update=changes)
@@ -96,10 +104,13 @@ class Journal:
         if self._unsaved:
             self._store.observations.append(self._unsaved)
             self._store.endpoints.refold({one.listener for one in self._unsaved}, now)
+        self._store.declarations.append(self._undeclared)
         self._store.scans.save(self.scan)
         if self.scan.ended_at is not None:
             self._store.endpoints.settle(self.scan, now)
+            self._store.declarations.settle(self.scan)
         self._unsaved.clear()
+        self._undeclared.clear()
         self._saved_at = time.monotonic()
 
     def _give_up(self, error: StoreError) -> JournalError:

@@ -1,22 +1,29 @@
 """All signatures together: read from the built-in folder and the user's, checked against each other."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from scanner.exchange import Request
+from scanner.exchange import PASSING, Answer, Request
+from scanner.matching import Index
+from scanner.predicates import found
 from scanner.signature import Layer, Never, Signal, Signature
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 BUILT_IN = Path(__file__).parent / "signatures"
 """The folder of the signatures that come with gnomon."""
 
 LARGEST_FILE = 256 * 1024
+_MOST, _LONGEST_PATH = 8192, 128
 
 
 class SignatureError(ValueError):
@@ -31,7 +38,7 @@ def parse_request(text: str) -> Request:
     return Request(method, path, path)  # type: ignore[arg-type]  # checked above
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """The signatures by id, and the indexes that the machine reads. Made by ``load_knowledge``."""
 
@@ -43,6 +50,45 @@ class Knowledge:
         return tuple(rule for signature in self.signatures.values() for rule in signature.never)
 
     @cached_property
+    def settling(self) -> tuple[tuple[int, Never], ...]:
+        """Those of ``never`` that an answer can settle, with their positions."""
+        return tuple((at, rule) for at, rule in enumerate(self.never) if rule.proof is not None)
+
+    def waking(self, answer: Answer) -> tuple[int, ...]:
+        """The positions in ``never`` of the rules that hold for a host from this answer on."""
+        mark = self.mark(answer)
+        known = self._waking.get(mark)
+        if known is None:
+            known = tuple(self._sleeping[at] for at in self._wakers.holding(answer))
+            _remember(self._waking, mark, known)
+        return known
+
+    @cached_property
+    def _sleeping(self) -> tuple[int, ...]:
+        return tuple(at for at, rule in enumerate(self.never) if rule.once is not None)
+
+    @cached_property
+    def _wakers(self) -> Index:
+        return Index([rule.once for rule in self.never if rule.once is not None])
+
+    @cached_property
+    def _waking(self) -> dict[bytes, tuple[int, ...]]:
+        return {}
+
+    def covering(self, request: Request) -> tuple[int, ...]:
+        """The positions in ``never`` of the rules about a request, whether they hold for a host or not."""
+        known = self._covering.get(request)
+        if known is None:
+            known = tuple(at for at, rule in enumerate(self.never) if rule.covers(request))
+            if len(request.path) <= _LONGEST_PATH:
+                _remember(self._covering, request, known)
+        return known
+
+    @cached_property
+    def _covering(self) -> dict[Request, tuple[int, ...]]:
+        return {}
+
+    @cached_property
     def signals_on(self) -> Mapping[str, tuple[tuple[str, int, Signal], ...]]:
         """Signals by the answer they look at: (signature id, number within it, signal)."""
         index: dict[str, list[tuple[str, int, Signal]]] = {}
@@ -50,6 +96,76 @@ class Knowledge:
             for number, signal in enumerate(signature.signals):
                 index.setdefault(signal.on, []).append((signature.id, number, signal))
         return {on: tuple(signals) for on, signals in index.items()}
+
+    @cached_property
+    def _indexes(self) -> Mapping[str, Index]:
+        """The same signals, each kind of answer with an index of those that look at it."""
+        return {on: Index([signal.when for _, _, signal in signals]) for on, signals in self.signals_on.items()}
+
+    @cached_property
+    def against(self) -> Mapping[str, tuple[int, ...]]:
+        """Which of them count where they do not hold, by their positions in ``signals_on``."""
+        return {
+            on: tuple(at for at, (_, _, signal) in enumerate(signals) if signal.otherwise)
+            for on, signals in self.signals_on.items()
+        }
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """The headers that tell nothing: those that pass, but for what a signature looks at."""
+        return PASSING - self._passing.keys() - self._versioned
+
+    @cached_property
+    def _versioned(self) -> frozenset[str]:
+        """The headers whose values are told on, and not only held against patterns."""
+        return frozenset(rule.header for s in self.signatures.values() for rule in s.version if rule.header)
+
+    @cached_property
+    def _passing(self) -> Mapping[str, tuple[str, ...]]:
+        """Headers that pass and that conditions look at all the same, with every pattern over their values."""
+        patterns: dict[str, dict[str, None]] = {}
+        for signature in self.signatures.values():
+            for condition in signature.conditions():
+                for name, pattern in condition.patterns_of_headers():
+                    if name in PASSING - self._versioned:
+                        patterns.setdefault(name, {})[pattern] = None
+        return {name: tuple(found) for name, found in patterns.items()}
+
+    def mark(self, answer: Answer) -> bytes:
+        """A digest of all that can be seen of an answer by who knows the request.
+
+        When and how fast it came is no part of it, and of headers that pass only which patterns occur in them.
+        """
+        if answer.mark is None:
+            answer.mark = hashlib.blake2b(repr(self._seen(answer)).encode(), digest_size=16).digest()
+        return answer.mark
+
+    def _seen(self, answer: Answer) -> tuple[object, ...]:
+        if answer.status is None:
+            return answer.outcome, answer.raw
+        headers: object = answer.headers
+        if not self._passing.keys().isdisjoint(answer.by_name):
+            headers = [(name, self._told(name, value)) for name, value in answer.by_name.items()]
+        # Whose address a redirect names is known only beside the host's own names.
+        names = sorted(answer.host_names) if "//" in answer.header("location") else None
+        return answer.status, answer.outcome, answer.reason, answer.digest, headers, names
+
+    def _told(self, name: str, value: str) -> object:
+        patterns = self._passing.get(name)
+        return value if patterns is None else tuple(found(pattern, value) for pattern in patterns)
+
+    def holding(self, on: str, answer: Answer) -> tuple[int, ...]:
+        """The positions in ``signals_on`` of the signals that look at such an answer and hold for it."""
+        key = on, self.mark(answer)
+        known = self._holding.get(key)
+        if known is None:
+            known = self._indexes[on].holding(answer)
+            _remember(self._holding, key, known)
+        return known
+
+    @cached_property
+    def _holding(self) -> dict[tuple[str, bytes], tuple[int, ...]]:
+        return {}
 
     @cached_property
     def products(self) -> tuple[Signature, ...]:
@@ -61,6 +177,13 @@ class Knowledge:
         """Where any signature says that an API description is served, most usual first."""
         named = [path for signature in self.signatures.values() for path in signature.documents]
         return tuple(sorted(dict.fromkeys(named), key=named.count, reverse=True))
+
+
+def _remember(known: dict[K, V], key: K, value: V) -> None:
+    """Keep a result. Hosts make up paths and pages without end, so that now and then it begins anew."""
+    if len(known) >= _MOST:
+        known.clear()
+    known[key] = value
 
 
 def load_knowledge(*folders: Path | None) -> Knowledge:
@@ -75,7 +198,7 @@ def load_knowledge(*folders: Path | None) -> Knowledge:
         if not folder.is_dir():
             raise SignatureError(f"the signature folder {folder} does not exist; name a folder of .yaml files")
         for path in sorted(folder.glob("*.yaml")):
-            signature = read_signature(path)
+            signature = read_signature(path, own=folder == BUILT_IN)
             signatures[signature.id] = signature
     return assemble(signatures.values())
 
@@ -98,24 +221,27 @@ def assemble(signatures: Iterable[Signature]) -> Knowledge:
     return knowledge
 
 
-def read_signature(path: Path) -> Signature:
-    """The signature in a file. Raises SignatureError with one sentence that names file, field and fault."""
+def read_signature(path: Path, *, own: bool = False) -> Signature:
+    """The signature in a file. Raises SignatureError with one sentence that names file, field and fault.
+
+    ``own`` is for the files that come with gnomon, which may be read by the quick parser that trusts them.
+    """
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise SignatureError(f"{path}: a signature file is at most {LARGEST_FILE} bytes")
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SignatureError(f"the signature file {path} cannot be read: {error}") from error
-    signature = parse_signature(text, str(path))
+    signature = parse_signature(text, str(path), own=own)
     if signature.id != path.stem:
         raise SignatureError(f"{path}: its id is {signature.id!r}; name the file {signature.id}.yaml")
     return signature
 
 
-def parse_signature(text: str, origin: str = "signature") -> Signature:
-    """The signature in a text. ``origin`` is what errors call it."""
+def parse_signature(text: str, origin: str = "signature", *, own: bool = False) -> Signature:
+    """The signature in a text. ``origin`` is what errors call it; for ``own`` see ``read_signature``."""
     try:
-        document: Any = yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader without aliases
+        document: Any = yaml.load(text, Loader=_QuickLoader if own else _Loader)  # noqa: S506 - both are safe loaders
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SignatureError(f"{origin}: this is not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(document, dict):
@@ -143,8 +269,13 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))
+class _QuickLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader of libyaml, where there is one: nine times as quick, with no guard against hostile nesting."""
+
+
+for _loader in (_Loader, _QuickLoader):
+    _loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":bool")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    _loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf"))

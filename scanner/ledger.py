@@ -1,6 +1,7 @@
 """What was sent to whom, and the refusal of what must never be sent. No request goes out around it."""
 
 import hashlib
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
@@ -8,9 +9,9 @@ from inventory.model import Asked, Listener
 from scanner.exchange import Answer, Request
 from scanner.knowledge import Knowledge
 from scanner.rpc import CALLS, Reply
-from scanner.signature import Never
 
 ALLOWED = frozenset({"GET", "HEAD", "OPTIONS"})
+_TARGET = re.compile(r"/[\x21-\x7e]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,9 @@ class Ledger:
     """
 
     def __init__(self, knowledge: Knowledge, keep: int = 1000) -> None:
-        self._rules: tuple[Never, ...] = knowledge.never
-        self._conditional = tuple((n, rule) for n, rule in enumerate(self._rules) if rule.once is not None)
+        self._knowledge = knowledge
         self._pages: dict[Listener, _Page] = {}
+        self._latest: tuple[Listener | None, _Page] = (None, _Page())
         self.methods: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.refusals: deque[Refusal] = deque(maxlen=keep)
@@ -73,12 +74,11 @@ class Ledger:
                 milliseconds=round(answer.milliseconds, 1),
             )
         )
-        for number, rule in self._conditional:
-            if number not in page.awake and rule.once is not None and rule.once.holds(answer):
-                page.awake.add(number)
-            if rule.until in {str(request), f"{request.method} {request.relative}"} and (
-                rule.proof is not None and rule.proof.holds(answer)
-            ):
+        page.awake.update(self._knowledge.waking(answer))
+        for number, rule in self._knowledge.settling:
+            if rule.until not in {str(request), f"{request.method} {request.relative}"}:
+                continue
+            if rule.proof is not None and rule.proof.holds(answer):
                 page.settled.add(number)
 
     def record_call(self, listener: Listener, reply: Reply) -> None:
@@ -103,18 +103,22 @@ class Ledger:
         """The listener's page, which is then forgotten here."""
         asked = self.asked(listener)
         self._pages.pop(listener, None)
+        self._latest = (None, _Page())
         return asked
 
     def _page(self, listener: Listener) -> _Page:
-        return self._pages.setdefault(listener, _Page())
+        # Most calls are about the same listener as the one before, and a listener is dear to look up.
+        if self._latest[0] is not listener:
+            self._latest = (listener, self._pages.setdefault(listener, _Page()))
+        return self._latest[1]
 
     def _why_not(self, page: _Page, request: Request) -> str | None:
         if request.method not in ALLOWED:
             return f"{request.method} is not one of GET, HEAD and OPTIONS"
-        if not request.path.startswith("/") or any(ord(c) <= 32 or ord(c) >= 127 for c in request.path):
+        if not _TARGET.fullmatch(request.path):
             return "a request target is an absolute path of printable ASCII"
-        for number, rule in enumerate(self._rules):
-            sleeping = rule.once is not None and (number not in page.awake or number in page.settled)
-            if not sleeping and rule.covers(request):
+        for number in self._knowledge.covering(request):
+            rule = self._knowledge.never[number]
+            if rule.once is None or (number in page.awake and number not in page.settled):
                 return rule.because
         return None

@@ -7,6 +7,7 @@ other things, not fitted to any set of hosts.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 ROUTE_WORDS: dict[str, float] = {
     **dict.fromkeys(("predict", "predictions", "prediction", "predictor", "invocations", "infer", "inference"), 3.6),
@@ -126,8 +127,13 @@ def field_weight(known: Mapping[str, float], field: str) -> float:
 
 def page_weight(text: str) -> tuple[float, str]:
     """How far a page speaks for a model, in nats, and the words that do so. At most two patterns count."""
+    return _page_weight(text[:8192])
+
+
+@lru_cache(maxsize=256)
+def _page_weight(text: str) -> tuple[float, str]:
     hits = [(weight, match.group(0)) for pattern, weight in PAGE_WORDS.items()
-            if (match := re.search(pattern, text[:8192], re.IGNORECASE))]  # fmt: skip
+            if (match := re.search(pattern, text, re.IGNORECASE))]  # fmt: skip
     hits.sort(reverse=True)
     return sum(weight for weight, _ in hits[:2]), ", ".join(word for _, word in hits[:2])
 
@@ -137,6 +143,11 @@ def page_doubt(text: str) -> tuple[float, str]:
 
     Only the strongest pattern counts: they overlap.
     """
+    return _page_doubt(text[:8192])
+
+
+@lru_cache(maxsize=256)
+def _page_doubt(text: str) -> tuple[float, str]:
     hits = ((weight, match.group(0)) for pattern, weight in DOUBTS.items()
-            if (match := re.search(pattern, text[:8192], re.IGNORECASE)))  # fmt: skip
+            if (match := re.search(pattern, text, re.IGNORECASE)))  # fmt: skip
     return min(hits, default=(0.0, ""))

@@ -1,6 +1,7 @@
 """Conditions on one answer, as signature files write them. Pure: an answer in, true or false out."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from inventory.model import Value
 from scanner.exchange import Answer
+from scanner.literals import literals_of, may_occur
 
 LONGEST_TEXT = 128 * 1024
 """Characters of a body that a pattern is searched in."""
@@ -38,6 +40,16 @@ def compiled(pattern: str) -> re.Pattern[str]:
 def found(pattern: str, text: str) -> bool:
     """Whether the pattern occurs in the text, without regard to case."""
     return compiled(pattern).search(text[:LONGEST_TEXT]) is not None
+
+
+@lru_cache(maxsize=16384)
+def _literals(pattern: str) -> tuple[str, ...]:
+    return literals_of(pattern)
+
+
+def in_body(pattern: str, answer: Answer) -> bool:
+    """Whether the pattern occurs in an answer's body. What it cannot do without is looked for first."""
+    return may_occur(_literals(pattern), answer.lower) and found(pattern, answer.text)
 
 
 def values_at(document: Any, path: str) -> tuple[Any, ...]:
@@ -126,6 +138,12 @@ class Condition(Value):
     either: tuple["Condition", ...] = ()
     neither: tuple["Condition", ...] = ()
 
+    def patterns_of_headers(self) -> Iterator[tuple[str, str]]:
+        """The headers that the condition looks at, each with a pattern over its value."""
+        yield from self.header.items()
+        for inner in (*self.either, *self.neither):
+            yield from inner.patterns_of_headers()
+
     def holds(self, answer: Answer) -> bool:
         """Whether the answer is HTTP and meets the condition. Cheap parts are looked at first."""
         if answer.status is None or not self._head_holds(answer):
@@ -141,15 +159,18 @@ class Condition(Value):
             return False
         if self.media is not None and not found(self.media, answer.media):
             return False
-        names = {name for name, _ in answer.headers} if self.header else set()
-        return all(name in names and found(pattern, answer.header(name)) for name, pattern in self.header.items())
+        for name, pattern in self.header.items():
+            value = answer.by_name.get(name)
+            if value is None or not found(pattern, value):
+                return False
+        return True
 
     def _body_holds(self, answer: Answer) -> bool:
         if self.exactly is not None and answer.text[: len(self.exactly) + 64].strip() != self.exactly:
             return False
         if self.title is not None and not found(self.title, answer.title):
             return False
-        if self.body is not None and not found(self.body, answer.text):
+        if self.body is not None and not in_body(self.body, answer):
             return False
         if self.json_ is not None and not self.json_.holds(answer.document):
             return False

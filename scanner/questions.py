@@ -10,10 +10,12 @@ from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
 from scanner.findings import TLS_PORTS, Finding, Limits
 from scanner.hosts import merged, names_told, tells_more
-from scanner.identify import Machine, Subject, identify
+from scanner.identify import Machine
+from scanner.interview import Interview
 from scanner.io.http import HttpConnection
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
+from scanner.recall import Recall
 from scanner.rpc import judge_services
 
 _PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server", b"sent an HTTP request")
@@ -21,14 +23,24 @@ _FEWEST, _MOST_REDIRECTS, _MOST_FIRST = 6, 8, 4
 _H2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 
 
-async def question(listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> tuple[Finding, ...]:
+def new_token() -> str:
+    """A random word for paths that surely do not exist."""
+    return secrets.token_hex(6)
+
+
+async def question(
+    listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger, recall: Recall | None = None
+) -> tuple[Finding, ...]:
     """Ask a listener what it is. Never raises for anything that the host does; bounded by ``limits``.
+
+    ``recall`` is what was learnt by asking others, of the same knowledge and limits.
 
     The findings are ``Exposed``, a ``Certificate`` where TLS was spoken, ``Identified`` and ``Postured``
     for every application found, and ``Questioned`` with all that was asked. What the ledger refuses is
     not sent. Cancelling the task drops the connection at once.
     """
-    conversation = _Conversation(listener, knowledge, limits, ledger)
+    recall = recall or Recall(knowledge, limits, new_token())
+    conversation = _Conversation(listener, knowledge, limits, ledger, recall)
     try:
         async with asyncio.timeout(limits.host):
             await conversation.run()
@@ -41,11 +53,14 @@ async def question(listener: Listener, knowledge: Knowledge, limits: Limits, led
 
 
 class _Conversation:
-    def __init__(self, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> None:
+    def __init__(
+        self, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger, recall: Recall
+    ) -> None:
         self._listener = listener
         self._knowledge = knowledge
         self._limits = limits
         self._ledger = ledger
+        self._recall = recall
         self._connection: HttpConnection | None = None
         self._machine: Machine | None = None
         self._scheme = Scheme.TCP
@@ -75,7 +90,7 @@ class _Conversation:
         order = (True, False) if self._listener.port in TLS_PORTS else (False, True)
         for tls in order:
             self.close()
-            self._connection = HttpConnection(self._listener.address, self._listener.port, self._limits, tls=tls)
+            self._connection = self._connect(tls=tls)
             if not await self._connection.connect():
                 if self._connection.failure in {"refused", "timeout"} and not tls:
                     return
@@ -90,6 +105,10 @@ class _Conversation:
                 await self._ask_services()
                 return
 
+    def _connect(self, *, tls: bool, name: str | None = None) -> HttpConnection:
+        address, port, ignored = self._listener.address, self._listener.port, self._knowledge.ignored
+        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored)
+
     async def _ask_by_name(self, *, tls: bool) -> None:
         """Say the names that the listener told to it, where nothing telling answers to its address."""
         found = self._applications
@@ -101,12 +120,10 @@ class _Conversation:
             if left < _FEWEST:
                 return
             self.close()
-            address, port = self._listener.address, self._listener.port
-            self._connection = HttpConnection(address, port, self._limits, tls=tls, name=name)
+            self._connection = self._connect(tls=tls, name=name)
             if await self._connection.connect() and await self._differs():
-                limits = self._limits.model_copy(update={"requests": left - 2})
-                machine = identify(self._knowledge, limits, Subject(port, secrets.token_hex(6)))
-                self._applications = merged(found, await self._hold(machine), name)
+                machine = self._recall.machine(self._listener.port, left - 2)
+                self._applications = merged(found, await self._hold(machine, self._note) or (), name)
             if tells_more(self._applications):
                 return
 
@@ -124,54 +141,45 @@ class _Conversation:
         """Whether the root or an unknown path is answered otherwise by name than by address."""
         for request in (Request("GET", CANARY, CANARY), Request("GET", "/", "/")):
             before = self._first.get(str(request))
-            if before is None:
+            if before is None or self._ledger.refusal(self._listener, request) is not None:
                 continue
-            answer = await self._answer(request)
-            if answer.status is not None and answer.shape != before.shape:
+            assert self._connection is not None
+            answer = await self._connection.ask(request)
+            self._ledger.record(self._listener, answer)
+            if self._note(answer) and answer.status is not None and answer.shape != before.shape:
                 return True
         return False
 
-    async def _hold(self, machine: Machine) -> tuple[Finding, ...]:
-        """Let a machine ask to its end."""
-        try:
-            request = next(machine)
-            while True:
-                request = machine.send(await self._answer(request))
-        except StopIteration as stop:
-            findings: tuple[Finding, ...] = stop.value
-            return findings
+    async def _hold(self, machine: Machine, heed: Callable[[Answer], bool]) -> tuple[Finding, ...] | None:
+        """Let a machine ask over the open connection, to its end or until it is not to be heeded."""
+        assert self._connection is not None
+        return await Interview(machine, self._connection, self._ledger, self._listener, heed).run()
 
     async def _interview(self, scheme: Scheme) -> bool:
         """Let the machine ask over the open connection. False where this is not the scheme that is spoken."""
-        subject = Subject(self._listener.port, secrets.token_hex(6))
-        self._machine = identify(self._knowledge, self._limits, subject)
-        answer: Answer | None = None
+        self._machine = self._recall.machine(self._listener.port, self._limits.requests)
         first = True
-        while True:
-            try:
-                request = next(self._machine) if answer is None else self._machine.send(answer)
-            except StopIteration as stop:
-                self._applications = stop.value
-                break
-            answer = await self._answer(request)
-            if first and self._is_other_scheme(answer, scheme):
-                return False
-            first = False
-        if self._applications:
-            self._scheme = scheme
-        return bool(self._applications)
 
-    async def _answer(self, request: Request) -> Answer:
-        if self._ledger.refusal(self._listener, request) is not None:
-            return Answer(request, outcome="forbidden")
-        assert self._connection is not None
-        answer = await self._connection.ask(request)
-        self._ledger.record(self._listener, answer)
-        if answer.header("location") and len(self._redirects) < _MOST_REDIRECTS:
+        def heed(answer: Answer) -> bool:
+            nonlocal first
+            other, first = first and self._is_other_scheme(answer, scheme), False
+            return self._note(answer) and not other
+
+        found = await self._hold(self._machine, heed)
+        if found is None:
+            return False
+        self._applications = found
+        if found:
+            self._scheme = scheme
+        return bool(found)
+
+    def _note(self, answer: Answer) -> bool:
+        """Keep of an answer what may tell other names of the host. Always True: there is more to ask."""
+        if len(self._redirects) < _MOST_REDIRECTS and answer.header("location"):
             self._redirects.append(answer)
         if len(self._first) < _MOST_FIRST:
-            self._first.setdefault(str(request), answer)
-        return answer
+            self._first.setdefault(str(answer.request), answer)
+        return True
 
     def _is_other_scheme(self, answer: Answer, scheme: Scheme) -> bool:
         if scheme is not Scheme.HTTP:

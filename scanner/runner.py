@@ -9,13 +9,13 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 
-from inventory.model import Listener, Scan, ScanStatus, Scope, new_scan_id, utc_now
+from inventory.model import Scan, ScanStatus, Scope, new_scan_id, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
 from scanner.journal import Journal, JournalError
 from scanner.lease import LEASE_SECONDS, Lease
 from scanner.plan import Shard
-from scanner.sources import Ask, Progress, Run, choose, source_name, source_of
+from scanner.sources import Ask, Progress, Run, Source, choose, source_name, source_of
 
 log = logging.getLogger(__name__)
 
@@ -37,27 +37,10 @@ async def run_scan(
     resume: bool = False,
 ) -> Scan:
     """Scan a scope with the questions of the signatures. See ``Runner.run``."""
+    from scanner.asking import asker
+
     runner = Runner(store, settings, await asyncio.to_thread(asker, settings))
     return await runner.run(scope, stop=stop, report=report, shard=shard, resume=resume)
-
-
-def asker(settings: Settings) -> Ask:
-    """What puts the questions of every signature to a listener. Raises SignatureError.
-
-    Each listener has a ledger of its own: scans of scopes that overlap may meet at one.
-    """
-    from scanner.findings import Finding, Limits
-    from scanner.knowledge import load_knowledge
-    from scanner.ledger import Ledger
-    from scanner.questions import question
-
-    knowledge = load_knowledge(settings.signatures)
-    limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
-
-    async def ask(listener: Listener) -> tuple[Finding, ...]:
-        return await question(listener, knowledge, limits, Ledger(knowledge))
-
-    return ask
 
 
 class Runner:
@@ -76,13 +59,14 @@ class Runner:
         report: Report | None = None,
         shard: Shard | None = None,
         resume: bool = False,
+        source: Source | None = None,
     ) -> Scan:
         """Scan a scope, or one shard of it, and return the scan as it ended: look at its status and reason.
 
         ``resume`` goes on with the latest scan of it where that one was interrupted and its plan is the
         same still; otherwise a new scan begins. ``stop`` ends it early, as incomplete. So does
         cancellation, which then goes on its way after everything was kept. ``report`` is called a few
-        times a second.
+        times a second. ``source`` stands in for the one that the targets choose.
 
         Nothing is sent and no scan begins where this raises TargetError, PortsError, NotAuthorised or
         ScanBusy. JournalError: the store failed for good, and where the results are instead.
@@ -90,7 +74,8 @@ class Runner:
         prefix, targets = choose(scope.targets)
         earlier = await asyncio.to_thread(self._interrupted, scope, shard) if resume else None
         checkpoint = earlier.checkpoint if earlier else None
-        run = await source_of(prefix)(scope, targets, self._ask, self._settings, shard=shard, resume=checkpoint)
+        prepare = source or source_of(prefix)
+        run = await prepare(scope, targets, self._ask, self._settings, shard=shard, resume=checkpoint)
         if not run.resumed:
             earlier = None
         ending = _Ending()

@@ -14,17 +14,17 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from inventory.cron import ScheduleError
 from inventory.model import Scan, Schedule, Scope, utc_now
 from inventory.store import Store, StoreError
-from scanner.cron import ScheduleError
 from scanner.lease import Lease
 from scanner.runner import ScanBusy
 from scanner.triggers import first_run, following_run
 
 log = logging.getLogger(__name__)
 
-RunScope = Callable[[Scope, asyncio.Event], Awaitable[Scan]]
-"""Scans a scope until it is done or the event is set."""
+RunScope = Callable[[Scope, asyncio.Event], Awaitable[list[Scan]]]
+"""Scans a scope until it is done or the event is set. A scope of several clusters is as many scans."""
 
 WATCH_EVERY = 0.5
 """Seconds between two looks at whether another process wrote something."""
@@ -159,7 +159,7 @@ class Scheduler:
 
     async def _scan(self, schedule: Schedule, scope: Scope, following: datetime | None) -> None:
         try:
-            scan = await self._run_scope(scope, self._ending)
+            scans = await self._run_scope(scope, self._ending)
         except ScanBusy as error:
             again = min(utc_now() + TRY_AGAIN, following or datetime.max.replace(tzinfo=UTC))
             log.warning("the schedule %s tries again at %s: %s", schedule.name, again.isoformat(), error)
@@ -167,4 +167,5 @@ class Scheduler:
         except Exception:
             log.exception("the schedule %s could not scan %s", schedule.name, scope.name)
         else:
-            log.info("the schedule %s scanned %s: %s", schedule.name, scope.name, scan.status)
+            for scan in scans:
+                log.info("the schedule %s scanned %s: %s", schedule.name, scan.scope, scan.status)

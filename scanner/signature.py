@@ -1,6 +1,7 @@
 """What a signature file says, validated: how a product is recognised, judged and left unharmed."""
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -141,3 +142,10 @@ class Signature(Value):
         named = [signal.on for signal in self.signals]
         named += [rule.on for rules in (self.posture, self.version, self.routes_from) for rule in rules]
         return tuple(dict.fromkeys(on for on in named if on not in {"any", "canary", "root"}))
+
+    def conditions(self) -> Iterator[Condition]:
+        """Every condition of the file on an answer."""
+        for rules in (self.signals, self.posture):
+            yield from (rule.when for rule in rules)
+        for rule in self.never:
+            yield from (when for when in (rule.once, rule.proof) if when is not None)

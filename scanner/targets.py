@@ -15,6 +15,7 @@ _SCHEME_PORTS = {"http": 80, "https": 443}
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _IPV6 = re.compile(r"[0-9A-Fa-f:.]+(%[^/]*)?(/.*)?")
 _PREFIXED = re.compile(r"([A-Za-z][A-Za-z0-9+-]*):(?!//)(?![0-9]+$)(.*)")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _FORMS = "a CIDR, an address, host:port, an http or https URL, or SOURCE:NAME such as k8s:CONTEXT"
 
 
@@ -49,6 +50,14 @@ class Prefixed:
 Target = Addresses | HostName | Prefixed
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A context of the kubeconfig, ``*`` for every one, and the namespaces to look at, none for all."""
+
+    context: str
+    namespaces: tuple[str, ...] = ()
+
+
 def parse_target(text: str) -> Target:
     """The target that ``text`` names. Raises TargetError.
 
@@ -72,6 +81,23 @@ def parse_target(text: str) -> Target:
         return Addresses(parse_network(text))
     host, colon, port = text.rpartition(":")
     return _host(host, _port(port, text), text) if colon else _host(text, None, text)
+
+
+def parse_cluster(rest: str) -> Cluster:
+    """The cluster that the rest of ``k8s:CONTEXT#NAMESPACE,NAMESPACE`` names. Raises TargetError.
+
+    A context may hold colons and slashes, as those of some clouds do, but no ``#``.
+    """
+    context, mark, names = rest.partition("#")
+    namespaces = tuple(names.split(",")) if mark else ()
+    if not context:
+        raise TargetError(f"'k8s:{rest}' names no cluster: write k8s:CONTEXT, k8s:in-cluster or k8s:*")
+    for name in namespaces:
+        if not _NAMESPACE.fullmatch(name):
+            raise TargetError(f"'k8s:{rest}': {name!r} is not a namespace; write k8s:{context}#one,another")
+    if namespaces and context == "*":
+        raise TargetError(f"'k8s:{rest}': namespaces are of one cluster; name its context")
+    return Cluster(context, namespaces)
 
 
 def parse_network(text: str) -> Network:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
+from inventory.cron import WEEKDAYS, Cron, parse_cron
 from inventory.model import Schedule
-from scanner.cron import WEEKDAYS, Cron, parse_cron
 
 
 def first_run(schedule: Schedule, now: datetime) -> datetime | None:

@@ -1,54 +1,38 @@
-"""The terminal UI: holds the session, follows the store, and carries out actions."""
+"""The terminal UI: holds the session and the screens, and carries out what belongs to no screen."""
 
 import asyncio
-import gc
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
-from time import monotonic
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import App
 
 from inventory.model import utc_now
 from inventory.settings import Settings
-from inventory.store import Store, StoreError
-from tui.actions import BY_ID, Context
+from inventory.store import Store
+from tui.actions import BY_ID
 from tui.changes import Edit
+from tui.checks import Context
+from tui.history import Location, Opened
 from tui.keymap import keymap
+from tui.live import LOOK_SECONDS, Live
 from tui.palette import Commands
 from tui.screens.base import Page
-from tui.screens.endpoints import EndpointsPage
-from tui.screens.gaps import GapsPage
-from tui.screens.help import HelpPage
-from tui.screens.pulse import PulsePage
-from tui.screens.routes import RoutesPage
-from tui.screens.scans import ScansPage
-from tui.screens.triage import REFUSALS
+from tui.screens.changing import REFUSALS
+from tui.screens.registry import FIRST, OPENED
 from tui.session import Session, empty
-from tui.snapshot import read
-from tui.theme.themes import DEFAULTS, THEMES
-from tui.viewmodel.state import Snapshot
+from tui.theme.themes import DEFAULTS, SIXTEEN, THEMES, chosen_theme, no_colour
 
-LOOK_SECONDS = 0.25
-REDRAW_LOOKS = 40
-"""After this many looks without news, ages are drawn anew and gateways asked for their heartbeat."""
-SLOW_LOOKS = 12
-"""A look that takes as long as this many is called stale."""
-REST = 1.0
-"""After reading a snapshot, the store is left alone for this many times as long as that took."""
 ROOT_DEPTH = 2
 """Textual's own blank screen, and one of the first screens on it; what is above was opened from there."""
-ROOTS: Mapping[str, type[Page]] = {
-    "pulse": PulsePage, "endpoints": EndpointsPage, "gaps": GapsPage, "routes": RoutesPage, "scans": ScansPage,
-}  # fmt: skip
 
 
 class GnomonApp(App[None]):
     """The terminal UI on one store. ``keys`` maps action ids to keys; ``clock`` gives the present moment, in UTC."""
 
     TITLE = "gnomon"
-    CSS_PATH = "theme/gnomon.tcss"
+    CSS_PATH = Path(__file__).parent / "theme" / "gnomon.tcss"
     COMMANDS: ClassVar[set[Any]] = {Commands}
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
@@ -64,18 +48,16 @@ class GnomonApp(App[None]):
     ) -> None:
         """Raises KeymapError, with a sentence, where ``keys`` cannot be used."""
         chosen = keymap(keys)
-        super().__init__()
+        # Without colours the terminal's own are kept, and a filter of Textual's takes those out.
+        colourless = no_colour()
+        super().__init__(ansi_color=True if colourless else None)
         self.session = Session(store, settings, clock, chosen, read_only, empty(clock()))
-        self._visited: list[str] = []
-        self._looking = 0
-        self._quiet = 0
-        self._rest_until = 0.0
-        self._gc_threshold = gc.get_threshold()
-        for name, page in ROOTS.items():
+        self._live = Live(self, self.session)
+        for name, page in FIRST.items():
             self.install_screen(page(self.session), name)
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = THEMES[0].name
+        self.theme = SIXTEEN if colourless else chosen_theme(self.session.kept.theme)
         self.set_keymap({action_id: ",".join(chosen.keys[action_id]) for action_id in keys or {}})
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -84,100 +66,41 @@ class GnomonApp(App[None]):
 
     def on_mount(self) -> None:
         """Show the first screen and begin to follow the store."""
-        # A snapshot is a million objects without cycles. Walking through them again and again to look for
-        # some is most of the cost of reading one, and stops the screen for that long.
-        gc.set_threshold(200_000, 50, 1000)
-        self.push_screen("pulse")
-        self.set_interval(LOOK_SECONDS, self._tick)
-        self._tick()
+        self.push_screen(self.session.history.here.root)
+        self.set_interval(LOOK_SECONDS, self._live.tick)
+        self._live.tick()
 
-    def on_unmount(self) -> None:
-        """Leave the process as it was found."""
-        gc.set_threshold(*self._gc_threshold)
-
-    # Following the store
-
-    def _tick(self) -> None:
-        if self._looking:
-            self._looking += 1
-            if self._looking == SLOW_LOOKS and self.session.loaded:
-                self._stale("the database takes long to answer")
-            return
-        if monotonic() < self._rest_until:
-            return
-        self._looking = 1
-        self.run_worker(self._look(), group="live", exclusive=False)
+    # What follows the store tells the screen through these.
 
     async def action_look(self) -> None:
         """Look at once, after a change of one's own."""
-        if not self._looking:
-            self._looking = 1
-            await self._look()
-
-    async def _look(self) -> None:
-        session = self.session
-        try:
-            version = await asyncio.to_thread(session.store.version)
-            if version != session.newest.version:
-                started = monotonic()
-                snapshot = await asyncio.to_thread(read, session.store, session.clock())
-                self._rest_until = monotonic() + REST * (monotonic() - started)
-                self._fresh()
-                self._take(snapshot)
-            else:
-                self._fresh()
-                await self._when_quiet()
-        except StoreError as error:
-            self._stale(str(error))
-        finally:
-            self._looking = 0
-
-    async def _when_quiet(self) -> None:
-        self._quiet += 1
-        if self._quiet < REDRAW_LOOKS:
-            return
-        self._quiet = 0
-        gateways = tuple(await asyncio.to_thread(self.session.store.gateways.list))
-        if not self.session.frozen:
-            self.session.snapshot = replace(self.session.snapshot, gateways=gateways)
-            self._redraw()
-
-    def _take(self, snapshot: Snapshot) -> None:
-        session = self.session
-        self._quiet = 0
-        if session.frozen and session.loaded:
-            session.waiting = snapshot
-            self._bars()
-            return
-        session.snapshot, session.waiting, session.loaded = snapshot, None, True
-        self._redraw()
+        await self._live.look()
 
     async def settled(self) -> None:
-        """Return once the first snapshot is shown and no worker is busy: for pictures and tests."""
-        await self.workers.wait_for_complete()
-        while not self.session.loaded and self.session.stale_since is None:
-            await asyncio.to_thread(self.session.store.version)
-            await self.workers.wait_for_complete()
+        """Return once everything that was asked for is read: for pictures and tests."""
+        while self.session.version < 0 and self.session.stale_since is None:
+            await self._live.look()
+        await self.session.busy.wait()
 
-    def _fresh(self) -> None:
-        if self.session.stale_since is not None:
-            self.session.stale_since = None
-            self._bars()
+    def tell_news(self) -> None:
+        """Let the screen on top look at what it shows of endpoints."""
+        if (page := self._on_top()) is not None:
+            page.news()
 
-    def _stale(self, why: str) -> None:
-        session = self.session
-        if session.stale_since is None:
-            session.stale_since = session.clock()
-            self.notify(why, title="What you see is stale", severity="warning", markup=False)
-        self._bars()
-
-    def _redraw(self) -> None:
-        if isinstance(self.screen, Page) and self.screen.is_mounted:
-            self.screen.redraw()
+    def redraw(self) -> None:
+        """Draw the screen on top from a newer snapshot."""
+        if (page := self._on_top()) is not None:
+            page.redraw()
         else:
-            self._bars()
+            self.draw_bars()
 
-    def _bars(self) -> None:
+    def _on_top(self) -> Page | None:
+        """The page on top; None under a form, and while the app comes or goes."""
+        top = self.screen_stack[-1] if self.screen_stack else None
+        return top if isinstance(top, Page) and top.is_mounted else None
+
+    def draw_bars(self) -> None:
+        """Draw the bars of every page."""
         for screen in self.screen_stack:
             if isinstance(screen, Page) and screen.is_mounted:
                 screen.draw_bars()
@@ -193,6 +116,8 @@ class GnomonApp(App[None]):
             return
         focused = self.focused
         nodes = [*(focused.ancestors_with_self if focused else (self.screen,)), self]
+        if isinstance(self.screen, Page):
+            nodes.extend(node for node in self.screen.performers() if node not in nodes)
         for node in nodes:
             handler = getattr(node, action.handler, None)
             if handler is not None:
@@ -203,36 +128,48 @@ class GnomonApp(App[None]):
                     return
 
     def _do_go_pulse(self) -> None:
-        self._go("pulse")
+        self.show(Location("pulse"))
 
     def _do_go_endpoints(self) -> None:
-        self._go("endpoints")
+        self.show(Location("endpoints"))
 
     def _do_go_gaps(self) -> None:
-        self._go("gaps")
+        self.show(Location("gaps"))
 
     def _do_go_routes(self) -> None:
-        self._go("routes")
+        self.show(Location("routes"))
 
     def _do_go_scans(self) -> None:
-        self._go("scans")
+        self.show(Location("scans"))
+
+    def _do_go_space(self) -> None:
+        if isinstance(self.screen, Page) and self.screen.PLACE != "space":
+            self.open("space", "all")
 
     def _do_go_help(self) -> None:
-        if isinstance(self.screen, Page) and not isinstance(self.screen, HelpPage):
-            self.push_screen(HelpPage(self.session, self.screen.context()))
+        if isinstance(self.screen, Page) and self.screen.PLACE != "help":
+            self.open("help", self.screen.PLACE)
+
+    def _do_go_up(self) -> None:
+        here = self.session.history.here
+        if here.opened:
+            self.show(Location(here.root, here.opened[:-1]))
+        elif self.session.history.can_back:
+            self._do_go_back()
 
     def _do_go_back(self) -> None:
-        if len(self.screen_stack) > ROOT_DEPTH:
-            self.pop_screen()
-        elif self._visited:
-            self._go(self._visited.pop(), remember=False)
+        self.session.history = self.session.history.back()
+        self._arrive(self.session.history.here)
 
-    def _do_live_freeze(self) -> None:
-        session = self.session
-        session.frozen = not session.frozen
-        if not session.frozen and session.waiting is not None:
-            session.snapshot, session.waiting = session.waiting, None
-        self._redraw()
+    def _do_go_forward(self) -> None:
+        self.session.history = self.session.history.forward()
+        self._arrive(self.session.history.here)
+
+    async def _do_live_freeze(self) -> None:
+        self.session.frozen = not self.session.frozen
+        self.draw_bars()
+        if not self.session.frozen:
+            await self._live.look()
 
     async def _do_change_undo(self) -> None:
         await self._step_back(self.session.undo, self.session.redo)
@@ -247,6 +184,7 @@ class GnomonApp(App[None]):
         names = [theme.name for theme in THEMES]
         at = names.index(self.theme) if self.theme in names else -1
         self.theme = names[(at + 1) % len(names)]
+        self.session.keep(theme=self.theme)
         self.notify(self.theme, markup=False, timeout=2)
 
     def _do_app_quit(self) -> None:
@@ -266,13 +204,28 @@ class GnomonApp(App[None]):
 
     # Screens
 
-    def _go(self, name: str, *, remember: bool = True) -> None:
-        """To one of the first screens, as it was left. What was opened from another one closes."""
-        while len(self.screen_stack) > ROOT_DEPTH:
+    def open(self, place: str, key: str) -> None:
+        """Open a page about something on top of what is shown."""
+        here = self.session.history.here
+        self.show(Location(here.root, (*here.opened, Opened(place, key))))
+
+    def show(self, location: Location) -> None:
+        """Go somewhere; back leads here again."""
+        if location != self.session.history.here:
+            self.session.history = self.session.history.go(location)
+            self._arrive(location)
+
+    def _arrive(self, location: Location) -> None:
+        """Make the screens those of a location, keeping the ones that are there already."""
+        shown = [page.opened for page in self.screen_stack if isinstance(page, Page) and page.opened]
+        root = next(page.PLACE for page in self.screen_stack if isinstance(page, Page))
+        kept = 0
+        if root == location.root:
+            while kept < min(len(shown), len(location.opened)) and shown[kept] == location.opened[kept]:
+                kept += 1
+        while len(self.screen_stack) > ROOT_DEPTH + kept:
             self.pop_screen()
-        here = self.screen
-        if not isinstance(here, Page) or name == here.PLACE:
-            return
-        if remember:
-            self._visited = [*self._visited[-20:], here.PLACE]
-        self.switch_screen(name)
+        if root != location.root:
+            self.switch_screen(location.root)
+        for opened in location.opened[kept:]:
+            self.push_screen(OPENED[opened.place](self.session, opened.key))

@@ -4,12 +4,12 @@ These functions block on the database: a screen calls them in a worker thread.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from inventory.lifecycle import in_force
-from inventory.model import Governance, Revision, Triage, utc_now
+from inventory.model import Governance, Revision, RouteSpec, Triage, utc_now
 from inventory.store import Store
 
 
@@ -71,27 +71,50 @@ def _by_state(before: Sequence[Triage]) -> dict[State, list[str]]:
     return groups
 
 
-def shift(store: Store, revision: Revision, weights: Mapping[str, int], who: str, why: str) -> Edit:
-    """Move the live requests of a route, from the revision that was looked at.
+def adopt(store: Store, spec: RouteSpec, endpoint_id: str, who: str, why: str) -> Edit:
+    """Make a route for an endpoint and have the endpoint managed. Raises StaleError, LookupError or StoreError."""
+    latest = store.routes.get(spec.name)
+    if latest is not None and latest.spec is not None:
+        raise StaleError(f"the route {spec.name} was made meanwhile by {latest.who}: choose another name")
+    before = store.triage.get(endpoint_id)
+    title = f"adopt {spec.name}"
+    made = store.routes.put(spec, who=who, why=why)
+    managed = triage(store, [endpoint_id], Decision(title, why, Governance.MANAGED), who)
+
+    def take_back() -> Edit:
+        release(store, made, who, f"undo: {why}")
+        if before.governance is not Governance.MANAGED:
+            managed.inverse()
+        return Edit(f"undo {title}", lambda: adopt(store, spec, endpoint_id, who, why))
+
+    return Edit(title, take_back)
+
+
+def route(store: Store, revision: Revision, spec: RouteSpec, who: str, why: str, *, title: str) -> Edit:
+    """Make another specification of a route the desired one, from the revision that was looked at.
 
     Raises StaleError where somebody changed the route meanwhile, ValueError or StoreError.
     """
-    from router import desired
-
-    if revision.spec is None:
-        raise StaleError(f"the route {revision.route} is removed")
-    spec = desired.shift(revision.spec, dict(weights))
     _must_be_latest(store, revision)
     made = store.routes.put(spec, who=who, why=why)
-    return Edit(f"shift {revision.route}", lambda: _restore(store, made, revision, who))
+    return Edit(title, lambda: _restore(store, made, revision, who))
+
+
+def release(store: Store, revision: Revision, who: str, why: str) -> Edit:
+    """Take a route off the gateway, from the revision that was looked at. Raises StaleError or StoreError."""
+    _must_be_latest(store, revision)
+    gone = store.routes.remove(revision.route, who=who, why=why)
+    return Edit(f"release {revision.route}", lambda: _restore(store, gone, revision, who))
 
 
 def _restore(store: Store, latest: Revision, wanted: Revision, who: str) -> Edit:
-    """Make the specification of an earlier revision the desired one, as a new revision."""
+    """Make an earlier revision the desired one, as a new revision; that there be no route, where it was that."""
     _must_be_latest(store, latest)
+    why = f"back to revision {wanted.number}: undo of {latest.number}"
     if wanted.spec is None:
-        raise StaleError(f"revision {wanted.number} of {wanted.route} holds nothing to go back to")
-    made = store.routes.put(wanted.spec, who=who, why=f"back to revision {wanted.number}: undo of {latest.number}")
+        made = store.routes.remove(wanted.route, who=who, why=why)
+    else:
+        made = store.routes.put(wanted.spec, who=who, why=why)
     return Edit(f"{wanted.route} back to r{wanted.number}", lambda: _restore(store, made, latest, who))
 
 

@@ -13,7 +13,23 @@ from typing import Annotated
 
 import typer
 
-from tui.commands import demo, endpoints, gateway, moves, overview, routes, scanning, scopes, screen, signatures
+from inventory.garbage import collect_seldom
+from tui.commands import (
+    demo,
+    drift,
+    endpoints,
+    gateway,
+    history,
+    moves,
+    overview,
+    rollouts,
+    routes,
+    scanning,
+    scopes,
+    screen,
+    shadowing,
+    signatures,
+)
 from tui.exits import Exit, exit_of, sentence_of
 from tui.wiring import Options
 
@@ -25,7 +41,23 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-for module in (demo, scanning, endpoints, overview, moves, routes, scopes, gateway, screen, signatures):
+COMMANDS = (
+    demo,
+    scanning,
+    endpoints,
+    history,
+    overview,
+    drift,
+    moves,
+    shadowing,
+    routes,
+    rollouts,
+    scopes,
+    gateway,
+    screen,
+    signatures,
+)
+for module in COMMANDS:
     module.register(app)
 
 
@@ -51,6 +83,7 @@ def gnomon(
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    collect_seldom()
     sys.exit(_run())
 
 

@@ -33,16 +33,16 @@ class Result:
 
 def judge(gateways: Sequence[GatewayStatus], revision: Revision, now: datetime) -> Result:
     """How a revision fares on the gateways that are alive. One refusal is enough to be refused."""
-    alive = _alive(gateways, now)
-    if not alive:
+    running = alive(gateways, now)
+    if not running:
         return Result(Outcome.PENDING, "no gateway runs: start one by `gnomon serve`")
-    refusals = [f"{one.id}: {one.errors[revision.route]}" for one in alive if revision.route in one.errors]
+    refusals = [f"{one.id}: {one.errors[revision.route]}" for one in running if revision.route in one.errors]
     if refusals:
         return Result(Outcome.REFUSED, "; ".join(refusals))
-    behind = [one.id for one in alive if not _has(one, revision)]
+    behind = [one.id for one in running if not _has(one, revision)]
     if behind:
         return Result(Outcome.PENDING, f"gateway {', '.join(behind)} has not acknowledged it yet")
-    return Result(Outcome.IN_FORCE, f"gateway {', '.join(one.id for one in alive)}")
+    return Result(Outcome.IN_FORCE, f"gateway {', '.join(one.id for one in running)}")
 
 
 def words_of(gateways: Sequence[GatewayStatus], revision: Revision) -> str:
@@ -60,13 +60,14 @@ def await_gateways(store: Store, revision: Revision, seconds: float | None = Non
     while True:
         gateways, now = store.gateways.list(), utc_now()
         result = judge(gateways, revision, now)
-        patience = (PATIENCE if _alive(gateways, now) else 0.0) if seconds is None else seconds
+        patience = (PATIENCE if alive(gateways, now) else 0.0) if seconds is None else seconds
         if result.outcome is not Outcome.PENDING or time.monotonic() - began >= patience:
             return result
         time.sleep(LOOK_EVERY)
 
 
-def _alive(gateways: Sequence[GatewayStatus], now: datetime) -> list[GatewayStatus]:
+def alive(gateways: Sequence[GatewayStatus], now: datetime) -> list[GatewayStatus]:
+    """The gateways that are healthy and were heard of lately."""
     return [one for one in gateways if one.healthy and now - one.heartbeat_at <= ALIVE_FOR]
 
 

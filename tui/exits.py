@@ -28,12 +28,12 @@ def exit_of(error: Exception) -> Exit | None:
     """
     from pydantic import ValidationError
 
+    from inventory.cron import ScheduleError
     from inventory.lifecycle import TransitionError
     from inventory.query import QueryError
     from inventory.settings import SettingsError
     from inventory.store import StoreError
     from router.errors import GatewayError, RouteError
-    from scanner.cron import ScheduleError
     from scanner.journal import JournalError
     from scanner.knowledge import SignatureError
     from scanner.plan import NotAuthorised

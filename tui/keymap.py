@@ -6,10 +6,11 @@ from typing import NamedTuple
 from textual.binding import Binding
 from textual.keys import format_key
 
-from tui.actions import ACTIONS, BY_ID, TABLE_PLACES, Action, of_place
+from tui.actions import ACTIONS, BY_ID, Action, of_place, offered
 
 _SPOKEN = {"question_mark": "?", "slash": "/", "colon": ":", "asterisk": "*", "escape": "esc", "space": "space",
-           "pagedown": "pgdn", "pageup": "pgup"}  # fmt: skip
+           "pagedown": "pgdn", "pageup": "pgup",
+           "left_square_bracket": "[", "right_square_bracket": "]"}  # fmt: skip
 
 
 class KeymapError(ValueError):
@@ -51,9 +52,8 @@ def keymap(changes: Mapping[str, str] | None = None) -> Keymap:
 def _refuse_clashes(keys: Mapping[str, tuple[str, ...]]) -> None:
     places = sorted({place for action in ACTIONS for place in action.places} - {"app", "table", "document"})
     for place in places:
-        widget = ("table",) if place in TABLE_PLACES else ("document",)
         taken: dict[str, str] = {}
-        for action in (a for where in (place, *widget, "app") for a in of_place(where)):
+        for action in (*offered(place), *of_place("document")):
             for key in keys[action.id]:
                 if taken.setdefault(key, action.id) != action.id:
                     raise KeymapError(f"the key {key!r} would mean both {taken[key]} and {action.id} ({place})")

@@ -6,7 +6,8 @@ from typing import Any
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from tui.actions import Action, Context, of_place
+from tui.actions import Action, offered
+from tui.checks import Context
 from tui.screens.base import Page
 
 
@@ -16,12 +17,12 @@ class Commands(Provider):
     def _offered(self) -> list[tuple[Action, str, Any]]:
         screen = self.screen
         context = screen.context() if isinstance(screen, Page) else Context(place="")
-        offered = []
-        for action in (*of_place(context.place), *of_place("app")):
+        found = []
+        for action in offered(context.place):
             reason = action.blocked(context)
             told = f"{action.help} Not now: {reason}." if reason else action.help
-            offered.append((action, told, partial(self.app.run_action, f"app.perform('{action.id}')")))
-        return offered
+            found.append((action, told, partial(self.app.run_action, f"app.perform('{action.id}')")))
+        return found
 
     async def discover(self) -> Hits:
         """Everything, before anything is typed."""

@@ -1,12 +1,11 @@
 """Pictures of the screens for the documentation: ``python -m tui.picture DATABASE FOLDER``.
 
-Each is an SVG of a fixed size, drawn by Textual from a real store. What Rich would have a viewer fetch
-from elsewhere, its web font, is taken out, so that a picture names no other host.
+Each is an SVG of a fixed size, drawn by Textual from a real store. It names no other
+host, so that a viewer fetches nothing.
 """
 
 import argparse
 import asyncio
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -16,6 +15,7 @@ from inventory.model import utc_now
 from inventory.settings import Settings
 from inventory.store import Store, StoreError, open_store
 from tui.app import GnomonApp
+from tui.viewmodel.svg import self_contained
 
 SIZE = (132, 36)
 """Columns and rows of a picture."""
@@ -27,19 +27,6 @@ PICTURES: Mapping[str, tuple[str, ...]] = {
     "routes": ("4",),
 }
 """The keys that lead to each pictured screen."""
-_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
-_FONTS = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
-_LEARN_MORE = re.compile(r"<!--.*?-->", re.DOTALL)
-
-
-def self_contained(svg: str) -> str:
-    """The picture without its web font and without comments: it needs nothing from any other host.
-
-    Spaces are marked to be kept, because some viewers trim them even where they do not break.
-    """
-    bare = _LEARN_MORE.sub("", _FONT_FACE.sub("", svg))
-    spaced = bare.replace("<svg ", '<svg xml:space="preserve" ', 1)
-    return re.sub(r"font-family:\s*Fira Code,?\s*monospace", f"font-family: {_FONTS}", spaced)
 
 
 async def pictures(

@@ -1,25 +1,50 @@
 """What one run of the terminal UI knows: the store, the last snapshot, and what can be undone."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from inventory.coverage import Coverage
 from inventory.settings import Settings
 from inventory.store import Store
 from tui.changes import Edit
+from tui.history import History, Location, Opened
+from tui.kept import Kept, load, save
 from tui.keymap import Keymap
 from tui.viewmodel.state import Snapshot
 
-NOTHING = Coverage((), ())
+
+class Busy:
+    """What is being read or written right now. ``wait`` returns once that is nothing."""
+
+    def __init__(self) -> None:
+        self._works: set[object] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, work: object) -> None:
+        """Something began."""
+        self._works.add(work)
+        self._idle.clear()
+
+    def discard(self, work: object) -> None:
+        """Something ended."""
+        self._works.discard(work)
+        if not self._works:
+            self._idle.set()
+
+    async def wait(self) -> None:
+        """Return once nothing is being done."""
+        await self._idle.wait()
 
 
 @dataclass
 class Session:
     """Shared by the app and its screens, and changed only on the UI's thread.
 
-    ``stale_since`` is when the database stopped answering. ``waiting`` is a newer snapshot that the
-    freeze holds back.
+    ``version`` is the newest that was heard of, ``shown`` the one that screens may show: behind it while
+    the screen is frozen. ``stale_since`` is when the database stopped answering.
     """
 
     store: Store
@@ -30,18 +55,34 @@ class Session:
     snapshot: Snapshot
     loaded: bool = False
     stale_since: datetime | None = None
-    stale_why: str = ""
     frozen: bool = False
-    waiting: Snapshot | None = None
+    version: int = -1
+    shown: int = -1
     undo: list[Edit] = field(default_factory=list)
     redo: list[Edit] = field(default_factory=list)
+    busy: Busy = field(default_factory=Busy)
+    history: History = field(default_factory=lambda: History((Location("pulse"),)))
+    scrolls: dict[Opened, float] = field(default_factory=dict)
+    kept: Kept = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kept = load(self.settings.state_folder)
+
+    def keep(self, **changes: Any) -> str:
+        """Keep something for the next session; why not, in a sentence, where the folder cannot be written."""
+        self.kept = self.kept.model_copy(update=changes)
+        try:
+            save(self.settings.state_folder, self.kept)
+        except OSError as error:
+            return f"it holds until you leave: {self.settings.state_folder} cannot be written ({error.strerror})"
+        return ""
 
     @property
-    def newest(self) -> Snapshot:
-        """The newest snapshot, shown or held back."""
-        return self.waiting or self.snapshot
+    def held_back(self) -> bool:
+        """Whether there is news that the freeze holds back."""
+        return self.frozen and self.version > self.shown
 
 
 def empty(now: datetime) -> Snapshot:
     """A snapshot of nothing, for the moment before the first one."""
-    return Snapshot(version=-1, at=now, endpoints=(), coverage=NOTHING)
+    return Snapshot(version=-1, at=now)

@@ -1,34 +1,41 @@
-"""One consistent look at the store: everything that the screens show, read in a worker thread."""
+"""One consistent look at the store: everything that the screens show beside endpoints, read in a worker thread."""
 
 from datetime import datetime
 
-from inventory.coverage import coverage
+from inventory.coverage import metrics, scope_gaps
 from inventory.model import Revision
 from inventory.store import Store
 from tui.viewmodel.state import RouteState, Snapshot
 
 SCANS = 200
 """How many of the latest scans are read: enough for the last one of each scope."""
+WORST = 12
+DAYS = 30
+CHANGES = 200
 
 
-def read(store: Store, now: datetime, limit: int | None = None) -> Snapshot:
-    """Read everything, or only the ``limit`` riskiest endpoints for a first paint. Raises StoreError.
+def read(store: Store, now: datetime) -> Snapshot:
+    """Read it. Raises StoreError.
 
     The version is read first: whatever is written meanwhile makes a newer version, and is read next.
     """
     version = store.version()
-    endpoints = tuple(store.endpoints.list(limit=limit))
     scans = tuple(store.scans.list(limit=SCANS))
+    tally = store.pages.tally()
     return Snapshot(
         version=version,
         at=now,
-        endpoints=endpoints,
-        coverage=coverage(endpoints, scans),
+        tally=tally,
+        metrics=metrics(tally, scans),
+        worst=tuple(store.pages.worst(WORST)),
+        scope_gaps=scope_gaps(scans),
+        found=tuple(store.pages.found_by_day(now, DAYS)),
+        changes=tuple(store.changes.list(limit=CHANGES)),
         scopes=tuple(store.scopes.list()),
+        schedules=tuple(store.schedules.list()),
         scans=scans,
         routes=tuple(_route(store, revision) for revision in store.routes.list()),
         gateways=tuple(store.gateways.list()),
-        by_id={endpoint.id: endpoint for endpoint in endpoints},
     )
 
 

@@ -65,16 +65,18 @@ def workspace(options: Options, signatures: Path | None = None) -> Iterator[Work
 
 def check_scope(settings: Settings, scope: Scope) -> Run:
     """Check a scope as a scan would, sending nothing. Raises TargetError, PortsError or NotAuthorised."""
+    from scanner.scopes import parts_of
     from scanner.sources import choose, source_of
 
     async def nobody(listener: Listener) -> tuple[Finding, ...]:
         raise AssertionError(f"a check asks nobody, not even {listener}")
 
-    async def prepare() -> Run:
-        prefix, targets = choose(scope.targets)
-        return await source_of(prefix)(scope, targets, nobody, settings)
+    async def prepare(part: Scope) -> Run:
+        prefix, targets = choose(part.targets)
+        return await source_of(prefix)(part, targets, nobody, settings)
 
-    return asyncio.run(prepare())
+    checked = [asyncio.run(prepare(part)) for part in parts_of(scope)]
+    return checked[0]
 
 
 def explain_questions(settings: Settings, target: str, ports: Sequence[int]) -> list[dict[str, str]]:
@@ -113,35 +115,67 @@ def scan_until_done(
     *,
     shard: Shard | None = None,
     resume: bool = False,
-) -> Scan:
-    """Scan a scope, or one shard of it. The first Ctrl-C or SIGTERM ends the scan early and keeps what was found."""
-    from scanner.runner import run_scan
+) -> list[Scan]:
+    """Scan a scope, or one shard of it; each cluster that it names is a scan of its own, all at once.
 
-    async def run() -> Scan:
+    The first Ctrl-C or SIGTERM ends them early and keeps what was found. Where one of several cannot
+    begin, the others go on; its error is raised only where none could.
+    """
+    from scanner.asking import asker
+    from scanner.runner import Runner
+    from scanner.scopes import parts_of
+
+    async def run() -> list[Scan]:
         async with _stop_on_signals() as stop:
-            return await run_scan(
-                scope, here.store, here.settings, stop=stop, report=report, shard=shard, resume=resume
+            runner = Runner(here.store, here.settings, await asyncio.to_thread(asker, here.settings))
+            results = await asyncio.gather(
+                *(runner.run(part, stop=stop, report=report, shard=shard, resume=resume) for part in parts_of(scope)),
+                return_exceptions=True,
             )
+        return _scans(results)
 
     return asyncio.run(run())
 
 
-def daemon(here: Workspace, *, gateway: bool, schedules: bool) -> None:
-    """Run the controller with its gateway, and the schedules, until Ctrl-C or SIGTERM.
+def _scans(results: Sequence[Scan | BaseException]) -> list[Scan]:
+    """The scans among the results of several. Raises the first error where there is none, or one that is a defect."""
+    from tui.exits import exit_of
+    from tui.output import narrate
+
+    errors = [one for one in results if isinstance(one, BaseException)]
+    scans = [one for one in results if not isinstance(one, BaseException)]
+    for error in errors:
+        if not scans or not isinstance(error, Exception) or exit_of(error) is None:
+            raise error
+        narrate(f"gnomon: {error}")
+    return scans
+
+
+def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -> None:
+    """Run the controller with its gateway, the schedules, and the watches of clusters, until Ctrl-C or SIGTERM.
 
     Whichever part fails ends the others too, and its error is raised.
     """
 
     async def run() -> None:
         async with _stop_on_signals() as stop:
-            parts: list[Service] = []
+            parts: list[Service] = [notifier(here)]
             if gateway:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
             if schedules:
                 parts.append(_schedules(here))
+            if clusters:
+                parts.append(_clusters(here))
             await _all_until_stopped(parts, stop)
 
     asyncio.run(run())
+
+
+def notifier(here: Workspace) -> Service:
+    """What tells of everything new, on stdout and to the webhook. Raises SettingsError."""
+    from tui.notifier import Notifier
+
+    return Notifier(here.store, here.settings).run
 
 
 def show(here: Workspace, *, read_only: bool) -> None:
@@ -149,6 +183,18 @@ def show(here: Workspace, *, read_only: bool) -> None:
     from tui.app import GnomonApp
 
     GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
+
+
+def serve_screen(options: Sequence[str], host: str, port: int, *, read_only: bool) -> None:
+    """Serve the terminal UI to browsers until Ctrl-C or SIGTERM. Raises OSError where the port is taken."""
+    import ipaddress
+
+    from tui.output import narrate
+    from tui.web import GuardedServer, command_line
+
+    if not ipaddress.ip_address(host).is_loopback:
+        narrate(f"{host} is not loopback: what is typed and shown, and the key, cross the network in the clear")
+    GuardedServer(command_line(options, read_only=read_only), host, port).serve()
 
 
 def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
@@ -179,29 +225,60 @@ def play(settings: Settings, *, keep: bool, screen: bool) -> Outcome:
 
 
 def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Service:
-    """The controller with its gateway, and the monitor of shadow answers beside it.
+    """The controller with its gateway, and beside it what follows shadows and rollouts.
 
     ``detached``: the gateway goes on serving when this process is killed.
     """
-    from router.controller import Controller
+    from router.controller import Beside, Controller
+    from router.rollouts import Rollouts
+    from router.shadow.guard import Guard
     from router.shadow.monitor import Monitor
 
-    async def monitor(store: Store, capture: Path, stop: asyncio.Event) -> None:
-        await Monitor(store, capture).run(stop)
+    async def monitor(here: Beside, stop: asyncio.Event) -> None:
+        await Monitor(here.store, here.capture).run(stop)
 
-    return Controller(store, settings, detached=detached, companions=[monitor]).run
+    async def rollouts(here: Beside, stop: asyncio.Event) -> None:
+        await Rollouts(here.store, here.gateway).run(stop)
+
+    async def guard(here: Beside, stop: asyncio.Event) -> None:
+        await Guard(here.store, here.gateway).run(stop)
+
+    return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+
+
+def switch_off_shadow(settings: Settings, route: str) -> bool:
+    """Have the gateway of this machine copy no more requests of a route, at once. False where none runs here."""
+    from router.gateways.envoy import switch
+    from router.gateways.envoy.files import Files
+
+    try:
+        switch.turn(Files(settings.state_folder).admin, route, off=True)
+    except OSError:
+        return False
+    return True
 
 
 def _schedules(here: Workspace) -> Service:
-    from scanner.runner import Runner, asker
+    from scanner.asking import asker
+    from scanner.runner import Runner
     from scanner.schedule import Scheduler
+    from scanner.scopes import parts_of
 
     runner = Runner(here.store, here.settings, asker(here.settings))
 
-    async def scan(scope: Scope, stop: asyncio.Event) -> Scan:
-        return await runner.run(scope, stop=stop)
+    async def scan(scope: Scope, stop: asyncio.Event) -> list[Scan]:
+        parts = parts_of(scope)
+        results = await asyncio.gather(*(runner.run(part, stop=stop) for part in parts), return_exceptions=True)
+        return _scans(results)
 
     return Scheduler(here.store, scan).run
+
+
+def _clusters(here: Workspace) -> Service:
+    from scanner.asking import asker
+    from scanner.follow import Follower
+
+    return Follower(here.store, here.settings, asker(here.settings)).run
 
 
 async def _all_until_stopped(parts: list[Service], stop: asyncio.Event) -> None:

@@ -1,19 +1,11 @@
 """Endpoints: what the observations of one served application fold into."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.cluster import Exposure, Membership
 from inventory.model.observation import Asked, Confidence, Evidence, InferenceRoute, Port
 from inventory.model.vocabulary import Governance, Kind, Posture, Presence, Routing, Scheme
-
-
-class Exposure(Value):
-    """One way to reach an endpoint."""
-
-    via: Literal["address", "pod", "service", "node-port", "load-balancer", "ingress", "gateway"]
-    url: str
 
 
 class Reason(Value):
@@ -23,11 +15,28 @@ class Reason(Value):
     why: str
 
 
+class Place(Value):
+    """Where an application answers, or answered: a base path of a listener. ``id`` names the place alone."""
+
+    id: str
+    site: Slug
+    address: str
+    port: Port
+    base_path: str = "/"
+    url: str
+    first_seen: Moment
+    last_seen: Moment
+
+
 class Endpoint(Value):
     """One served application, as far as it is known.
 
     ``kind`` is None while nothing but an open port is known. ``risk`` is 0 to 100, the sum of
-    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last.
+    ``risk_reasons`` capped there. ``scope`` is the one whose scan saw it last. Address, port and URL are
+    of the place where it was seen last; ``places`` are the others that are known to be the same
+    application, the latest first. ``cluster`` is its place in a cluster, where one told of it;
+    ``address`` is then that of its newest pod. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of
+    the certificate and the OpenAPI description that it showed last.
     """
 
     id: str
@@ -50,7 +59,12 @@ class Endpoint(Value):
     inference_routes: tuple[InferenceRoute, ...] = ()
     needs: tuple[str, ...] = ()
     certificate_names: tuple[str, ...] = ()
+    tls_key: str | None = None
+    tls_expires: Moment | None = None
+    schema_digest: str | None = None
     catch_all: bool = False
+    cluster: Membership | None = None
+    places: tuple[Place, ...] = ()
     exposures: tuple[Exposure, ...] = ()
     presence: Presence = Presence.UNKNOWN
     governance: Governance = Governance.UNREVIEWED

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.cluster import ClusterFact
 from inventory.model.vocabulary import Kind, Posture, Scheme
 
 Confidence = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -118,14 +119,17 @@ class Questioned(Value):
 
 
 class Owned(Value):
-    """Who is said to own the application, and by what."""
+    """Who is said to own the application, by what, and how far that can be relied on."""
 
     fact: Literal["owned"] = "owned"
     owner: str
     said_by: str
+    confidence: Confidence = 1.0
 
 
-Fact = Annotated[Exposed | Certificate | Identified | Postured | Questioned | Owned, Field(discriminator="fact")]
+Fact = Annotated[
+    Exposed | Certificate | Identified | Postured | Questioned | Owned | ClusterFact, Field(discriminator="fact")
+]
 
 
 class Observation(Value):

@@ -3,7 +3,7 @@
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from inventory.model.base import Moment, Slug, Value
 
@@ -51,26 +51,96 @@ class Backend(Value):
         return urlsplit(self.url).scheme == "https"
 
 
+class Budget(Value):
+    """How much may be copied to a shadow. None sets no limit.
+
+    Copies beyond ``in_flight`` at once are dropped and counted. A shadow that gets more requests or bytes a
+    second than it may is switched off.
+    """
+
+    requests_per_second: float | None = Field(default=None, gt=0.0)
+    bytes_per_second: float | None = Field(default=None, gt=0.0)
+    in_flight: int = Field(default=64, ge=1, le=10_000)
+
+
+class Samples(Value):
+    """Which requests of a route are kept with their answers, to be replayed against another candidate.
+
+    At most ``count`` of them, for ``days``; what is at the paths in ``redact`` is never written down.
+    """
+
+    count: int = Field(ge=1, le=10_000)
+    days: float = Field(default=7.0, gt=0.0, le=90.0)
+    redact: tuple[str, ...] = ()
+
+
+Method = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,20}$")]
+
+PathPattern = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}$")]
+"""A path as a request has it; ``*`` stands for one segment, ``**`` at the end for any further ones."""
+
+
 class Shadow(Value):
     """A backend that gets a copy of a share of live requests; its answers reach no caller.
 
-    ``percent`` is of the requests whose method is in ``methods``: the ones declared free of side
-    effects. Inference is a POST that changes nothing, so POST is in the default.
+    ``percent`` is of the requests whose method is in ``methods`` and whose path is one of ``paths`` (any, where
+    there are none): the ones declared free of side effects. Inference is a POST that changes nothing, so POST is
+    in the default. ``baseline``: the backend is the primary itself, so that what differs is noise, from which
+    rules can be learnt.
     """
 
     backend: Slug
     percent: float = Field(ge=0.0, le=100.0)
-    methods: tuple[str, ...] = ("GET", "HEAD", "POST")
+    methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
+    paths: tuple[PathPattern, ...] = ()
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=16_777_216)
+    budget: Budget = Budget()
+    baseline: bool = False
+
+
+class Rule(Value):
+    """How what is at a place in two answers is compared, instead of value by value. Exactly one kind is given.
+
+    ``relative`` and ``absolute`` are tolerances for the numbers there and below. ``top``: as many first labels
+    must be the same ones, in any order; of a list of labels, of objects with a label and a score, or of an object
+    that maps labels to scores. ``distance`` is the largest total variation between two probability vectors, 0 to
+    1. ``cosine`` is the least cosine between two embeddings, row by row where there are several. ``similarity``
+    is the least share of words that two texts have in common, in order, 0 to 1.
+    """
+
+    path: str
+    relative: float | None = Field(default=None, ge=0.0)
+    absolute: float | None = Field(default=None, ge=0.0)
+    top: int | None = Field(default=None, ge=1, le=1000)
+    distance: float | None = Field(default=None, ge=0.0, le=1.0)
+    cosine: float | None = Field(default=None, ge=-1.0, le=1.0)
+    similarity: float | None = Field(default=None, ge=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        tolerance = self.relative is not None or self.absolute is not None
+        kinds = [tolerance, *(one is not None for one in (self.top, self.distance, self.cosine, self.similarity))]
+        if sum(kinds) != 1:
+            raise ValueError(
+                f"the rule for {self.path} needs exactly one kind: relative and absolute, top, distance, cosine "
+                "or similarity"
+            )
+        return self
 
 
 class Comparison(Value):
-    """When two answers agree. Tolerances are for numbers; ``ignore`` holds JSON paths like ``$.took_ms``."""
+    """When two answers agree. Tolerances are for numbers; ``ignore`` holds JSON paths like ``$.took_ms``.
+
+    ``unordered`` names lists whose order means nothing, ``rules`` how other places are compared. ``size_ratio``
+    is by how much the larger body may be larger, where that matters.
+    """
 
     relative: float = Field(default=1e-6, ge=0.0)
     absolute: float = Field(default=1e-9, ge=0.0)
     ignore: tuple[str, ...] = ()
     unordered: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    size_ratio: float | None = Field(default=None, ge=1.0)
 
 
 class RouteSpec(Value):
@@ -84,6 +154,7 @@ class RouteSpec(Value):
     backends: tuple[Backend, ...] = Field(min_length=1)
     shadow: Shadow | None = None
     comparison: Comparison = Comparison()
+    samples: Samples | None = None
     timeout_seconds: float = Field(default=30.0, ge=0.0)
     endpoint: str | None = None
 
@@ -96,7 +167,7 @@ class RouteSpec(Value):
             raise ValueError("the weights of a route's backends must add up to 100")
         if self.shadow and self.shadow.backend not in names:
             raise ValueError(f"the shadow {self.shadow.backend!r} is not a backend of the route")
-        if self.shadow and self.backend(self.shadow.backend).weight == 100:
+        if self.shadow and not self.shadow.baseline and self.backend(self.shadow.backend).weight == 100:
             raise ValueError("a backend that has all live requests cannot be its own shadow")
         return self
 
@@ -174,9 +245,10 @@ class ShadowEvidence(Value):
     that hold however often one looks; None while nothing could be compared. Latencies are in milliseconds,
     and their histograms are buckets of ``router.shadow.sketch``. Errors are answers of 500 and above or
     none at all; ``new_errors`` are pairs where only the shadow failed. ``paths`` counts disagreements by
-    group. ``revision`` is the latest that was seen, ``basis`` a digest of the backends' URLs and the rules:
-    evidence of another basis starts anew. ``capture`` and ``cursor`` say which file was counted up to which
-    byte, so that nothing counts twice.
+    group, ``swaps`` which label became which there, and ``distances`` how far apart the two were at most, as a
+    share: None where one difference could not be measured. ``revision`` is the latest that was seen, ``basis``
+    a digest of the backends' URLs and the rules: evidence of another basis starts anew. ``capture`` and
+    ``cursor`` say which file was counted up to which byte, so that nothing counts twice.
     """
 
     route: Slug
@@ -201,6 +273,8 @@ class ShadowEvidence(Value):
     incomparable_reasons: dict[str, int] = Field(default_factory=dict)
     lost_reasons: dict[str, int] = Field(default_factory=dict)
     paths: dict[str, int] = Field(default_factory=dict)
+    swaps: dict[str, dict[str, int]] = Field(default_factory=dict)
+    distances: dict[str, float | None] = Field(default_factory=dict)
     primary_latency: dict[int, int] = Field(default_factory=dict)
     shadow_latency: dict[int, int] = Field(default_factory=dict)
     revision: int | None = None

@@ -113,8 +113,9 @@ class Scan(Value):
     """One run over one scope, and what it covered.
 
     ``targets``, ``exclude`` and ``ports`` are the ones that this run used, resolved: ``ports`` is the
-    sorted list of numbers. ``shard`` is the part of the scope that this run was about, such as ``2/8``,
-    where several machines share it. ``checkpoint`` is there while it may go on.
+    sorted list of numbers; a cluster's targets are its namespaces, as ``CLUSTER-UID/NAMESPACE``. ``shard``
+    is the part of the scope that this run was about, such as ``2/8``, where several machines share it.
+    ``checkpoint`` is there while it may go on.
     ``reason`` says why a scan is incomplete or failed. ``loss`` is None where its source measures none.
     """
 
@@ -141,6 +142,10 @@ class Scan(Value):
             return False
         numeric = ipaddress.ip_address(address)
         return _within(numeric, self.targets) and not _within(numeric, self.exclude)
+
+    def covers_namespace(self, cluster: str, namespace: str) -> bool:
+        """Whether this scan, had it completed, listed the pods of a cluster's namespace."""
+        return f"{cluster}/{namespace}" in self.targets
 
     @cached_property
     def _port_set(self) -> frozenset[int]:

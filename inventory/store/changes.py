@@ -1,5 +1,7 @@
 """The record of governed changes: appended in the transaction that makes each, never edited."""
 
+from datetime import datetime
+
 from sqlmodel import Session, col, select
 
 from inventory.model import Change
@@ -16,9 +18,11 @@ class ChangeRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list(self, subject: str | None = None, limit: int = 100) -> Changes:
+    def list(self, subject: str | None = None, limit: int = 100, since: datetime | None = None) -> Changes:
         """The latest changes, newest first; ``subject`` is an endpoint's id, ``route:NAME`` or ``scope:NAME``."""
         query = select(ChangeRow).order_by(col(ChangeRow.number).desc()).limit(limit)
+        if since is not None:
+            query = query.where(ChangeRow.at >= since)
         if subject is not None:
             query = query.where(ChangeRow.subject == subject)
         with self._database.read() as session:

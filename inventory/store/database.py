@@ -11,12 +11,13 @@ from sqlalchemy import Connection, Engine, event, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel, col, create_engine
 
 from inventory.store.errors import StoreError, explain, hide_password
 from inventory.store.tables import ClockRow
 
 BUSY_SECONDS = 30
+_CLOCK = "gnomon_clock"
 
 T = TypeVar("T")
 
@@ -39,12 +40,15 @@ class Database:
     def write(self, *, notify: bool = True) -> Iterator[Session]:
         """A transaction: all of it or nothing. Raises StoreError where the database fails.
 
-        ``notify`` False is for heartbeats, which nobody needs to hear of at once.
+        It takes the clock first, and with it its turn: on PostgreSQL as on SQLite there is one writer at
+        a time, so that nobody replaces what he has not read, and versions are committed in their order.
+        ``notify`` False is for heartbeats, which nobody needs to hear of at once and which wait for nobody.
         """
         with self._session(write=True) as session:
-            yield session
             if notify:
-                session.connection().execute(update(ClockRow).values(value=ClockRow.value + 1))
+                tick = update(ClockRow).values(value=ClockRow.value + 1).returning(col(ClockRow.value))
+                session.info[_CLOCK] = session.connection().execute(tick).scalar_one()
+            yield session
 
     @contextmanager
     def _session(self, *, write: bool) -> Iterator[Session]:
@@ -75,6 +79,12 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+
+
+def clock_of(session: Session) -> int:
+    """The version of the store that a transaction of ``write`` will have made."""
+    number: int = session.info[_CLOCK]
+    return number
 
 
 def _parse(url: str) -> URL:

@@ -1,27 +1,24 @@
 """Endpoints: the materialised fold, rebuilt listener by listener, and read by filter."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
 
-from sqlalchemy import Select, delete, func, tuple_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from inventory.fold import fold
-from inventory.lifecycle import in_force, presence
-from inventory.model import Endpoint, Governance, Listener, Routing, Scan, ScanStatus, Triage, utc_now
+from inventory.lifecycle import PresenceRule
+from inventory.listing import Changed, Order, Page
+from inventory.model import Endpoint, Listener, Routing, Scan, utc_now
 from inventory.query import parse
-from inventory.risk import assess
 from inventory.settings import Settings
-from inventory.store.database import Database, batches, insert_into
-from inventory.store.filters import where
-from inventory.store.observations import BATCH, observations_of
-from inventory.store.tables import EndpointRow, ScanRow, TriageRow
+from inventory.store import folding, paging
+from inventory.store.database import Database
+from inventory.store.rows import TABLE, by_ids, keep, read_endpoints, select_endpoints, successor_of
+from inventory.store.tables import ClockRow, TombstoneRow
 
-SCANS_CONSIDERED = 200
-_TABLE = EndpointRow.metadata.tables[str(EndpointRow.__tablename__)]
+CHANGES_AT_ONCE: Final = 2000
+RISKIEST_FIRST: Final = Order()
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Endpoints = list[Endpoint]
@@ -32,159 +29,102 @@ class EndpointRepository:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
-        self._settings = settings
+        self._rule = PresenceRule.of(settings)
 
     def refold(self, listeners: Iterable[Listener], now: datetime) -> Endpoints:
         """Fold the observations of some listeners again, and keep the result. Returns it.
 
         Idempotent: what people decided and what gateways reported is laid over the fold again.
         """
-        wanted = list(dict.fromkeys(listeners))
-        folded: Endpoints = []
         with self._database.write() as session:
-            before = _rows_of(session, wanted)
-            scans = _complete_scans(session, {listener.site for listener in wanted})
-            for listener, observations in observations_of(session, wanted).items():
-                known = before[listener]
-                endpoints = fold(observations)
-                folded += [
-                    self._present(one, known.get(one.id, Routing.DIRECT), scans[listener.site], now)
-                    for one in endpoints
-                ]
-                _forget(session, known.keys() - {one.id for one in endpoints})
-            folded = finish(session, folded, now)
-            keep(session, folded)
-        return folded
+            return folding.refold(session, listeners, self._rule, now)
 
     def settle(self, scan: Scan, now: datetime) -> None:
-        """After a scan ended: work out the presence of everything that it covered."""
+        """After a scan ended: work out the presence of everything that it covered, and what time alone has changed.
+
+        After a complete one: which of what is new is what is missed elsewhere.
+        """
+        with self._database.read() as session:
+            moved = folding.to_settle(session, scan, self._rule, now)
         with self._database.write() as session:
-            scans = _complete_scans(session, {scan.site})[scan.site]
-            there = read_endpoints(session, sa_select(_TABLE).where(col(EndpointRow.site) == scan.site))
-            covered = [one for one in there if scan.covers(one.address, one.port)]
-            present = [self._present(one, one.routing, scans, now) for one in covered]
-            keep(session, finish(session, present, now))
+            folding.settle(session, scan, moved, self._rule, now)
+
+    def renew(self, now: datetime) -> int:
+        """Work out again what time alone has changed: exemptions that ended, sightings that grew old. How many."""
+        due = sa_select(TABLE.c.id).where(TABLE.c.due_at <= now)
+        with self._database.read() as session:
+            if session.connection().execute(due.limit(1)).first() is None:
+                return 0
+        with self._database.write() as session:
+            overdue = list(session.connection().execute(due).scalars())
+            folding.renew(session, overdue, self._rule, now)
+        return len(overdue)
 
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
         """Record what the gateway has. An endpoint that is not known is left alone."""
+        now = utc_now()
         with self._database.write() as session:
-            known = read_endpoints(session, select_endpoint(endpoint_id))
+            known = by_ids(session, [successor_of(session, endpoint_id)]).values()
             changed = [one.model_copy(update={"routing": routing}) for one in known if one.routing is not routing]
-            keep(session, [assessed(one, utc_now()) for one in changed])
+            keep(session, folding.due([folding.assessed(one, now) for one in changed], self._rule, now), now)
+
+    def rewrite(self, session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
+        """Keep endpoints whose decisions were changed in this transaction. Returns them as they are then."""
+        finished = folding.finish(session, endpoints, now)
+        keep(session, folding.due(finished, self._rule, now), now)
+        return finished
+
+    def refold_in(self, session: Session, listeners: Iterable[Listener], now: datetime) -> Endpoints:
+        """``refold`` inside a transaction that is under way."""
+        return folding.refold(session, listeners, self._rule, now)
 
     def get(self, endpoint_id: str) -> Endpoint:
-        """The endpoint of that id, or of the one id that begins so.
+        """The endpoint of that id, or of the one id that begins so; of an id that joined another, that one.
 
         Raises LookupError, with a sentence, where there is none or more than one.
         """
         with self._database.read() as session:
-            prefix = col(EndpointRow.id).startswith(endpoint_id.lower(), autoescape=True)
-            found = read_endpoints(session, sa_select(_TABLE).where(prefix).limit(2)) if endpoint_id else []
+            wanted = successor_of(session, endpoint_id.lower())
+            begins = paging.beginning(wanted)
+            found = read_endpoints(session, select_endpoints().where(begins).limit(2)) if endpoint_id else []
+            buried = session.get(TombstoneRow, wanted) if not found else None
         if len(found) == 1:
             return found[0]
         if found:
             raise LookupError(f"{endpoint_id!r} begins more than one endpoint's id: give more of it")
-        raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
+        why = f"there is no endpoint {endpoint_id!r} any more: {buried.why}" if buried else ""
+        raise LookupError(why or f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
 
-    def list(self, filter_text: str = "", limit: int | None = None, offset: int = 0) -> Endpoints:
-        """Endpoints that match a filter, the riskiest first. QueryError for one that cannot be read."""
-        query = sa_select(_TABLE).where(*where(parse(filter_text), utc_now()))
-        ordered = query.order_by(
-            col(EndpointRow.risk).desc(), col(EndpointRow.address), col(EndpointRow.port), col(EndpointRow.id)
-        )
+    def page(
+        self, filter_text: str = "", *, order: Order = RISKIEST_FIRST, limit: int = 100, after: str | None = None
+    ) -> Page:
+        """A page of the endpoints that match a filter, in an order; ``after`` is what the page before gave.
+
+        Raises QueryError for a filter, CursorError for an ``after`` that cannot be read.
+        """
+        query = parse(filter_text)
         with self._database.read() as session:
-            return read_endpoints(session, ordered.limit(limit).offset(offset))
+            return paging.page(session, query, order, limit, after, utc_now())
+
+    def list(self, filter_text: str = "", limit: int | None = None, order: Order = RISKIEST_FIRST) -> Endpoints:
+        """Every endpoint that matches a filter, or the first ``limit``. Raises QueryError."""
+        query = parse(filter_text)
+        with self._database.read() as session:
+            return [*paging.listing(session, query, order, limit, utc_now())]
 
     def count(self, filter_text: str = "") -> int:
         """How many endpoints match a filter. Raises QueryError for a filter that cannot be read."""
-        query = select(func.count()).select_from(EndpointRow).where(*where(parse(filter_text), utc_now()))
+        query = parse(filter_text)
         with self._database.read() as session:
-            return session.exec(query).one()
+            return paging.count(session, query, utc_now())
 
-    def _present(self, endpoint: Endpoint, routing: Routing, scans: Sequence[Scan], now: datetime) -> Endpoint:
-        """Lay presence and routing over a fold."""
-        there = presence(
-            endpoint.address,
-            endpoint.port,
-            endpoint.last_seen,
-            scans,
-            now=now,
-            stale_after=timedelta(seconds=self._settings.stale_after),
-            gone_after_scans=self._settings.gone_after_scans,
-        )
-        return endpoint.model_copy(update={"presence": there, "routing": routing})
-
-
-def finish(session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
-    """Lay what people decided over endpoints, and work out their risk."""
-    found: Endpoints = []
-    for batch in batches(endpoints, BATCH):
-        query = select(TriageRow).where(col(TriageRow.endpoint).in_([one.id for one in batch]))
-        decided = {row.endpoint: Triage.model_validate(row.body) for row in session.exec(query)}
-        found += [assessed(_overlaid(one, decided.get(one.id), now), now) for one in batch]
-    return found
-
-
-def keep(session: Session, endpoints: Iterable[Endpoint]) -> None:
-    """Insert or replace the rows of endpoints."""
-    insert = insert_into(session, EndpointRow)
-    columns = {column.name: column for column in insert.excluded if column.name != "id"}
-    upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
-    for batch in batches(endpoints, BATCH):
-        session.connection().execute(upsert, [one.model_dump() for one in batch])
-
-
-def _forget(session: Session, ids: Iterable[str]) -> None:
-    for endpoint_id in ids:
-        session.connection().execute(delete(EndpointRow).where(col(EndpointRow.id) == endpoint_id))
-
-
-def _overlaid(endpoint: Endpoint, triage: Triage | None, now: datetime) -> Endpoint:
-    if triage is None:
-        return endpoint
-    governance = in_force(triage, now)
-    until = triage.exempt_until if governance is Governance.EXEMPT else None
-    changes = {"governance": governance, "exempt_until": until, "owner": triage.owner or endpoint.owner}
-    return endpoint.model_copy(update=changes)
-
-
-def select_endpoint(endpoint_id: str) -> Select[Any]:
-    """The query of one whole row, by its id."""
-    return sa_select(_TABLE).where(col(EndpointRow.id) == endpoint_id)
-
-
-def read_endpoints(session: Session, query: Select[Any]) -> Endpoints:
-    """The endpoints of a query of whole rows. Rows as objects would double the time that a long list takes."""
-    return [Endpoint.model_validate(dict(row)) for row in session.connection().execute(query).mappings()]
-
-
-def assessed(endpoint: Endpoint, now: datetime) -> Endpoint:
-    """The endpoint with its risk worked out for a moment."""
-    risk, reasons = assess(endpoint, now)
-    return endpoint.model_copy(update={"risk": risk, "risk_reasons": reasons})
-
-
-def _rows_of(session: Session, listeners: Sequence[Listener]) -> dict[Listener, dict[str, Routing]]:
-    """The endpoints that are known of each listener: their ids, and the routing that gateways reported."""
-    found: dict[Listener, dict[str, Routing]] = defaultdict(dict)
-    columns = (col(EndpointRow.site), col(EndpointRow.address), col(EndpointRow.port))
-    for batch in batches(listeners, BATCH):
-        keys = [(one.site, one.address, one.port) for one in batch]
-        query = sa_select(*columns, col(EndpointRow.id), col(EndpointRow.routing)).where(tuple_(*columns).in_(keys))
-        for site, address, port, endpoint_id, routing in session.connection().execute(query):
-            found[Listener(site=site, address=address, port=port)][endpoint_id] = Routing(routing)
-    return found
-
-
-def _complete_scans(session: Session, sites: Iterable[str]) -> dict[str, list[Scan]]:
-    """The latest complete scans of each site: absence is counted in a few of them, not in all of a year."""
-    found: dict[str, list[Scan]] = {}
-    for site in sites:
-        query = (
-            select(ScanRow)
-            .where(ScanRow.site == site, ScanRow.status == ScanStatus.COMPLETE.value)
-            .order_by(col(ScanRow.started_at).desc())
-            .limit(SCANS_CONSIDERED)
-        )
-        found[site] = [Scan.model_validate(row.body) for row in session.exec(query)]
-    return found
+    def changed(self, since: int, limit: int = CHANGES_AT_ONCE) -> Changed:
+        """What was written after a version of the store: see ``Changed``. Whoever has read up to it reads on."""
+        with self._database.read() as session:
+            version = session.exec(select(ClockRow.value)).one()
+            newer = select_endpoints().where(TABLE.c.clock > since).order_by(TABLE.c.clock, TABLE.c.id)
+            rows = read_endpoints(session, newer.limit(limit + 1))
+            gone = select(TombstoneRow.id).where(col(TombstoneRow.clock) > since).limit(limit + 1)
+            buried = session.exec(gone).all()
+        more = len(rows) > limit or len(buried) > limit
+        return Changed(version, tuple(rows[:limit]), tuple(buried[:limit]), more)

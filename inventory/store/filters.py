@@ -3,31 +3,37 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Text, case, cast, func, not_, or_
+from sqlalchemy import Boolean, Column, ColumnElement, Integer, Text, and_, case, cast, false, func, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
 from inventory.query import AGE_FIELDS, WORD_FIELDS, Query, Term
-from inventory.store.tables import EndpointRow
+from inventory.store.tables import EndpointRow, FacetRow
 
 Condition = ColumnElement[bool]
+Table = type[EndpointRow] | type[FacetRow]
+
+LOWER_CASE = frozenset({"id", "address", "port"})
+"""Columns that hold no capital letters, so that an index of theirs serves a term as it is."""
 
 
-def where(query: Query, now: datetime) -> tuple[Condition, ...]:
-    """The conditions of a query, all of which must hold."""
-    return tuple(_term(term, now) for term in query.terms)
+def where(query: Query, now: datetime, table: Table = EndpointRow) -> tuple[Condition, ...]:
+    """The conditions of a query on a table that has its fields, all of which must hold."""
+    return tuple(_term(term, now, table) for term in query.terms)
 
 
-def _term(term: Term, now: datetime) -> Condition:
-    condition = _positive(term, now)
+def _term(term: Term, now: datetime, table: Table) -> Condition:
+    condition = _positive(term, now, table)
     return not_(condition) if term.negated else condition
 
 
-def _positive(term: Term, now: datetime) -> Condition:
+def _positive(term: Term, now: datetime, table: Table) -> Condition:
     if term.field is None:
-        return or_(*(_text(name).contains(term.values[0], autoescape=True) for name in WORD_FIELDS))
+        return or_(*(_text(_column(table, name)).contains(term.values[0], autoescape=True) for name in WORD_FIELDS))
+    column = _column(table, term.field)
     if term.operator == ":":
-        return or_(*(_matches(_text(term.field), pattern) for pattern in term.values))
-    column = _column(term.field)
+        if term.field in LOWER_CASE:
+            return or_(*(indexed(column, pattern) for pattern in term.values))
+        return or_(*(_matches(_text(column), pattern) for pattern in term.values))
     if term.field in AGE_FIELDS.values():
         # Younger than an age is later than a moment.
         limit = now - timedelta(seconds=term.bound)
@@ -35,14 +41,28 @@ def _positive(term: Term, now: datetime) -> Condition:
     return column < term.bound if term.operator == "<" else column > term.bound
 
 
-def _column(field: str) -> InstrumentedAttribute[Any]:
-    column: InstrumentedAttribute[Any] = getattr(EndpointRow, field)
+def _column(table: Table, field: str) -> InstrumentedAttribute[Any]:
+    column: InstrumentedAttribute[Any] = getattr(table, field)
     return column
 
 
-def _text(field: str) -> ColumnElement[str]:
+def indexed(column: InstrumentedAttribute[Any] | Column[Any], pattern: str) -> Condition:
+    """A pattern on a column that is never NULL and in lower case, in the form that an index serves."""
+    if isinstance(column.type, Integer):
+        if "*" in pattern:
+            return _matches(_text(column), pattern)
+        plain = pattern.isascii() and pattern.isdecimal() and len(pattern) < 10 and str(int(pattern)) == pattern
+        return column == int(pattern) if plain else false()
+    head, star, tail = pattern.partition("*")
+    if not star:
+        return column == pattern
+    # What begins so is from there up to where the last character would be the next one.
+    within = and_(column >= head, column < head[:-1] + chr(ord(head[-1]) + 1)) if head else true()
+    return and_(within, _matches(_text(column), pattern)) if tail or not head else within
+
+
+def _text(column: InstrumentedAttribute[Any] | Column[Any]) -> ColumnElement[str]:
     """A column as the grammar sees it: lower case, and never NULL."""
-    column = _column(field)
     if isinstance(column.type, Boolean):
         return case((column, "yes"), else_="no")
     return func.lower(func.coalesce(cast(column, Text), ""))

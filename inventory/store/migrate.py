@@ -9,7 +9,8 @@ from inventory.store.database import Database
 from inventory.store.errors import StoreError, explain, hide_password
 
 FOLDER = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = max(path.name[:4] for path in (FOLDER / "versions").glob("[0-9]*.py"))
+"""The newest schema: versions are files named by their number."""
 EMPTY = "base"
 # One number for all of gnomon's migrations, so that two processes that start at once take turns.
 ADVISORY_LOCK = 0x676E6F6D6F6E

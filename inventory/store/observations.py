@@ -8,6 +8,7 @@ from sqlmodel import Session, col, select
 
 from inventory.model import Listener, Observation
 from inventory.store.database import Database, batches, insert_into
+from inventory.store.placements import keep_placements
 from inventory.store.tables import ObservationRow
 
 # SQLite takes 32,766 variables in a statement; a listener has three.
@@ -25,9 +26,11 @@ class ObservationRepository:
         added = 0
         with self._database.write() as session:
             insert = insert_into(session, ObservationRow).on_conflict_do_nothing(index_elements=["id"])
-            connection = session.connection(execution_options={"preserve_rowcount": True})
+            counting = {"preserve_rowcount": True}
             for batch in batches(observations, BATCH):
-                added += connection.execute(insert, [_row(one) for one in batch]).rowcount
+                rows = [_row(one) for one in batch]
+                added += session.connection().execute(insert, rows, execution_options=counting).rowcount
+                keep_placements(session, batch)
         return added
 
     def of(self, listener: Listener) -> list[Observation]:

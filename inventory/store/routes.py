@@ -20,19 +20,21 @@ class RouteRepository:
 
     def put(self, spec: RouteSpec, *, who: str, why: str) -> Revision:
         """Make a specification the desired state of its route."""
-        return self._append(spec.name, spec, who, why)
+        with self._database.write() as session:
+            return append_revision(session, spec.name, spec, who, why)
 
     def remove(self, name: str, *, who: str, why: str) -> Revision:
         """Make it desired that there be no such route. Raises LookupError where there is none."""
-        latest = self.get(name)
-        if latest is None or latest.spec is None:
-            raise LookupError(f"there is no route {name!r}: `gnomon routes` lists them")
-        return self._append(name, None, who, why)
+        with self._database.write() as session:
+            latest = latest_revision(session, name)
+            if latest is None or latest.spec is None:
+                raise LookupError(f"there is no route {name!r}: `gnomon routes` lists them")
+            return append_revision(session, name, None, who, why)
 
     def get(self, name: str) -> Revision | None:
         """The latest revision of a route; its ``spec`` is None once removed."""
         with self._database.read() as session:
-            return _latest(session, name)
+            return latest_revision(session, name)
 
     def list(self) -> Revisions:
         """The latest revision of every route that is not removed, by name."""
@@ -48,22 +50,24 @@ class RouteRepository:
         with self._database.read() as session:
             return [Revision.model_validate(row.body) for row in session.exec(query)]
 
-    def _append(self, name: str, spec: RouteSpec | None, who: str, why: str) -> Revision:
-        with self._database.write() as session:
-            before = _latest(session, name)
-            number = before.number + 1 if before else 1
-            revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why)
-            session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
-            action = "route" if spec else "release"
-            record(session, Change(
-                at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,
-                before=before.spec.model_dump_json() if before and before.spec else None,
-                after=spec.model_dump_json() if spec else None,
-            ))  # fmt: skip
-            return revision
+
+def append_revision(session: Session, name: str, spec: RouteSpec | None, who: str, why: str) -> Revision:
+    """Append a revision and its record, inside a transaction."""
+    before = latest_revision(session, name)
+    number = before.number + 1 if before else 1
+    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why)
+    session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
+    action = "route" if spec else "release"
+    record(session, Change(
+        at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,
+        before=before.spec.model_dump_json() if before and before.spec else None,
+        after=spec.model_dump_json() if spec else None,
+    ))  # fmt: skip
+    return revision
 
 
-def _latest(session: Session, name: str) -> Revision | None:
+def latest_revision(session: Session, name: str) -> Revision | None:
+    """The latest revision of a route, inside a transaction."""
     query = select(RevisionRow).where(RevisionRow.route == name).order_by(col(RevisionRow.number).desc())
     row = session.exec(query.limit(1)).first()
     return Revision.model_validate(row.body) if row else None

@@ -3,13 +3,21 @@
 from types import TracebackType
 from typing import Self
 
+from inventory.changes import Event
+from inventory.model import Endpoint
 from inventory.settings import Settings
 from inventory.store.changes import ChangeRepository
 from inventory.store.database import Database
+from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
+from inventory.store.events import EventRepository
 from inventory.store.gateways import GatewayRepository
+from inventory.store.history import history_of
+from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
+from inventory.store.pages import EndpointPages
+from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
@@ -28,15 +36,24 @@ class Store:
         self.scans = ScanRepository(database)
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
-        self.triage = TriageRepository(database)
+        self.pages = EndpointPages(database)
+        self.triage = TriageRepository(database, self.endpoints)
+        self.identities = IdentityRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
+        self.events = EventRepository(database)
         self.routes = RouteRepository(database)
+        self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.declarations = DeclarationRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
         return self._database.version()
+
+    def history(self, endpoint: Endpoint) -> tuple[Event, ...]:
+        """How an endpoint came to be what it is, oldest first."""
+        return history_of(endpoint, self.observations, self.events)
 
     def close(self) -> None:
         """Close every connection."""

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Dialect, Float, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Float, Index, String, UniqueConstraint
+from sqlalchemy import text as sql
 from sqlalchemy.types import JSON, TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -99,37 +100,80 @@ class ObservationRow(SQLModel, table=True):
     body: str
 
 
+def text(*, primary_key: bool = False, nullable: bool = False) -> Any:
+    """A column for text that is compared byte by byte in every database, whatever its locale."""
+    kind = String().with_variant(String(collation="C"), "postgresql")
+    return Field(sa_column=Column(kind, primary_key=primary_key, nullable=nullable))
+
+
+def known_values(name: str, *columns: str) -> Index:
+    """An index of the endpoints whose last column is known, which few are."""
+    known = sql(f"{columns[-1]} IS NOT NULL")
+    return Index(f"ix_endpoint_{name}", *columns, sqlite_where=known, postgresql_where=known)
+
+
 class EndpointRow(SQLModel, table=True):
-    """An endpoint: the fold of its observations with triage, routing and risk laid over it."""
+    """An endpoint: the fold of its observations with triage, routing and risk laid over it.
+
+    ``place`` is ``listing.place_key``; ``facet`` names the row's combination of values; ``clock`` is the
+    version of the store that wrote the row last; ``due_at`` is when time alone will change what it says.
+    ``membership`` is what the value calls ``cluster``; the column of that name, ``namespace`` and
+    ``workload`` are of it, for filters.
+    """
 
     __tablename__ = "endpoint"
-    __table_args__ = (Index("ix_endpoint_listener", "site", "address", "port"),)
-    id: str = Field(primary_key=True)
+    __table_args__ = (
+        Index("ix_endpoint_listener", "address", "port", "site"),
+        Index("ix_endpoint_port", "port", "place"),
+        Index("ix_endpoint_place", "place", "facet"),
+        Index("ix_endpoint_facet", "facet", "place"),
+        Index("ix_endpoint_last_seen", "last_seen", "place", "facet"),
+        Index("ix_endpoint_first_seen", "first_seen", "place", "facet"),
+        Index("ix_endpoint_clock", "clock"),
+        known_values("due_at", "due_at"),
+        known_values("workload_uid", "workload_uid"),
+        known_values("tls_key", "site", "tls_key"),
+        known_values("schema_digest", "site", "schema_digest"),
+    )
+    id: str = text(primary_key=True)
+    place: str = text()
+    facet: int = Field(sa_column=Column(BigInteger, nullable=False))
+    clock: int = Field(sa_column=Column(BigInteger, nullable=False))
+    due_at: datetime | None = moment(nullable=True)
     site: str
-    scope: str = Field(index=True)
-    address: str
+    scope: str
+    address: str = text()
     port: int
     scheme: str
     url: str
     base_path: str
-    kind: str | None = Field(default=None, index=True)
-    product: str | None = Field(default=None, index=True)
+    kind: str | None = None
+    product: str | None = None
     version: str | None = None
     server: str | None = None
     title: str | None = None
     is_model_endpoint: bool = False
     confidence: float = Field(sa_column=Column(Float, nullable=False))
-    posture: str = Field(index=True)
+    posture: str
     posture_evidence: str | None = None
-    presence: str = Field(index=True)
-    governance: str = Field(index=True)
+    presence: str
+    governance: str
     exempt_until: datetime | None = moment(nullable=True)
-    routing: str = Field(index=True)
-    risk: int = Field(index=True)
-    owner: str | None = Field(default=None, index=True)
-    first_seen: datetime = moment(index=True)
-    last_seen: datetime = moment(index=True)
+    routing: str
+    risk: int
+    owner: str | None = None
+    first_seen: datetime = moment()
+    last_seen: datetime = moment()
     catch_all: bool = False
+    tls_key: str | None = None
+    tls_expires: datetime | None = moment(nullable=True)
+    schema_digest: str | None = None
+    cluster: str | None = None
+    namespace: str | None = None
+    workload: str | None = None
+    workload_uid: str | None = None
+    membership: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
+    places: list[Any] = document()
     inference_routes: list[Any] = document()
     needs: list[Any] = document()
     certificate_names: list[Any] = document()
@@ -137,6 +181,39 @@ class EndpointRow(SQLModel, table=True):
     risk_reasons: list[Any] = document()
     evidence: list[Any] = document()
     asked: list[Any] = document()
+
+
+class FacetRow(SQLModel, table=True):
+    """How many endpoints there are of one combination of values. The id is a digest of the combination."""
+
+    __tablename__ = "facet"
+    id: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    count: int
+    site: str = text()
+    scope: str = text()
+    scheme: str = text()
+    kind: str | None = text(nullable=True)
+    product: str | None = text(nullable=True)
+    is_model_endpoint: bool
+    posture: str = text()
+    presence: str = text()
+    governance: str = text()
+    routing: str = text()
+    owner: str | None = text(nullable=True)
+    risk: int
+    cluster: str | None = text(nullable=True)
+    namespace: str | None = text(nullable=True)
+
+
+class TombstoneRow(SQLModel, table=True):
+    """An id that no longer names an endpoint, since which version of the store, why, and what took its place."""
+
+    __tablename__ = "tombstone"
+    id: str = text(primary_key=True)
+    clock: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    at: datetime = moment()
+    why: str
+    successor: str | None = None
 
 
 class TriageRow(SQLModel, table=True):

@@ -9,15 +9,17 @@ from inventory.lifecycle import decide
 from inventory.model import Change, Endpoint, Governance, Triage, utc_now
 from inventory.store.changes import record
 from inventory.store.database import Database
-from inventory.store.endpoints import finish, keep, read_endpoints, select_endpoint
+from inventory.store.endpoints import EndpointRepository
+from inventory.store.rows import by_ids
 from inventory.store.tables import TriageRow
 
 
 class TriageRepository:
     """Decisions about endpoints, each with who, when, why, before and after."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, endpoints: EndpointRepository) -> None:
         self._database = database
+        self._endpoints = endpoints
 
     def get(self, endpoint_id: str) -> Triage:
         """What was decided about an endpoint; the default where nothing was."""
@@ -43,8 +45,8 @@ class TriageRepository:
         changed: list[Endpoint] = []
         with self._database.write() as session:
             for endpoint_id in ids:
-                known = read_endpoints(session, select_endpoint(endpoint_id))
-                if not known:
+                known = by_ids(session, [endpoint_id]).get(endpoint_id)
+                if known is None:
                     raise LookupError(f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
                 before = _triage(session, endpoint_id)
                 after = before
@@ -58,11 +60,9 @@ class TriageRepository:
                     at=now, who=who, action=action, subject=endpoint_id, why=why,
                     before=before.model_dump_json(), after=after.model_dump_json(),
                 ))  # fmt: skip
-                changed.append(known[0].model_copy(update={"owner": None}))
+                changed.append(known.model_copy(update={"owner": None}))
             session.flush()
-            changed = finish(session, changed, now)
-            keep(session, changed)
-        return changed
+            return self._endpoints.rewrite(session, changed, now)
 
 
 def _triage(session: Session, endpoint_id: str) -> Triage:

@@ -7,7 +7,7 @@ Nothing here reads the store, and nothing here decides what is desired.
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
@@ -51,6 +51,31 @@ class Gateway(Protocol):
         """Take it down, letting requests under way finish within bounds."""
 
 
+class Copied(NamedTuple):
+    """Copies to the shadow of one route: requests and bytes that were sent, and how many are under way."""
+
+    requests: int = 0
+    size: int = 0
+    in_flight: int = 0
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """What a gateway may offer beside: live counts without waiting, and a switch for shadows that acts at once."""
+
+    async def counts(self, route: str) -> list[Traffic]:
+        """What passed for one route since the gateway was started, by backend. Empty where it cannot be asked."""
+
+    async def copied(self) -> dict[str, Copied]:
+        """How much was copied to shadows since the gateway was started, by route. Empty where it cannot be asked."""
+
+    async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
+        """Stop copying the requests of a route at once, or follow what is desired again. OSError where it cannot."""
+
+    async def switched_off(self) -> set[str]:
+        """The routes whose copying was switched off. Empty where it cannot be asked."""
+
+
 GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
 """Each kind of gateway, and the class to import for it."""
 
@@ -67,3 +92,8 @@ def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Ga
 def capture_file(state_folder: Path) -> Path:
     """Where gateways write captured answers of primary and shadow, as JSON lines. Private to this user."""
     return state_folder / "capture" / "pairs.jsonl"
+
+
+def samples_folder(state_folder: Path) -> Path:
+    """Where the samples of routes that keep some are, a file a route. Private to this user."""
+    return state_folder / "samples"

@@ -35,6 +35,10 @@ AGREED = Result(Outcome.AGREE)
 
 _CALLER_LEFT = frozenset({"DC", "DR"})
 _OVER_BUDGET = "UO"
+_GRPC = "application/grpc"
+_GRPC_SIZE_RATIO = 1.1
+GRPC_STATUS = "grpc-status"
+SIZE = "size"
 
 
 def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes: int | None = None) -> Result:
@@ -51,6 +55,10 @@ def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes
     kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
     if kinds[0] != kinds[1] and not rules.ignore_content_type:
         return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
+    if kinds[0].startswith(_GRPC):
+        return _compare_grpc(primary, shadow, rules)
+    if (differs := _size(primary, shadow, rules.size_ratio)) is not None:
+        return differs
     if not primary.complete or not shadow.complete:
         return Result(Outcome.INCOMPARABLE, reason="truncated")
     same_coding = primary.content_encoding.lower() == shadow.content_encoding.lower()
@@ -60,6 +68,25 @@ def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes
         return _compare_bodies(primary, shadow, kinds, rules)
     except (BeyondBoundsError, TooMuchWorkError) as error:
         return Result(Outcome.INCOMPARABLE, reason=str(error))
+
+
+def _compare_grpc(primary: Record, shadow: Record, rules: Rules) -> Result:
+    """A call by its status and the size of its answer: without a descriptor its messages cannot be read."""
+    if primary.grpc_status != shadow.grpc_status and not rules.ignore_status:
+        statuses = str(primary.grpc_status), str(shadow.grpc_status)
+        return _differ(GRPC_STATUS, statuses[0], statuses[1], "the calls' statuses differ")
+    return _size(primary, shadow, rules.size_ratio or _GRPC_SIZE_RATIO) or AGREED
+
+
+def _size(primary: Record, shadow: Record, ratio: float | None) -> Result | None:
+    """That one body is too much larger than the other; None where none is, or where sizes do not matter."""
+    if ratio is None or primary.size_of_body is None or shadow.size_of_body is None:
+        return None
+    small, large = sorted((primary.size_of_body, shadow.size_of_body))
+    if large <= small * ratio:
+        return None
+    sizes = f"{primary.size_of_body} bytes", f"{shadow.size_of_body} bytes"
+    return _differ(SIZE, *sizes, f"the larger body is more than {ratio:g} times the smaller")
 
 
 def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | None) -> str:

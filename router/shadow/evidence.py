@@ -20,6 +20,9 @@ SpecOf = Callable[[str, int | None], RouteSpec | None]
 ResumeFrom = Callable[[str], Iterable[ShadowEvidence]]
 """What is already known of a route."""
 
+Offer = Callable[[Pair, RouteSpec, datetime], None]
+"""Takes each pair that is counted, with its route's specification."""
+
 _BAD_RULES = "the route's comparison rules cannot be used"
 
 Key = tuple[str, str, str]
@@ -43,7 +46,7 @@ class EvidenceFold:
     """Folds records into evidence by route and pair of backends.
 
     ``capture`` names the file that the records' positions are of. Rows of ``resume_from`` that were counted
-    from the same file say up to where; what lies before is not counted again.
+    from the same file say up to where; what lies before is not counted again. ``offer`` is told each pair once.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class EvidenceFold:
         resume_from: ResumeFrom = lambda _route: (),
         window: Window | None = None,
         capture: str = "",
+        offer: Offer = lambda _pair, _spec, _at: None,
     ) -> None:
         self.pairer = Pairer(window)
         self.records = 0
@@ -60,6 +64,7 @@ class EvidenceFold:
         self._spec_of = spec_of
         self._resume_from = resume_from
         self._capture = capture
+        self._offer = offer
         self._position = 0
         self._tallies: dict[Key, Tally] = {}
         self._known_routes: set[str] = set()
@@ -137,6 +142,7 @@ class EvidenceFold:
         tally = self._tally(pair.primary.route, primary, shadow, setting)
         if tally is None or 0 < pair.end <= tally.counted_up_to:
             return
+        self._offer(pair, setting.spec, at)
         result = self._compare(pair, setting)
         tally.count(pair, result)
         if result.outcome is Outcome.DIFFER:

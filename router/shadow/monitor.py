@@ -16,15 +16,22 @@ from pathlib import Path
 
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from inventory.store import Store, StoreError
+from router.gateways import samples_folder
 from router.shadow.evidence import EvidenceFold
 from router.shadow.pair import Window
 from router.shadow.records import MalformedRecordError, parse
+from router.shadow.samples import Keeper, expire
 from router.shadow.tail import Tail, prepare
 
 SAVE_EVERY = 0.5
 """Seconds between two writes of evidence that changes."""
 
 POLL_EVERY = 0.1
+KEEP_EVERY = 5.0
+"""Seconds between two writes of samples that change."""
+
+EXPIRE_EVERY = 3600.0
+
 WARN_EVERY = 10.0
 ROTATE_AT = 4 * 1024**3
 """Bytes of the file's nominal size, nearly all of it holes, at which it is rotated where the gateway can."""
@@ -60,10 +67,14 @@ class Monitor:
         self._cursors_hold = False
         self._saved_at = 0.0
         self._warned_at = -WARN_EVERY
+        self._expired_at = -EXPIRE_EVERY
         self._version = -1
         self._specs: dict[str, dict[int, RouteSpec]] = {}
         self._window = window
         self._records_before = 0
+        self._keeper = Keeper(samples_folder(capture_file.parent.parent))
+        self._keeps = False
+        self._kept_at = 0.0
         self._fold = self._new_fold()
 
     @property
@@ -90,8 +101,16 @@ class Monitor:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), POLL_EVERY)
             await _finished(self._last_turns)
+            await _finished(self._last_samples)
         finally:
             self._close()
+
+    def _expire_samples(self) -> None:
+        if time.monotonic() - self._expired_at < EXPIRE_EVERY:
+            return
+        self._expired_at = time.monotonic()
+        specs = {one.route: one.spec for one in self._store.routes.list() if one.spec is not None}
+        expire(samples_folder(self._path.parent.parent), specs, utc_now())
 
     def _guarded_turn(self) -> bool:
         """A turn. What the database or the disk fails at is taken up again from what is saved, as after a kill."""
@@ -111,6 +130,14 @@ class Monitor:
             pass
         return self._save()
 
+    def _last_samples(self) -> bool:
+        try:
+            self._keeper.save(utc_now())
+        except OSError as error:
+            self._warn(error)
+            return False
+        return True
+
     def _turn(self) -> bool:
         """Read what is new, one batch; whether there may be more at once."""
         self._notice_changed_routes()
@@ -119,6 +146,7 @@ class Monitor:
         if self._tail is not None and not more:
             more = self._read(self._tail)
         self._fold.expire(time.monotonic(), utc_now())
+        self._expire_samples()
         if time.monotonic() - self._saved_at >= SAVE_EVERY:
             self._save()
         return more
@@ -171,7 +199,7 @@ class Monitor:
             if not line.text.strip(b"\0"):
                 continue
             try:
-                record = parse(line.text)
+                record = parse(line.text, keep_request=self._keeps)
             except MalformedRecordError as error:
                 self._count_malformed(str(error))
                 continue
@@ -197,6 +225,9 @@ class Monitor:
             self._tail.delete(self._tail.position if oldest is None else min(oldest, self._tail.position))
         if self._left is not None:
             self._left[0].delete(self._left[0].position)
+        if time.monotonic() - self._kept_at >= KEEP_EVERY:
+            self._kept_at = time.monotonic()
+            self._keeper.save(utc_now())
         return True
 
     async def _rotate(self) -> None:
@@ -241,6 +272,7 @@ class Monitor:
             history = self._store.routes.history(route)
             specs = {each.number: each.spec for each in history if each.spec is not None}
             self._specs[route] = specs
+            self._keeps = any(spec.samples for known in self._specs.values() for spec in known.values())
         if not specs:
             return None
         return specs.get(revision or 0) or specs[max(specs)]
@@ -257,7 +289,7 @@ class Monitor:
         ]
 
     def _new_fold(self) -> EvidenceFold:
-        return EvidenceFold(self._spec_of, resume_from=self._resume_from, window=self._window)
+        return EvidenceFold(self._spec_of, resume_from=self._resume_from, window=self._window, offer=self._keeper.offer)
 
     def _close(self) -> None:
         for tail in (self._tail, self._left[0] if self._left else None):

@@ -57,6 +57,7 @@ class Pairer:
     def __init__(self, window: Window | None = None) -> None:
         self._window = window or Window()
         self._waiting: OrderedDict[tuple[str, str], _Waiting] = OrderedDict()
+        self._paired: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._size = 0
 
     @property
@@ -72,6 +73,9 @@ class Pairer:
     def add(self, record: Record, now: float, start: int = 0, end: int = 0) -> tuple[Pair | Lost, ...]:
         """What this record makes happen. ``now`` in seconds of any clock that never goes back."""
         key = (record.route, record.rid)
+        if key in self._paired:
+            # Said again after both were there: it would wait for another such one, and count a second pair.
+            return (Lost(record, Loss.DUPLICATE, end),)
         other = self._waiting.get(key)
         if other is None:
             self._waiting[key] = _Waiting(record, now, start, end)
@@ -83,6 +87,7 @@ class Pairer:
             return (Lost(record, Loss.DUPLICATE, end),)
         del self._waiting[key]
         self._size -= other.record.size
+        self._remember(key)
         if record.role == "p":
             return (Pair(record, other.record, end),)
         return (Pair(other.record, record, end),)
@@ -101,6 +106,12 @@ class Pairer:
         """What waits is no longer in the file that is read: it was rotated or truncated."""
         for key, waiting in self._waiting.items():
             self._waiting[key] = waiting._replace(start=0, end=0)
+
+    def _remember(self, key: tuple[str, str]) -> None:
+        """Keep the latest ids whose pair was counted, as many as answers may wait."""
+        self._paired[key] = None
+        while len(self._paired) > self._window.records:
+            self._paired.popitem(last=False)
 
     def _crowded_out(self) -> tuple[Lost, ...]:
         gone: list[Lost] = []

@@ -21,7 +21,8 @@ class Record(NamedTuple):
     ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``code`` 0 means that
     there was no answer. ``micros`` is the duration in microseconds; ``received`` and ``sent`` are bytes of
     the request's and the response's body. ``request`` and ``body`` hold at most what the gateway kept of
-    them, ``length`` the response body's full length. None means that the gateway did not say.
+    them, ``length`` the response body's full length. ``grpc_status`` is the call's, from its trailers. None
+    means that the gateway did not say.
     """
 
     rid: str
@@ -41,12 +42,18 @@ class Record(NamedTuple):
     content_encoding: str
     method: str
     path: str
+    grpc_status: int | None = None
+    request_type: str = ""
+
+    @property
+    def size_of_body(self) -> int | None:
+        """Bytes of the response's whole body."""
+        return self.sent if self.length is None else self.length
 
     @property
     def complete(self) -> bool:
         """Whether ``body`` is all of the response's body."""
-        length = self.sent if self.length is None else self.length
-        return length is not None and length == len(self.body)
+        return self.size_of_body is not None and self.size_of_body == len(self.body)
 
     @property
     def failed(self) -> bool:
@@ -97,6 +104,8 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
         content_encoding=_text(fields, "ce"),
         method=_text(fields, "method"),
         path=_text(fields, "path").partition("?")[0],
+        grpc_status=_integer(fields, "gs"),
+        request_type=_text(fields, "rct"),
     )
 
 

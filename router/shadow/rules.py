@@ -6,10 +6,12 @@ and ``..name``.
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from inventory.model import Comparison
+from inventory.model import Comparison, Rule
+from router.errors import RouteError
 
 STATUS = "status"
 CONTENT_TYPE = "content-type"
@@ -30,7 +32,7 @@ State = tuple[tuple[int, int], ...]
 """Which patterns are matched up to which of their steps."""
 
 
-class RuleError(ValueError):
+class RuleError(RouteError):
     """A rule that cannot be used. Its text is one sentence for the person who wrote it."""
 
 
@@ -40,8 +42,12 @@ class _Step(NamedTuple):
 
 
 class _Pattern(NamedTuple):
+    """What is done at a place: it is ignored, its order is, or it is compared by a rule."""
+
     steps: tuple[_Step, ...]
-    ignore: bool
+    ignore: bool = False
+    unordered: bool = False
+    rule: Rule | None = None
 
 
 @dataclass
@@ -52,21 +58,25 @@ class Rules:
     absolute: float
     ignore_status: bool
     ignore_content_type: bool
+    size_ratio: float | None
     patterns: tuple[_Pattern, ...]
     start: State = ()
     _indexed: bool = False
     _memo: dict[tuple[State, Key], State] = field(default_factory=dict, repr=False)
 
-    def near(self, one: float, other: float) -> bool:
+    def near(self, one: float, other: float, rule: Rule | None = None) -> bool:
         """Whether two numbers agree: |a - b| <= max(relative * max(|a|, |b|), absolute), as in PEP 485.
 
         NaN agrees with NaN. Two integers are counts, labels or names rather than measurements, so only
-        the absolute tolerance counts for them.
+        the absolute tolerance counts for them, unless the ``rule`` of their place names a relative one.
         """
-        if isinstance(one, int) and isinstance(other, int):
-            return abs(one - other) <= self.absolute
+        relative, absolute = self.relative, self.absolute
+        if rule is not None:
+            relative, absolute = rule.relative or 0.0, rule.absolute or 0.0
+        if isinstance(one, int) and isinstance(other, int) and (rule is None or rule.relative is None):
+            return abs(one - other) <= absolute
         try:
-            if math.isclose(one, other, rel_tol=self.relative, abs_tol=self.absolute):
+            if math.isclose(one, other, rel_tol=relative, abs_tol=absolute):
                 return True
         except OverflowError:
             return False
@@ -88,11 +98,18 @@ class Rules:
 
     def ignored(self, state: State) -> bool:
         """Whether the place that led to this state is ignored."""
-        return any(self.patterns[at].ignore and done == len(self.patterns[at].steps) for at, done in state)
+        return any(pattern.ignore for pattern in self._here(state))
 
     def unordered(self, state: State) -> bool:
         """Whether the list at the place that led to this state may come in any order."""
-        return any(not self.patterns[at].ignore and done == len(self.patterns[at].steps) for at, done in state)
+        return any(pattern.unordered for pattern in self._here(state))
+
+    def rule(self, state: State) -> Rule | None:
+        """The first rule that is about the place that led to this state."""
+        return next((pattern.rule for pattern in self._here(state) if pattern.rule is not None), None)
+
+    def _here(self, state: State) -> Iterator[_Pattern]:
+        return (self.patterns[at] for at, done in state if done == len(self.patterns[at].steps))
 
     def _advance(self, state: State, key: Key) -> State:
         after: dict[tuple[int, int], None] = {}
@@ -116,13 +133,15 @@ def compile_rules(comparison: Comparison) -> Rules:
     paths = [path for path in comparison.ignore if path not in {STATUS, CONTENT_TYPE}]
     patterns = tuple(
         [_Pattern(_parse(path), ignore=True) for path in paths]
-        + [_Pattern(_parse(path), ignore=False) for path in comparison.unordered]
+        + [_Pattern(_parse(path), unordered=True) for path in comparison.unordered]
+        + [_Pattern(_parse(rule.path), rule=rule) for rule in comparison.rules]
     )
     return Rules(
         relative=comparison.relative,
         absolute=comparison.absolute,
         ignore_status=STATUS in comparison.ignore,
         ignore_content_type=CONTENT_TYPE in comparison.ignore,
+        size_ratio=comparison.size_ratio,
         patterns=patterns,
         start=tuple((at, 0) for at in range(len(patterns))),
         _indexed=any(isinstance(step.key, int) for pattern in patterns for step in pattern.steps),

@@ -26,6 +26,7 @@ _BISECTIONS = 40
 _MOST_NEEDED = 10_000_000
 
 
+@lru_cache(maxsize=8192)
 def log_e_value(successes: int, failures: int, rate: float) -> float:
     """The logarithm of the evidence against "the true rate of success is at most ``rate``".
 

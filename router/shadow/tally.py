@@ -9,6 +9,7 @@ from router.shadow.pair import Loss, Pair
 from router.shadow.rules import STATUS
 from router.shadow.sketch import LatencySketch
 from router.shadow.statistics import lower_bound, upper_bound
+from router.shadow.tree import Difference
 
 ALPHA = 0.05
 """The error that each of the saved bounds of the agreement is allowed."""
@@ -16,7 +17,20 @@ ALPHA = 0.05
 MAX_EXAMPLES = 40
 EXAMPLES_A_GROUP = 5
 MAX_GROUPS = 50
+MAX_SWAPS = 20
 OTHER_GROUPS = "(other)"
+
+COUNTS = (
+    "pairs",
+    "agreed",
+    "incomparable",
+    "lost",
+    "status_mismatches",
+    "primary_errors",
+    "shadow_errors",
+    "new_errors",
+)
+"""The counts of evidence that only grow."""
 
 
 class Tally:
@@ -31,6 +45,8 @@ class Tally:
         self._incomparable: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._paths: dict[str, int] = {}
+        self._swaps: dict[str, dict[str, int]] = {}
+        self._distances: dict[str, float | None] = {}
         self._examples: list[Disagreement] = []
         self._latency = {"p": LatencySketch(), "s": LatencySketch()}
         self._revision: int | None = None
@@ -40,10 +56,12 @@ class Tally:
         """Go on from saved evidence."""
         cursor = row.cursor if same_file else 0
         tally = cls(row.route, row.primary, row.shadow, row.basis, counted_up_to=cursor)
-        tally._counts = {name: getattr(row, name) for name in _COUNTS}
+        tally._counts = {name: getattr(row, name) for name in COUNTS}
         tally._incomparable = dict(row.incomparable_reasons)
         tally._lost = dict(row.lost_reasons)
         tally._paths = dict(row.paths)
+        tally._swaps = {group: dict(swaps) for group, swaps in row.swaps.items()}
+        tally._distances = dict(row.distances)
         tally._examples = list(row.disagreements)
         tally._latency = {"p": LatencySketch(row.primary_latency), "s": LatencySketch(row.shadow_latency)}
         tally._revision = row.revision
@@ -96,7 +114,7 @@ class Tally:
 
     def evidence(self, at: datetime, capture: str, cursor: int) -> ShadowEvidence:
         """The counts as they stand, with bounds and quantiles."""
-        counts = {name: self._counts.get(name, 0) for name in _COUNTS}
+        counts = {name: self._counts.get(name, 0) for name in COUNTS}
         compared = counts["pairs"] - counts["incomparable"]
         differed = compared - counts["agreed"]
         primary, shadow = self._latency["p"], self._latency["s"]
@@ -113,7 +131,9 @@ class Tally:
             disagreements=tuple(sorted(self._examples, key=lambda example: (example.group, example.at))),
             incomparable_reasons=dict(self._incomparable),
             lost_reasons=dict(self._lost),
-            paths=dict(sorted(self._paths.items(), key=lambda item: -item[1])),
+            paths=_most_first(self._paths),
+            swaps={group: _most_first(swaps) for group, swaps in self._swaps.items()},
+            distances=dict(self._distances),
             primary_latency=dict(primary.buckets),
             shadow_latency=dict(shadow.buckets),
             revision=self._revision,
@@ -129,6 +149,21 @@ class Tally:
             known = group in self._paths or len(self._paths) < MAX_GROUPS
             name = group if known else OTHER_GROUPS
             self._paths[name] = self._paths.get(name, 0) + 1
+        for difference in result.differences:
+            if difference.group in self._paths:
+                self._measure(difference)
+
+    def _measure(self, difference: Difference) -> None:
+        """How far apart the two are at most, and which label became which."""
+        group, distance = difference.group, difference.distance
+        before = self._distances.get(group, 0.0)
+        self._distances[group] = None if distance is None or before is None else max(before, distance)
+        if not difference.label:
+            return
+        swaps = self._swaps.setdefault(group, {})
+        swap = f"{difference.primary} -> {difference.shadow}"
+        name = swap if swap in swaps or len(swaps) < MAX_SWAPS else OTHER_GROUPS
+        swaps[name] = swaps.get(name, 0) + 1
 
     def _count_errors(self, pair: Pair) -> None:
         if pair.primary.failed:
@@ -153,13 +188,5 @@ class Tally:
         self._counts[name] = self._counts.get(name, 0) + 1
 
 
-_COUNTS = (
-    "pairs",
-    "agreed",
-    "incomparable",
-    "lost",
-    "status_mismatches",
-    "primary_errors",
-    "shadow_errors",
-    "new_errors",
-)
+def _most_first(counts: dict[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))

@@ -1,10 +1,13 @@
 """Two JSON documents, walked together: where they differ, by path. Pure, with bounded work."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from inventory.model import Rule
+from router.shadow.measures import measure
 from router.shadow.render import LIMIT, render, safe_text
 from router.shadow.rules import Key, Rules, State
 
@@ -13,7 +16,11 @@ MAX_DEPTH = 100
 MAX_STEPS = 200_000
 """Values that are looked at for one pair at most: what a hostile answer can cost."""
 
+PLAIN = "the values differ"
+"""Why two values differ where there is no more to say than that they do."""
+
 _MATCHED_EXACTLY = 256
+_LONGEST_LABEL = 40
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_-]{0,63}$")
 
 
@@ -24,7 +31,9 @@ class TooMuchWorkError(ValueError):
 class Difference(NamedTuple):
     """One place where two answers differ.
 
-    ``group`` is the path with ``[*]`` for each place in a list: differences of one cause share it.
+    ``group`` is the path with ``[*]`` for each place in a list: differences of one cause share it. ``distance``
+    is how far apart the two are, as a share; None where that cannot be measured. ``label``: both are labels,
+    short texts or whole numbers, so that it can be counted which became which.
     """
 
     path: str
@@ -32,6 +41,8 @@ class Difference(NamedTuple):
     primary: str
     shadow: str
     why: str
+    distance: float | None = None
+    label: bool = False
 
 
 class _EnoughError(Exception):
@@ -56,6 +67,7 @@ class _Walk:
         self._wanted = wanted
         self._trail: list[Key] = []
         self._steps = 0
+        self._tolerance: Rule | None = None
 
     def run(self, primary: object, shadow: object) -> None:
         try:
@@ -67,6 +79,24 @@ class _Walk:
         self._steps += 1
         if self._steps > MAX_STEPS or len(self._trail) > MAX_DEPTH:
             raise TooMuchWorkError("the answers are too large or too deep to be compared")
+        rule = self._rules.rule(state) if state else None
+        if rule is None:
+            self._plainly(one, other, state)
+            return
+        found = measure(one, other, rule)
+        if found is not None:
+            if not found.near and one != other:
+                self._note(one, other, found.why, distance=found.distance)
+            return
+        # A tolerance holds for everything below its place, until a rule further down says otherwise.
+        outer, self._tolerance = self._tolerance, rule
+        try:
+            self._plainly(one, other, state)
+        finally:
+            self._tolerance = outer
+
+    def _plainly(self, one: object, other: object, state: State) -> None:
+        """Value by value."""
         if isinstance(one, dict) and isinstance(other, dict):
             self._objects(one, other, state)
         elif isinstance(one, list) and isinstance(other, list):
@@ -77,10 +107,10 @@ class _Walk:
         elif _type(one) != _type(other):
             self._note(one, other, f"the types differ: {_type(one)} and {_type(other)}")
         elif isinstance(one, int | float) and isinstance(other, int | float) and not isinstance(one, bool):
-            if not self._rules.near(one, other):
-                self._note(one, other, _how_far(one, other))
+            if not self._rules.near(one, other, self._tolerance):
+                self._note(one, other, _how_far(one, other), distance=_apart(one, other))
         elif one != other:
-            self._note(one, other, "the values differ")
+            self._note(one, other, PLAIN)
 
     def _objects(self, one: dict[str, object], other: dict[str, object], state: State) -> None:
         rules = self._rules
@@ -121,12 +151,12 @@ class _Walk:
 
     def _rows(self, one: list[object], other: list[object]) -> None:
         """Lists of one length in which no rule names a place: long rows of numbers are the common case."""
-        rules = self._rules
+        rules, tolerance = self._rules, self._tolerance
         self._steps += len(one)
         for at, (first, second) in enumerate(zip(one, other, strict=True)):
             kind = type(first)
             if kind is type(second) and (
-                (kind is float and rules.near(first, second)) or (kind is str and first == second)  # type: ignore[arg-type]
+                (kind is float and rules.near(first, second, tolerance)) or (kind is str and first == second)  # type: ignore[arg-type]
             ):
                 continue
             self._trail.append(at)
@@ -156,6 +186,7 @@ class _Walk:
         """Whether two elements agree: nothing is written down, but the depth and the work count."""
         probe = _Walk(self._rules, wanted=0)
         probe._trail = self._trail
+        probe._tolerance = self._tolerance
         probe._steps = self._steps
         depth = len(self._trail)
         try:
@@ -168,7 +199,14 @@ class _Walk:
         return True
 
     def _note(
-        self, one: object, other: object, why: str, *, primary: str | None = None, shadow: str | None = None
+        self,
+        one: object,
+        other: object,
+        why: str,
+        *,
+        primary: str | None = None,
+        shadow: str | None = None,
+        distance: float | None = None,
     ) -> None:
         if not self._wanted:
             raise _EnoughError
@@ -179,6 +217,8 @@ class _Walk:
                 primary=render(one) if primary is None else primary,
                 shadow=render(other) if shadow is None else shadow,
                 why=why,
+                distance=distance,
+                label=_is_label(one) and _is_label(other),
             )
         )
         if len(self.found) >= self._wanted:
@@ -255,13 +295,27 @@ def _type(value: object) -> str:
     return "list" if isinstance(value, list) else "object"
 
 
+def _is_label(value: object) -> bool:
+    """Whether a value names one of some few things. A difference of missing values is none of labels."""
+    return isinstance(value, int) or (isinstance(value, str) and len(value) <= _LONGEST_LABEL)
+
+
+def _apart(one: float, other: float) -> float | None:
+    """How far two numbers are apart, as a share of the larger; None beyond what a float can hold."""
+    try:
+        apart = abs(float(one) - float(other)) / max(abs(float(one)), abs(float(other)))
+    except (OverflowError, ZeroDivisionError):
+        return None
+    return apart if math.isfinite(apart) else None
+
+
 def _how_far(one: float, other: float) -> str:
     try:
         apart = abs(float(one) - float(other))
         largest = max(abs(float(one)), abs(float(other)))
         return f"apart by {apart:.3g}, {apart / largest:.2g} of the larger"
     except OverflowError:
-        return "the values differ"
+        return PLAIN
 
 
 def _without_equals(one: list[object], other: list[object]) -> tuple[list[object], list[object]]:

@@ -15,6 +15,14 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
     "listen": "scanner.sources.listening:prepare",
+    "k8s": "scanner.sources.kubernetes:prepare",
+    "mlflow": "scanner.sources.mlflow:prepare",
+    "sagemaker": "scanner.sources.sagemaker:prepare",
+    "catalogue": "scanner.sources.catalogue:prepare",
+    "envoy": "scanner.sources.envoy:prepare",
+    "kong": "scanner.sources.kong:prepare",
+    "nginx": "scanner.sources.nginx:prepare",
+    "haproxy": "scanner.sources.haproxy:prepare",
 }
 """A target's prefix, and the function of the source that it chooses. Imported when it is used."""
 

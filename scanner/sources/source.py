@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from inventory.model import Account, Checkpoint, Listener, Loss, Moment, Observation, Scope, Value
+from inventory.model import Account, Checkpoint, Declaration, Listener, Loss, Moment, Observation, Scope, Value
 from inventory.settings import Settings
 from scanner.findings import Finding
 from scanner.plan import Shard
@@ -35,13 +35,17 @@ class Progress(Value):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What happened since the update before. ``account``, ``requests``, ``progress`` and ``loss`` are totals."""
+    """What happened since the update before. ``account``, ``requests``, ``progress`` and ``loss`` are totals.
+
+    ``observations`` are of what runs, ``declarations`` of what is supposed to.
+    """
 
     observations: tuple[Observation, ...]
     account: Account
     requests: int
     progress: Progress
     checkpoint: Checkpoint | None = None
+    declarations: tuple[Declaration, ...] = ()
     loss: Loss | None = None
 
 

@@ -269,7 +269,7 @@ class SubnetRun:
         progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
         loss = self._doors.loss
         progress = progress.model_copy(update={"loss": loss.rate, "quiet_until": self._quiet_until})
-        return Update(tuple(found), account, self._requests, progress, self._checkpoint(), loss)
+        return Update(tuple(found), account, self._requests, progress, self._checkpoint(), loss=loss)
 
     def _checkpoint(self) -> Checkpoint | None:
         if self._parts is None:

@@ -2,17 +2,21 @@
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import LISTENER, NOW, ago, identified, observation, observations, route, scan
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from inventory.fold import fold
 from inventory.lifecycle import TransitionError
+from inventory.listing import ORDERS, CursorError, Order, place_key
 from inventory.model import (
     Account,
     Exposed,
@@ -31,13 +35,15 @@ from inventory.model import (
     Traffic,
     utc_now,
 )
-from inventory.query import QueryError, parse
-from inventory.store import Store, StoreError, open_store
+from inventory.query import QueryError, parse, value_of
+from inventory.store import Store, StoreError, open_store, paging
 from inventory.store.database import Database
+from inventory.store.facets import facet_id, facet_values
 from inventory.store.migrate import EMPTY, FOLDER, HEAD, current_revision, migrate
+from inventory.store.tables import FacetRow
 
 SCOPE = Scope(name="lab", targets=("127.0.0.0/24",), exclude=("127.0.0.7",), ports="80,5000", created_at=NOW)
-EXAMPLES = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EXAMPLES = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
@@ -92,9 +98,9 @@ def test_the_same_observation_twice_is_one(store: Store):
 def test_the_stored_endpoints_are_the_fold_of_everything_stored(store: Store, seen):
     see(store, *seen)
     everything = store.observations.of(LISTENER)
-    laid_over = {"presence", "risk", "risk_reasons"}
-    stored = {e.id: e.model_dump(exclude=laid_over) for e in store.endpoints.list()}
-    assert stored == {e.id: e.model_dump(exclude=laid_over) for e in fold(everything)}
+    laid_over = {"id", "presence", "risk", "risk_reasons"}
+    stored = {e.url: e.model_dump(exclude=laid_over) for e in store.endpoints.list()}
+    assert stored == {e.url: e.model_dump(exclude=laid_over) for e in fold(everything)}
     before = store.endpoints.list()
     store.endpoints.refold([LISTENER], NOW)
     assert store.endpoints.list() == before
@@ -127,9 +133,94 @@ def test_listing_pages_and_mistakes(store: Store):
             store,
             observation(identified(), listener=Listener(site="default", address="127.0.0.9", port=port)),
         )
-    assert [e.port for e in store.endpoints.list(limit=2, offset=3)] == [4, 5]
+    first = store.endpoints.page(limit=3)
+    assert [e.port for e in first.rows] == [1, 2, 3]
+    rest = store.endpoints.page(limit=3, after=first.after)
+    assert ([e.port for e in rest.rows], rest.after) == ([4, 5], None)
     with pytest.raises(QueryError):
         store.endpoints.list("colour:red")
+    for wrong in ("x", "", "bnVsbA", "é"):
+        with pytest.raises(CursorError):
+            store.endpoints.page(after=wrong)
+
+
+SORT_KEYS = {"endpoint": None, "seen": "last_seen", "new": "first_seen"}
+
+
+@EXAMPLES
+@given(
+    st.lists(observations, max_size=8),
+    st.sampled_from(ORDERS),
+    st.booleans(),
+    st.integers(1, 3),
+    st.sampled_from(["", "kind:notebook", "port<5003", "127.0.0.9", "address:127.0.0.*", "id:*a*", "owner:* seen<9w"]),
+    st.sampled_from([0, 20_000]),
+)
+def test_the_pages_of_any_order_and_filter_are_the_whole_sorted_list(
+    store: Store, seen, by: str, descending: bool, limit: int, filter_text: str, few: int
+):
+    here = [one.model_copy(update={"listener": Listener(site="t", address="127.0.0.9", port=5000 + n % 4)})
+            for n, one in enumerate(seen)]  # fmt: skip
+    see(store, *here)
+    order = Order(by, descending=descending)
+    paged, after = [], None
+    with patch.object(paging, "FEW", few):
+        while True:
+            part = store.endpoints.page(filter_text, order=order, limit=limit, after=after)
+            paged += part.rows
+            after = part.after
+            if after is None:
+                break
+    query = parse(filter_text)
+    expected = [e for e in store.endpoints.list() if query.matches(e, utc_now())]
+
+    def place(e):
+        return place_key(e.address, e.port, e.id)
+
+    if by in SORT_KEYS:
+        expected.sort(key=lambda e: (getattr(e, SORT_KEYS[by] or "port"), place(e)), reverse=descending)
+    else:
+        expected.sort(key=place)
+        expected.sort(key=lambda e: (value_of(e, by) is None, value_of(e, by) or 0), reverse=descending)
+    assert [e.id for e in paged] == [e.id for e in expected]
+
+
+def test_what_changed_since_a_version_is_told_once(store: Store):
+    start = store.version()
+    (one,) = see(store, observation(identified()))
+    (two,) = see(store, observation(identified(), listener=Listener(site="t", address="127.0.0.2", port=1)))
+    changed = store.endpoints.changed(start)
+    assert ({e.id for e in changed.endpoints}, changed.version) == ({one.id, two.id}, store.version())
+    store.triage.apply([two.id], owner="ana", who="bo", why="x")
+    later = store.endpoints.changed(changed.version)
+    assert [(e.id, e.owner) for e in later.endpoints] == [(two.id, "ana")]
+    assert store.endpoints.changed(later.version).endpoints == ()
+    assert store.endpoints.changed(start, limit=1).more
+
+
+@EXAMPLES
+@given(st.lists(st.lists(observations, min_size=1, max_size=4), max_size=3))
+def test_facets_count_what_is_there(store: Store, batches):
+    for batch in batches:
+        see(store, *batch)
+    with store._database.read() as session:
+        rows = session.connection().execute(select(FacetRow.__table__)).mappings().all()
+        facets = dict(session.connection().execute(text("SELECT id, facet FROM endpoint")).all())
+    everything = store.endpoints.list()
+    assert all(facets[one.id] == facet_id(facet_values(one)) for one in everything)
+    counted = Counter(facets.values())
+    assert {row["id"]: row["count"] for row in rows} == counted
+
+
+def test_an_exemption_ends_by_itself_when_it_is_looked_at(store: Store):
+    (one,) = see(store, observation(identified()))
+    end = utc_now() + timedelta(days=1)
+    store.triage.apply([one.id], governance=Governance.EXEMPT, exempt_until=end, who="bo", why="x")
+    assert store.endpoints.renew(end - timedelta(seconds=1)) <= 1
+    assert store.endpoints.get(one.id).governance is Governance.EXEMPT
+    assert store.endpoints.renew(end) == 1
+    assert store.endpoints.get(one.id).governance is Governance.UNREVIEWED
+    assert store.endpoints.renew(end) == 0
 
 
 def test_an_endpoint_is_found_by_the_beginning_of_its_id(store: Store):
@@ -246,9 +337,18 @@ def test_many_writers_lose_nothing(database_url: str):
         assert two.version() == before + 120
 
 
-def test_the_schema_goes_down_and_up_again(database_url: str):
+def test_the_schema_goes_down_and_up_again_with_its_data(database_url: str):
     with open_store(database_url) as store:
-        see(store, observation(Postured(posture=Posture.OPEN)))
+        see(store, observation(Postured(posture=Posture.OPEN)), observation(identified()))
+        before = store.endpoints.list()
+    database = Database(database_url)
+    for revision in sorted((path.name[:4] for path in (FOLDER / "versions").glob("0*.py")), reverse=True)[1:]:
+        migrate(database, revision)
+        assert current_revision(database) == revision
+    database.close()
+    with open_store(database_url) as store:
+        assert store.endpoints.list("kind:model-endpoint") == before
+        assert (store.endpoints.count("posture:open"), store.endpoints.count()) == (1, 1)
     database = Database(database_url)
     migrate(database, EMPTY)
     assert current_revision(database) is None

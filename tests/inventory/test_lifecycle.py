@@ -4,13 +4,16 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
-from making import NOW, ago, scan
+from hypothesis import given
+from hypothesis import strategies as st
+from making import NOW, ago, endpoint, scan
 
-from inventory.lifecycle import TransitionError, decide, in_force, presence
+from inventory.lifecycle import PresenceRule, TransitionError, decide, in_force, next_change, presence
 from inventory.model import Governance, Presence, ScanStatus, Triage
+from inventory.risk import assess
 
 TOMORROW = NOW + timedelta(days=1)
-RULES = {"now": NOW, "stale_after": timedelta(days=7), "gone_after_scans": 2}
+RULE = PresenceRule(stale_after=timedelta(days=7), gone_after=timedelta(0), gone_after_scans=2)
 
 
 @pytest.mark.parametrize(("before", "to"), product(Governance, Governance))
@@ -52,7 +55,7 @@ def test_an_exemption_ends_on_its_date():
 )
 def test_presence_counts_complete_scans_that_missed_it(last_seen, missed, expected):
     scans = [scan(id=f"s{n}", started_at=ago(minutes=n)) for n in range(missed)]
-    assert presence("127.0.0.9", 5000, last_seen, scans, **RULES) is expected
+    assert presence(endpoint(last_seen=last_seen), scans, NOW, RULE) is expected
 
 
 @pytest.mark.parametrize(
@@ -68,9 +71,39 @@ def test_presence_counts_complete_scans_that_missed_it(last_seen, missed, expect
 )
 def test_a_scan_that_could_not_have_seen_it_proves_nothing(other):
     scans = [scan(id=f"s{n}", **other) for n in range(5)]
-    assert presence("127.0.0.9", 5000, ago(hours=1), scans, **RULES) is Presence.SEEN
+    assert presence(endpoint(last_seen=ago(hours=1)), scans, NOW, RULE) is Presence.SEEN
 
 
 def test_a_sighting_long_ago_by_scans_that_still_cover_it_is_stale():
     old = scan(started_at=ago(days=40))
-    assert presence("127.0.0.9", 5000, ago(days=30), [old], **RULES) is Presence.STALE
+    assert presence(endpoint(last_seen=ago(days=30)), [old], NOW, RULE) is Presence.STALE
+
+
+def test_what_is_missed_is_gone_only_after_its_own_time():
+    patient = PresenceRule(stale_after=timedelta(days=7), gone_after=timedelta(hours=3), gone_after_scans=1)
+    scans = [scan(id="s0")]
+    assert presence(endpoint(last_seen=ago(hours=2)), scans, NOW, patient) is Presence.STALE
+    assert presence(endpoint(last_seen=ago(hours=3)), scans, NOW, patient) is Presence.GONE
+
+
+@given(
+    st.builds(
+        endpoint,
+        presence=st.sampled_from(Presence),
+        governance=st.sampled_from(Governance),
+        first_seen=st.integers(0, 80).map(lambda days: ago(days=days)),
+        last_seen=st.integers(0, 20).map(lambda days: ago(days=days)),
+        exempt_until=st.none() | st.integers(-9, 9).map(lambda days: ago(days=days)),
+    )
+)
+def test_nothing_changes_by_time_alone_before_the_next_change_is_due(one):
+    def said(moment):
+        there = presence(one, [], moment, RULE)
+        triage = Triage(endpoint=one.id, governance=one.governance, exempt_until=one.exempt_until)
+        return there, in_force(triage, moment), assess(one, moment)[0]
+
+    one = one.model_copy(update={"presence": said(NOW)[0], "governance": said(NOW)[1]})
+    due = next_change(one, RULE, NOW)
+    assert due is None or due > NOW
+    before = (due or NOW + timedelta(days=400)) - timedelta(microseconds=1)
+    assert said(before) == said(NOW)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import socket
 import ssl
@@ -55,10 +56,25 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[str, dict[str, str
 
 
 class Backend:
-    """A small HTTP/1.1 server that says its name. ``stalled``: it accepts, and never reads."""
+    """A small HTTP/1.1 server that says its name. ``stalled``: it accepts, and never reads.
 
-    def __init__(self, name: str, *, stalled: bool = False, status: int = 200, certificate: Path | None = None) -> None:
+    ``bad`` answers without end ("endless"), or resets the connection in the middle of its answer ("resets").
+    ``model`` makes more to say of a request's body.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        stalled: bool = False,
+        status: int = 200,
+        certificate: Path | None = None,
+        bad: str = "",
+        model: Callable[[bytes], dict[str, Any]] | None = None,
+    ) -> None:
         self.name = name
+        self.bad = bad
+        self.model = model
         self.status = status
         self.seen: list[Seen] = []
         self.got = asyncio.Condition()
@@ -114,12 +130,27 @@ class Backend:
         if path == "/events":
             await self._events(writer)
             return
-        answer = json.dumps({"from": self.name, "path": path, "bytes": len(body)}).encode()
+        if self.bad:
+            await self._misbehave(writer)
+            return
+        more = self.model(body) if self.model else {"path": path, "bytes": len(body)}
+        answer = json.dumps({"from": self.name, **more}).encode()
         writer.write(
             b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
             % (self.status, len(answer), answer)
         )
         await writer.drain()
+
+    async def _misbehave(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n")
+        chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
+        while self.bad == "endless":
+            writer.write(chunk)
+            await writer.drain()
+        writer.write(chunk[:100])
+        await writer.drain()
+        writer.transport.abort()
+        raise ConnectionResetError
 
     async def _events(self, writer: asyncio.StreamWriter) -> None:
         """One event, and the second only after the caller asked for ``/next`` on another connection."""
@@ -211,7 +242,8 @@ async def eventually(look: Callable[[], Any], seconds: float = DEADLINE) -> Any:
 class Load:
     """Callers that never pause, and count what went wrong."""
 
-    def __init__(self, port: int, host: str, workers: int) -> None:
+    def __init__(self, port: int, host: str, workers: int, bodies: Iterator[bytes]) -> None:
+        self._bodies = bodies
         self.asked = 0
         self.failed: list[str] = []
         self.by: dict[str, int] = {}
@@ -222,7 +254,7 @@ class Load:
         connection = Connection(port)
         while not self._stop:
             try:
-                answer = await connection.ask(host)
+                answer = await connection.ask(host, body=next(self._bodies))
             except (OSError, asyncio.IncompleteReadError) as error:
                 self.failed.append(repr(error))
                 connection.close()
@@ -342,8 +374,8 @@ async def load() -> AsyncIterator[Callable[..., Load]]:
     """Starts callers."""
     started: list[Load] = []
 
-    def start(settings: Settings, host: str, workers: int = 4) -> Load:
-        started.append(Load(settings.gateway_port, host, workers))
+    def start(settings: Settings, host: str, workers: int = 4, bodies: Iterator[bytes] | None = None) -> Load:
+        started.append(Load(settings.gateway_port, host, workers, bodies or itertools.repeat(b"{}")))
         return started[-1]
 
     yield start

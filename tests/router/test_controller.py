@@ -453,8 +453,8 @@ async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(
 ) -> None:
     given: list[Any] = []
 
-    async def companion(store: Any, path: Any, stop: asyncio.Event) -> None:
-        given.append(path)
+    async def companion(here: Any, stop: asyncio.Event) -> None:
+        given.append(here.capture)
         raise RuntimeError("a companion that fails")
 
     async with run_controller(companions=[companion]) as rig:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.model import ShadowEvidence
-from router.gates import Decision, Gate, decide, pairs_needed
+from inventory.model import Gate, ShadowEvidence
+from router.gates import Decision, decide, pairs_needed
 from router.shadow.sketch import LatencySketch
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)

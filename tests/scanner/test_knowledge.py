@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.knowledge import SignatureError, assemble, load_knowledge, parse_signature, read_signature
+from scanner.knowledge import BUILT_IN, SignatureError, assemble, load_knowledge, parse_signature, read_signature
 
 GOOD = """
 id: lamp
@@ -26,6 +26,11 @@ def test_the_built_in_signatures_load_and_agree() -> None:
         assert {alike.id for alike in signature.alike} <= known, signature.id
         assert set(signature.refines) <= known, signature.id
         assert set(signature.stacks) <= known, signature.id
+
+
+def test_the_quick_parser_reads_what_the_careful_one_reads() -> None:
+    for path in sorted(BUILT_IN.glob("*.yaml")):
+        assert read_signature(path, own=True) == read_signature(path)
 
 
 def test_every_product_decides_its_posture_or_says_why_not() -> None:

@@ -61,10 +61,11 @@ def addresses(store: Store) -> list[str]:
     return sorted(endpoint.address for endpoint in store.endpoints.list())
 
 
-async def stopped_at(runner: Runner, percent: float, **options: object):
+async def stopped_at(runner: Runner, percent: float, *, rate: int = 4000, **options: object):
+    """A scan that is stopped at a part of the whole. Slowly, where it must not have come to its end by then."""
     stop = asyncio.Event()
     return await runner.run(
-        scope(rate=1000), stop=stop, report=lambda state: stop.set() if state.percent >= percent else None, **options
+        scope(rate=rate), stop=stop, report=lambda state: stop.set() if state.percent >= percent else None, **options
     )
 
 
@@ -72,7 +73,7 @@ async def test_a_stopped_scan_goes_on_and_comes_to_the_same_end(
     store: Store, settings: Settings, accepted: Counter[str]
 ) -> None:
     runner = Runner(store, settings, is_open)
-    first = await stopped_at(runner, 60)
+    first = await stopped_at(runner, 40, rate=1500)
     assert first.status is ScanStatus.INCOMPLETE
     assert first.checkpoint is not None
     begun = sum(accepted.values())

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory.cron import ScheduleError
 from inventory.model import Schedule
-from scanner.cron import ScheduleError
 from scanner.triggers import first_run, following_run
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)  # a Monday

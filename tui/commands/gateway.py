@@ -20,15 +20,17 @@ def serve(
     context: typer.Context,
     gateway: Annotated[bool, typer.Option(help="Run the gateway and its controller.")] = True,
     schedules: Annotated[bool, typer.Option(help="Run the schedules.")] = True,
+    clusters: Annotated[bool, typer.Option(help="Watch the clusters of stored scopes.")] = True,
 ) -> None:
-    """Run schedules, controller and gateway, until Ctrl-C.
+    """Run schedules, watches of clusters, controller and gateway, until Ctrl-C.
 
-    It ends cleanly, and the next start goes on from there.
+    Clusters are those of stored scopes, as by `gnomon scope add prod k8s:production`; what is new in one,
+    and what has ended, is in the inventory within seconds. It ends cleanly, and the next start goes on.
 
     Example: gnomon serve
     """
-    if not gateway and not schedules:
-        raise CommandError("with neither the gateway nor the schedules there is nothing to run")
+    if not gateway and not schedules and not clusters:
+        raise CommandError("without the gateway, the schedules and the clusters there is nothing to run")
     log_to_stderr()
     with workspace(context.obj) as here:
         if gateway:
@@ -37,8 +39,11 @@ def serve(
             narrate(f"gateway on http://{where}, routes as http://{name}")
         if schedules:
             narrate(f"{len(here.store.schedules.list())} schedules")
+        if clusters:
+            named = sum(scope.targets[0].startswith("k8s:") for scope in here.store.scopes.list())
+            narrate(f"{named} scopes of clusters")
         narrate("press Ctrl-C to stop")
-        daemon(here, gateway=gateway, schedules=schedules)
+        daemon(here, gateway=gateway, schedules=schedules, clusters=clusters)
     narrate("stopped")
 
 

@@ -1,4 +1,4 @@
-"""``adopt``, ``shift``, ``shadow``, ``rollback``, ``release``: the life of a route.
+"""``adopt``, ``shift``, ``rollback``, ``release``: the life of a route.
 
 These commands write what is desired; the controller in ``gnomon serve`` brings it about, and these
 wait for its word. Where no gateway answers, the desire stays on record, and the exit code says that
@@ -29,7 +29,7 @@ REASON = "by command line"
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (adopt, shift, shadow, rollback, release):
+    for command in (adopt, shift, rollback, release):
         app.command(command.__name__)(command)
 
 
@@ -81,7 +81,7 @@ def adopt(
         revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
         _manage(here, endpoint.id, why)
         narrate(f"callers move by using http://{spec.hosts[0]}:{here.settings.gateway_port} instead of {endpoint.url}")
-        _converge(here, revision, wait)
+        converge(here, revision, wait)
 
 
 def shift(
@@ -100,38 +100,7 @@ def shift(
 
     with workspace(context.obj) as here:
         spec = desired.shift(spec_of(existing(here, name)), desired.parse_weights(weights))
-        _change(here, spec, why, wait, dry_run=dry_run)
-
-
-def shadow(
-    context: typer.Context,
-    name: NameArgument,
-    percent: Annotated[float, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off.")],
-    to: Annotated[str | None, typer.Option(metavar="BACKEND", help="The backend that gets the copies.")] = None,
-    why: WhyOption = REASON,
-    wait: WaitOption = None,
-    dry_run: DryRunOption = False,
-) -> None:
-    """Copy live requests to another backend, and compare.
-
-    The copies' answers reach no caller; `gnomon route NAME` shows how far they agree.
-
-    Examples:
-      gnomon shadow iris --to replacement --percent 10
-
-      gnomon shadow iris --percent 0
-
-    """
-    from router import desired
-
-    with workspace(context.obj) as here:
-        spec = spec_of(existing(here, name))
-        backend = to or (spec.shadow.backend if spec.shadow else None)
-        if backend is None and percent:
-            names = ", ".join(b.name for b in spec.backends if b.weight < 100) or "none: it has one backend"
-            raise CommandError(f"say where the copies go with --to; the backends that can shadow: {names}")
-        after = desired.shadow(spec, backend, percent) if backend else spec.model_copy(update={"shadow": None})
-        _change(here, after, why, wait, dry_run=dry_run)
+        change(here, spec, why, wait, dry_run=dry_run)
 
 
 def rollback(
@@ -158,7 +127,7 @@ def rollback(
             raise CommandError(
                 f"route {name!r} has no revision {number} to go back to: `gnomon route {name}` lists them"
             )
-        _change(here, wanted.spec, why, wait, dry_run=dry_run)
+        change(here, wanted.spec, why, wait, dry_run=dry_run)
 
 
 def release(
@@ -177,7 +146,7 @@ def release(
             if typed != name:
                 raise CommandError("nothing was changed", Exit.REFUSED)
         revision = here.store.routes.remove(name, who=here.settings.actor, why=why)
-        _converge(here, revision, wait)
+        converge(here, revision, wait)
 
 
 def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | None]:
@@ -203,15 +172,16 @@ def _manage(here: Workspace, endpoint_id: str, why: str) -> None:
     here.store.triage.apply([endpoint_id], governance=Governance.MANAGED, who=here.settings.actor, why=why)
 
 
-def _change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, dry_run: bool) -> None:
+def change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, dry_run: bool) -> None:
+    """Put a route on record and wait for a gateway's word; or, for a dry run, describe it."""
     if dry_run:
         write_text(describe(spec))
         return
-    _converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
+    converge(here, here.store.routes.put(spec, who=here.settings.actor, why=why), wait)
 
 
-def _converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
-    """Wait for a gateway's word, and tell it."""
+def converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
+    """Wait for a gateway's word, and tell it. CommandError where it was refused, or where none came in time."""
     from tui.convergence import Outcome, await_gateways
 
     said = f"route {revision.route} revision {revision.number}"

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("GATEWAY", "gateway"),
 )
 SHOWN_DISAGREEMENTS = 10
+SHOWN_SWAPS = 3
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 
 
@@ -46,13 +47,29 @@ def routes(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
         narrate(f"{len(rows)} route{'' if len(rows) == 1 else 's'}")
 
 
-def route(context: typer.Context, name: NameArgument, form: FormatOption = Format.TABLE) -> None:
+def route(
+    context: typer.Context,
+    name: NameArgument,
+    disagreements: Annotated[
+        bool, typer.Option("--disagreements", help="Only where the shadow's answers differ, side by side.")
+    ] = False,
+    form: FormatOption = Format.TABLE,
+) -> None:
     """Show everything about one route.
 
     Backends, shadow evidence, disagreements, traffic, revisions, and what gateways say of it.
+
+    Examples:
+      gnomon route iris
+
+      gnomon route iris --disagreements
+
     """
     with workspace(context.obj) as here:
         revision = existing(here, name)
+        if disagreements:
+            _disagreements([one for one in here.store.shadow.of(name) if one.primary != one.shadow], form)
+            return
         spec = spec_of(revision)
         row = _row(here, revision)
         history = here.store.routes.history(name)
@@ -67,6 +84,17 @@ def route(context: typer.Context, name: NameArgument, form: FormatOption = Forma
     write_text("\n".join(lines))
 
 
+def _disagreements(evidence: "list[ShadowEvidence]", form: Format) -> None:
+    from tui.disagreements import lines_of, rows_of
+
+    if form is Format.TABLE:
+        write_text("\n".join(line for one in evidence for line in lines_of(one)))
+        if not any(one.paths for one in evidence):
+            narrate("no disagreement is on record")
+    else:
+        write_rows([row for one in evidence for row in rows_of(one)], (), form)
+
+
 def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
     if one.primary == one.shadow:
         yield f"  baseline   {one.primary} with itself: {one.agreed} of {one.compared} pairs agree"
@@ -78,8 +106,11 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
     )
     for reasons in (one.incomparable_reasons, one.lost_reasons):
         yield from (f"    {count} x {reason}" for reason, count in reasons.items())
-    for example in one.disagreements[:SHOWN_DISAGREEMENTS]:
-        yield (f"    {example.path}  {one.primary}: {example.primary}  {one.shadow}: {example.shadow}  ({example.why})")
+    for group, count in list(one.paths.items())[:SHOWN_DISAGREEMENTS]:
+        swaps = ", ".join(f"{times} x {swap}" for swap, times in list(one.swaps.get(group, {}).items())[:SHOWN_SWAPS])
+        yield f"    {group} differs in {count} pairs{': ' if swaps else ''}{swaps}"
+    if one.paths:
+        yield f"    side by side: gnomon route {one.route} --disagreements"
 
 
 def describe(spec: "RouteSpec") -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -39,7 +39,8 @@ def register(app: typer.Typer) -> None:
 def scan(
     context: typer.Context,
     targets: Annotated[
-        list[str] | None, typer.Argument(metavar="[TARGET]...", help="CIDRs, addresses, host:port or URLs.")
+        list[str] | None,
+        typer.Argument(metavar="[TARGET]...", help="CIDRs, addresses, host:port, URLs or k8s:CONTEXT."),
     ] = None,
     scope: Annotated[str | None, typer.Option(metavar="NAME", help="Scan a stored scope instead of targets.")] = None,
     ports: Annotated[str | None, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = None,
@@ -86,6 +87,9 @@ def scan(
       gnomon scan --scope lab
 
       gnomon scan --listen eth0 --for 10m
+      gnomon scan k8s:staging#risk,pricing
+
+      gnomon scan 'k8s:*'
 
     """
     part = _part(shard)
@@ -108,15 +112,17 @@ def scan(
             _explain(here, chosen, form)
             return
         with progress(f"scan {chosen.name}") as report:
-            done = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
+            scans = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
         found = [
             one
-            for one in here.store.endpoints.list(f"scope:{chosen.name}")
-            if one.last_seen >= done.started_at and one.site == done.site
+            for scan in scans
+            for one in here.store.endpoints.list(f"scope:{scan.scope}")
+            if one.last_seen >= scan.started_at and one.site == scan.site
         ]
-    _write(done, found, form)
-    if done.status.value != "complete":
-        raise typer.Exit(Exit.INCOMPLETE if done.status.value == "incomplete" else Exit.FAILED)
+    _write(scans, found, form)
+    ends = {scan.status.value for scan in scans}
+    if ends != {"complete"}:
+        raise typer.Exit(Exit.FAILED if ends == {"failed"} else Exit.INCOMPLETE)
 
 
 def _post(listen: str | None, listen_for: str | None, scope: str | None, targets: list[str] | None) -> str:
@@ -131,6 +137,8 @@ def _post(listen: str | None, listen_for: str | None, scope: str | None, targets
 def _explain(here: Workspace, scope: "Scope", form: Format) -> None:
     """What the scan would ask; ports beyond the first few are asked alike, but for their products' hints."""
     run = check_scope(here.settings, scope)
+    if not run.ports:
+        raise CommandError("--explain is about addresses; what is asked in a cluster depends on what runs there")
     shown = run.ports[:EXPLAINED_PORTS]
     rows = explain_questions(here.settings, " ".join(scope.targets), shown)
     columns = (Column("PART", "part"), Column("ABOUT", "about"), Column("REQUEST", "request"), Column("WHY", "why"))
@@ -203,32 +211,38 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def _write(done: "Scan", found: "list[Endpoint]", form: Format) -> None:
+def _write(scans: "list[Scan]", found: "list[Endpoint]", form: Format) -> None:
     rows = [as_row(one, form) for one in found]
     if form is Format.JSON:
-        counts = done.account.model_dump() | {"probed": done.account.probed, "unprobed": done.account.unprobed}
-        whole = {"account": counts, "loss": _measured(done)}
-        write_json({"scan": done.model_dump(mode="json") | whole, "endpoints": rows})
+        told = [_counted(one) for one in scans]
+        write_json({"scan": told[0], "endpoints": rows} if len(told) == 1 else {"scans": told, "endpoints": rows})
     else:
         write_rows(rows, COLUMNS, form)
-    account = done.account
-    narrate(
-        f"scan {done.id} {done.status}: {account.planned} planned, {account.answered} answered, "
-        f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
-        f"{account.forbidden} forbidden, {account.unprobed} not reached; {done.requests} requests"
-        + (f" ({done.reason})" if done.reason else "")
-    )
-    if done.loss is not None and account.probed:
-        narrate(_in_words(done.loss))
+    for scan in scans:
+        account = scan.account
+        narrate(
+            f"scan {scan.id}{f' of {scan.scope}' if len(scans) > 1 else ''} {scan.status}: "
+            f"{account.planned} planned, {account.answered} answered, "
+            f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
+            f"{account.forbidden} forbidden, {account.unprobed} not reached; {scan.requests} requests"
+            + (f" ({scan.reason})" if scan.reason else "")
+        )
+        if scan.loss is not None and account.probed:
+            narrate(_in_words(scan.loss))
 
 
-def _measured(done: "Scan") -> dict[str, object] | None:
+def _counted(scan: "Scan") -> dict[str, Any]:
+    counts = scan.account.model_dump() | {"probed": scan.account.probed, "unprobed": scan.account.unprobed}
+    return scan.model_dump(mode="json") | {"account": counts, "loss": _measured(scan)}
+
+
+def _measured(scan: "Scan") -> dict[str, Any] | None:
     """The loss with what follows from it, for programs."""
-    if done.loss is None:
+    if scan.loss is None:
         return None
-    low, high = done.loss.bounds
-    derived = {"rate": done.loss.rate, "low": low, "high": high, "missed_at_most": done.loss.missed}
-    return done.loss.model_dump(mode="json") | derived
+    low, high = scan.loss.bounds
+    derived = {"rate": scan.loss.rate, "low": low, "high": high, "missed_at_most": scan.loss.missed}
+    return scan.loss.model_dump(mode="json") | derived
 
 
 def _in_words(loss: "Loss") -> str:

@@ -12,6 +12,7 @@ from inventory.coverage import coverage
 from inventory.model import (
     Comparison,
     Endpoint,
+    Gate,
     Governance,
     Revision,
     RouteSpec,
@@ -40,7 +41,7 @@ SHADOW_PERCENT = 50.0
 SCAN_RATE = 20_000
 FIRST_LOOK = 20
 IGNORED = "$.took_ms"
-GATE = gates.Gate(agreement=0.98, new_errors=0.02, latency_slack_ms=100.0)
+GATE = Gate(agreement=0.98, new_errors=0.02, latency_slack_ms=100.0)
 """What must be shown before each step. About 190 pairs without fault pass; the slack is for a busy machine."""
 
 STEPS = (10, 50, 100)

@@ -4,20 +4,22 @@ from typing_extensions import override
 
 from tui.screens.sheet import Sheet
 from tui.viewmodel import pulse
-from tui.viewmodel.text import Line, Run, Tone, line, plural
+from tui.viewmodel.text import Line, Run, Tone, line, number, plural
 
 
 class PulsePage(Sheet):
-    """Coverage with its denominators, the riskiest gaps, scans and routes."""
+    """Coverage with its denominators, alerts, the riskiest gaps, trends, scans and routes."""
 
     PLACE = "pulse"
     HEADLINE = "Pulse"
 
     @override
     def note(self) -> str:
+        if not self.session.loaded:
+            return ""
         snapshot = self.session.snapshot
-        parts = ((snapshot.scopes, "scope"), (snapshot.endpoints, "endpoint"), (snapshot.routes, "route"))
-        return " · ".join(plural(len(items), word) for items, word in parts) if self.session.loaded else ""
+        known = f"{number(snapshot.known)} endpoint{'' if snapshot.known == 1 else 's'}"
+        return " · ".join((plural(len(snapshot.scopes), "scope"), known, plural(len(snapshot.routes), "route")))
 
     @override
     def lines(self, width: int) -> list[Line]:

@@ -1,42 +1,49 @@
-"""What was scanned, and what stays unknown."""
+"""What was scanned, what stays unknown, and what is scanned next."""
 
-from collections.abc import Iterable
+from typing import Any, ClassVar
 
-from textual.widget import Widget
 from typing_extensions import override
 
-from tui.screens.base import Page
+from tui.checks import Context
+from tui.keymap import bindings
+from tui.screens.listing import Listing
 from tui.viewmodel import scans
-from tui.viewmodel.text import plural
-from tui.widgets.bar import Bar, Item
+from tui.viewmodel.text import Line, plural
+from tui.widgets.bar import Item
 from tui.widgets.table import RowTable
 
 
-class ScansPage(Page):
-    """Every scan with its account: where its probes went."""
+class ScansPage(Listing):
+    """Every scan with its account: where its probes went. The pane has the schedules as well."""
 
     PLACE = "scans"
+    BINDINGS: ClassVar[list[Any]] = bindings("scans")
     HEADLINE = "Scans"
 
     @override
-    def body(self) -> Iterable[Widget]:
-        yield RowTable(id="table")
-
-    def on_mount(self) -> None:
-        """Fill the widgets for the first time."""
-        super().on_mount()
-        self.query_one(RowTable).focus()
+    def fill(self, table: RowTable) -> None:
+        table.show(scans.table(self.session.snapshot.scans, self.now))
 
     @override
-    def draw(self) -> None:
-        self.query_one(RowTable).show(scans.table(self.session.snapshot.scans, self.now))
+    def pane_lines(self, key: str, width: int) -> list[Line]:
+        snapshot = self.session.snapshot
+        scan = next((each for each in snapshot.scans if each.id == key), None)
+        return scans.detail(scan, snapshot.schedules, width, self.now) if scan else []
+
+    @override
+    def open_row(self, key: str) -> None:
+        self.gnomon.open("scan", key)
+
+    @override
+    def context(self) -> Context:
+        return self.context_of(row=self.is_mounted and self.table.key is not None)
 
     @override
     def draw_bars(self) -> None:
         super().draw_bars()
-        crumbs = self.query_one("#crumbs", Bar)
-        crumbs.show(crumbs.left, (Item(scans.LEGEND),))
+        self.crumbs.show(self.crumbs.left, (Item(scans.LEGEND),))
 
     @override
     def note(self) -> str:
-        return plural(len(self.session.snapshot.scans), "scan")
+        snapshot = self.session.snapshot
+        return f"{plural(len(snapshot.scans), 'scan')} · {plural(len(snapshot.schedules), 'schedule')}"

@@ -1,44 +1,24 @@
 """What can be decided about endpoints, the same on every screen that shows them."""
 
-import asyncio
-from collections.abc import Callable
 from functools import partial
 
 from textual import work
 
-from inventory.lifecycle import TransitionError
 from inventory.model import Endpoint, Governance
-from inventory.store import StoreError
 from tui import changes
-from tui.screens.base import Page
 from tui.screens.form import Field, Form
+from tui.screens.routing import Routing
 from tui.viewmodel import triage as said
-from tui.viewmodel.copy import endpoint_json, urls
 from tui.viewmodel.text import Run, Tone, line, plural
 
-REFUSALS = (StoreError, TransitionError, LookupError, ValueError)
-"""What a change may be refused with; each text is a sentence for a person."""
+_WORDS = {
+    "managed": "● it stays, and is looked after",
+    "blocked": "■ it must not be used, and is a gap while it answers",
+    "retired": "□ it should be gone, and is a gap while it answers",
+}
 
 
-class Changing(Page):
-    """A screen that can change something."""
-
-    async def make(self, call: Callable[[], changes.Edit]) -> bool:
-        """Make a change in a thread and remember how to undo it. False, and said so, where it was refused."""
-        try:
-            edit = await asyncio.to_thread(call)
-        except REFUSALS as error:
-            self.app.notify(str(error), title="Nothing was changed", severity="error", markup=False)
-            return False
-        self.session.undo.append(edit)
-        self.session.redo.clear()
-        key = self.session.keys.keys["change.undo"][0]
-        self.app.notify(f"{edit.title}. {key} takes it back.", markup=False, timeout=4)
-        await self.app.run_action("app.look")
-        return True
-
-
-class Triaging(Changing):
+class Triaging(Routing):
     """A screen whose endpoints can be decided about."""
 
     def decided(self) -> None:
@@ -46,7 +26,7 @@ class Triaging(Changing):
 
     @work
     async def _do_triage_owner(self) -> None:
-        endpoints = self.context().endpoints
+        endpoints = await self.chosen()
         now_owned = {e.owner for e in endpoints}
         only = now_owned.pop() if len(now_owned) == 1 else None
         form = Form(
@@ -66,7 +46,7 @@ class Triaging(Changing):
 
     @work
     async def _do_triage_exempt(self) -> None:
-        endpoints = self.context().endpoints
+        endpoints = await self.chosen()
         form = Form(
             f"Exempt {plural(len(endpoints), 'endpoint')}",
             said.subjects(endpoints),
@@ -84,8 +64,26 @@ class Triaging(Changing):
             await self._decide(endpoints, decision)
 
     @work
+    async def _do_triage_decide(self) -> None:
+        endpoints = await self.chosen()
+        form = Form(
+            f"Decide about {plural(len(endpoints), 'endpoint')}",
+            said.subjects(endpoints),
+            (
+                Field("word", f"What it is: {', '.join(_WORDS)}", "", "retired"),
+                Field("why", "Why", "", "replaced by churn-v2 in May"),
+            ),
+            lambda values: (said.word(values["word"], tuple(_WORDS)), said.reason(values["why"])),
+            lambda value, _: [line(Run(_WORDS[value[0]], Tone.INFO))],
+            verb="Decide",
+        )
+        if chosen := await self.app.push_screen_wait(form):
+            title = f"{chosen[0]}: {plural(len(endpoints), 'endpoint')}"
+            await self._decide(endpoints, changes.Decision(title, chosen[1], Governance(chosen[0])))
+
+    @work
     async def _do_triage_reopen(self) -> None:
-        endpoints = self.context().endpoints
+        endpoints = await self.chosen()
         form = Form(
             f"Reopen {plural(len(endpoints), 'endpoint')}",
             said.subjects(endpoints),
@@ -97,16 +95,6 @@ class Triaging(Changing):
         if why := await self.app.push_screen_wait(form):
             title = f"reopen {plural(len(endpoints), 'endpoint')}"
             await self._decide(endpoints, changes.Decision(title, why, Governance.UNREVIEWED))
-
-    def _do_copy_json(self) -> None:
-        endpoints = self.context().endpoints
-        self.app.copy_to_clipboard(endpoint_json(endpoints))
-        self.app.notify(f"Copied {plural(len(endpoints), 'endpoint')} as JSON.", markup=False, timeout=2)
-
-    def _do_copy_url(self) -> None:
-        endpoints = self.context().endpoints
-        self.app.copy_to_clipboard(urls(endpoints))
-        self.app.notify(f"Copied {plural(len(endpoints), 'URL')}.", markup=False, timeout=2)
 
     async def _decide(self, endpoints: tuple[Endpoint, ...], decision: changes.Decision) -> None:
         session = self.session

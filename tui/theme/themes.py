@@ -1,8 +1,10 @@
 """The themes. Each defines every colour that the style sheet names; glyphs carry the meaning without them."""
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DEFAULTS = {
     "muted": "#8b95a7",
@@ -15,7 +17,7 @@ DEFAULTS = {
 """For themes of others, which do not know these names."""
 
 
-def _theme(name: str, *, dark: bool, colours: str, own: str) -> Theme:
+def _theme(name: str, *, dark: bool, colours: str, own: str, ansi: bool = False) -> Theme:
     base = ("primary", "secondary", "accent", "success", "warning", "error", "foreground", "background", "surface",
             "panel")  # fmt: skip
     given: dict[str, Any] = dict(zip(base, colours.split(), strict=True))
@@ -24,7 +26,9 @@ def _theme(name: str, *, dark: bool, colours: str, own: str) -> Theme:
     scroll = {"scrollbar": variables["faint"], "scrollbar-background": given["background"],
               "scrollbar-hover": variables["muted"], "scrollbar-background-hover": given["background"],
               "scrollbar-background-active": given["background"]}  # fmt: skip
-    return Theme(name=name, dark=dark, variables={**variables, **border, **scroll}, **given)
+    # The style sheets of Textual's own widgets name more colours where a theme is of the terminal's sixteen.
+    theirs = BUILTIN_THEMES["ansi-dark"].variables if ansi else {}
+    return Theme(name=name, dark=dark, ansi=ansi, variables={**theirs, **variables, **border, **scroll}, **given)
 
 
 THEMES: tuple[Theme, ...] = (
@@ -48,5 +52,27 @@ THEMES: tuple[Theme, ...] = (
         colours="#ffd75f #87d7ff #ffd75f #5fff87 #ffaf5f #ff8787 #ffffff #000000 #121212 #1c1c1c",
         own="#d0d0d0 #8a8a8a #87d7ff #004a87 #303030 #4a3f00",
     ),
+    _theme(
+        "gnomon-16", dark=True, ansi=True,
+        colours="ansi_yellow ansi_cyan ansi_bright_yellow ansi_bright_green ansi_yellow ansi_bright_red ansi_default "
+                "ansi_default ansi_default ansi_default",
+        own="ansi_white ansi_bright_black ansi_bright_cyan ansi_bright_black ansi_black ansi_black",
+    ),
 )  # fmt: skip
-"""Dark first: it is where the app starts."""
+"""Dark first: it is where the app starts. The last one has the terminal's own sixteen colours and background."""
+
+SIXTEEN = THEMES[-1].name
+
+
+def no_colour(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the user wants no colour at all (https://no-color.org: the variable is there and not empty)."""
+    return bool(environ.get("NO_COLOR"))
+
+
+def chosen_theme(kept: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """The theme to begin with: the one of the last session, or one that fits what the terminal can show."""
+    if kept in {theme.name for theme in THEMES}:
+        return str(kept)
+    term, depth = environ.get("TERM", ""), environ.get("COLORTERM", "")
+    poor = term in {"linux", "vt100", "vt220", "ansi"} and depth not in {"truecolor", "24bit"}
+    return SIXTEEN if poor else THEMES[0].name

@@ -62,13 +62,16 @@ def pane(endpoint: Endpoint, width: int, now: datetime) -> list[Line]:
     return capped([each for section in sections for each in (*section, ())][:-1], width)
 
 
-def full(endpoint: Endpoint, changes: Sequence[Change], width: int, now: datetime) -> list[Line]:
-    """Everything, for the endpoint's own screen."""
+def full(
+    endpoint: Endpoint, changes: Sequence[Change], around: Sequence[Line], width: int, now: datetime
+) -> list[Line]:
+    """Everything, for the endpoint's own screen. ``around`` is drawn by ``neighbours``."""
     sections = (
         summary(endpoint, width, now),
         about(endpoint, width, now),
         inference(endpoint, width),
         exposures(endpoint, width),
+        [heading("AROUND IT", width), *around],
         evidence(endpoint.evidence, width),
         asked(endpoint.asked, width),
         history(changes, width, now),

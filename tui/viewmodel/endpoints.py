@@ -1,12 +1,13 @@
-"""The endpoint table: which endpoints, in which order, in which cells."""
+"""The endpoint table: its columns, how it is sorted, and the cells of a row."""
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
+from inventory.coverage import why_not
+from inventory.listing import ORDERS, Order
 from inventory.model import Endpoint
-from inventory.query import Query
 from tui.viewmodel import words
 from tui.viewmodel.columns import Column
 from tui.viewmodel.table import Table
@@ -21,108 +22,104 @@ COLUMNS = (
     Column("governance", "Governance", 12, 12, drop=3),
     Column("routing", "Routing", 10, 10, drop=5),
     Column("owner", "Owner", 8, 18, drop=7, grow=True),
-    Column("presence", "Presence", 7, 9, drop=8),
+    Column("presence", "Presence", 9, 9, drop=8),
     Column("seen", "Seen", 4, 5, drop=6, align="right"),
     Column("site", "Site", 6, 12, drop=9),
+    Column("scope", "Scope", 6, 14, drop=11),
+    Column("new", "Found", 5, 5, drop=10, align="right"),
+    Column("why", "Why it is a gap", 24, 60, drop=1, grow=True),
 )
-
-Key = Callable[[Endpoint], tuple[object, ...]]
-
-
-def _words(value: object) -> tuple[object, ...]:
-    return (value is None, "" if value is None else str(value))
+DEFAULT = tuple(column.id for column in COLUMNS if column.id not in {"scope", "new", "why"})
+_VIEW_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
-def _address(endpoint: Endpoint) -> tuple[object, ...]:
-    """Numeric order of addresses: IPv4 before IPv6, then by each part."""
-    if ":" in endpoint.address:
-        return (6, endpoint.address, endpoint.port, endpoint.base_path)
-    parts = tuple(int(part) if part.isdecimal() else 0 for part in endpoint.address.split("."))
-    return (4, parts, endpoint.port, endpoint.base_path)
+def chosen(ids: Sequence[str], default: Sequence[str] = DEFAULT) -> tuple[Column, ...]:
+    """The columns of those ids, in the order of the table; the default ones where none of them exists."""
+    picked = tuple(column for column in COLUMNS if column.id in ids)
+    return picked or tuple(column for column in COLUMNS if column.id in default)
 
 
-_KEYS: dict[str, Key] = {
-    "risk": lambda e: (e.risk,),
-    "endpoint": _address,
-    "kind": lambda e: _words(e.kind),
-    "product": lambda e: _words(e.product),
-    "posture": lambda e: _words(e.posture),
-    "governance": lambda e: _words(e.governance),
-    "routing": lambda e: _words(e.routing),
-    "owner": lambda e: _words(e.owner),
-    "presence": lambda e: _words(e.presence),
-    "seen": lambda e: (e.last_seen,),
-    "site": lambda e: (e.site,),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How the table is sorted. Equal rows are in the order of their ids, so that the order is total."""
-
-    by: str = "risk"
-    descending: bool = True
-
-    def next(self) -> "Order":
-        """Sorted by the column to the right, in its natural direction."""
-        names = [column.id for column in COLUMNS]
-        return natural(names[(names.index(self.by) + 1) % len(names)])
-
-    def reversed(self) -> "Order":
-        """The same column the other way round."""
-        return replace(self, descending=not self.descending)
+def order_of(by: str, *, descending: bool) -> Order:
+    """An order that was kept; the riskiest first where that column is not there any more."""
+    return Order(by, descending) if by in ORDERS else Order()
 
 
 def natural(by: str) -> Order:
-    """The direction that shows what matters first: the highest risk, the latest sighting, else A to Z."""
-    return Order(by, descending=by in {"risk", "seen"})
+    """The direction that shows what matters first: the highest risk, the latest sighting, else A to Z.
+
+    A column that cannot be sorted by stands for the risk that it explains.
+    """
+    return Order(by, by in {"risk", "seen", "new"}) if by in ORDERS else Order()
 
 
-def select(endpoints: Sequence[Endpoint], query: Query, order: Order, now: datetime) -> list[Endpoint]:
-    """The endpoints that match, in order. Unknown values come last in rising order."""
-    matching = [e for e in endpoints if query.matches(e, now)] if query.terms else list(endpoints)
-    matching.sort(key=lambda endpoint: endpoint.id)
-    matching.sort(key=_KEYS[order.by], reverse=order.descending)
-    return matching
+def next_order(order: Order, columns: Sequence[Column]) -> Order:
+    """Sorted by the column to the right, in its natural direction."""
+    names = [column.id for column in columns if column.id in ORDERS]
+    at = names.index(order.by) if order.by in names else -1
+    return natural(names[(at + 1) % len(names)]) if names else order
 
 
-def table(rows: Sequence[Endpoint], order: Order, now: datetime, *, known: int, filtered: bool) -> Table[Endpoint]:
-    """The table of those rows. ``known`` is how many endpoints there are before the filter."""
+def view_name(text: str) -> str:
+    """A name for a saved view. Raises ValueError for what could not be typed after ``:view``."""
+    if not _VIEW_NAME.fullmatch(name := text.strip().lower()):
+        raise ValueError("a name is of letters, digits and hyphens, 40 at most, such as open-notebooks")
+    return name
+
+
+def table(
+    keys: Sequence[str],
+    row_of: Callable[[str], Endpoint | None],
+    order: Order,
+    now: datetime,
+    columns: tuple[Column, ...],
+    *,
+    empty: tuple[str, ...],
+) -> Table[Endpoint]:
+    """The table of those rows."""
     return Table(
-        columns=COLUMNS,
-        rows=rows,
-        key_of=lambda endpoint: endpoint.id,
-        cells_of=partial(cells, now=now),
-        empty=_empty(known, filtered=filtered),
+        columns=columns,
+        keys=keys,
+        row_of=row_of,
+        cells_of=partial(cells, columns=columns, now=now),
+        empty=empty,
         sorted_by=order.by,
         descending=order.descending,
     )
 
 
-def cells(endpoint: Endpoint, now: datetime) -> tuple[Line, ...]:
-    """One row, in the order of ``COLUMNS``."""
-    return (
-        words.risk(endpoint.risk),
-        words.place(endpoint),
-        line(words.kind(endpoint.kind)),
-        words.product(endpoint),
-        line(words.posture(endpoint.posture)),
-        words.governance(endpoint, now),
-        line(words.routing(endpoint.routing)),
-        words.owner(endpoint),
-        line(words.presence(endpoint.presence)),
-        line(Run(age(endpoint.last_seen, now), Tone.MUTED)),
-        line(Run(clean(endpoint.site), Tone.MUTED)),
-    )
+_CELLS: dict[str, Callable[[Endpoint, datetime], Line]] = {
+    "risk": lambda e, _: words.risk(e.risk),
+    "endpoint": lambda e, _: words.place(e),
+    "kind": lambda e, _: line(words.kind(e.kind)),
+    "product": lambda e, _: words.product(e),
+    "posture": lambda e, _: line(words.posture(e.posture)),
+    "governance": words.governance,
+    "routing": lambda e, _: line(words.routing(e.routing)),
+    "owner": lambda e, _: words.owner(e),
+    "presence": lambda e, _: line(words.presence(e.presence)),
+    "seen": lambda e, now: line(Run(age(e.last_seen, now), Tone.MUTED)),
+    "site": lambda e, _: line(Run(clean(e.site), Tone.MUTED)),
+    "scope": lambda e, _: line(Run(clean(e.scope), Tone.MUTED)),
+    "new": lambda e, now: line(Run(age(e.first_seen, now), Tone.MUTED)),
+    "why": lambda e, _: line(Run(clean(why_not(e), 300), Tone.MUTED)),
+}
 
 
-def counted(shown: int, known: int, marked: Collection[str]) -> str:
+def cells(endpoint: Endpoint, columns: Sequence[Column], now: datetime) -> tuple[Line, ...]:
+    """One row, in the order of ``columns``."""
+    return tuple(_CELLS[column.id](endpoint, now) for column in columns)
+
+
+def counted(shown: int, known: int, marked: int) -> str:
     """The count above the table: of all, or shown of all, and how many are marked."""
     text = f"{known:,}" if shown == known else f"{shown:,} of {known:,}"
-    return f"{text} · {len(marked):,} marked" if marked else text
+    return f"{text} · {marked:,} marked" if marked else text
 
 
-def _empty(known: int, *, filtered: bool) -> tuple[str, ...]:
-    if filtered and known:
+def empty(*, loaded: bool, filtered: bool) -> tuple[str, ...]:
+    """What is said where there is no row."""
+    if not loaded:
+        return ("Reading the inventory …",)
+    if filtered:
         return ("No endpoint matches this filter.", "Press esc to clear it, / to change it.")
     return ("The inventory is empty.", "gnomon scan 127.0.0.0/24 looks for endpoints and records them here.")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from itertools import groupby
 
-from tui.actions import ACTIONS, BY_ID, Context, of_place
+from tui.actions import ACTIONS, BY_ID, offered
+from tui.checks import Context
 from tui.viewmodel.detail import heading
 from tui.viewmodel.text import Line, Run, Tone, fit, line
 
@@ -22,7 +23,7 @@ def page(context: Context, keys: Mapping[str, str], width: int) -> list[Line]:
 
     ``keys`` maps an action's id to its keys as a person says them.
     """
-    here = {action.id for action in (*of_place(context.place), *of_place("app"), *of_place("table"))}
+    here = {action.id for action in offered(context.place)}
     lines: list[Line] = []
     for group, actions in groupby(ACTIONS, key=lambda action: action.group):
         lines += [heading(group.upper(), width)]

@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from inventory.coverage import Coverage, Gap, Metric
-from inventory.model import Endpoint, Kind, Posture, Presence, Scan, ScanStatus
-from tui.viewmodel import words
-from tui.viewmodel.bars import Share, bar, stacked
+from inventory.coverage import Metric, Tally, why_not
+from inventory.model import Kind, Posture, Presence, Scan, ScanStatus
+from tui.viewmodel import alerts, words
+from tui.viewmodel.bars import Share, bar, spark, stacked
 from tui.viewmodel.detail import heading
 from tui.viewmodel.routes import split_bar
+from tui.viewmodel.scans import pace
 from tui.viewmodel.state import RouteState, Snapshot
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural
+from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural, span
 
 WIDE = 118
 """From this width on, two columns."""
@@ -24,25 +25,34 @@ def page(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
     """The whole page for a width in cells."""
     if width < WIDE:
         parts = [
-            headline(snapshot.coverage, width),
-            metrics(snapshot.coverage.metrics, width, now),
-            gaps(snapshot.coverage.gaps, width, limit=6),
-            kinds(snapshot.endpoints, width),
+            headline(snapshot.metrics, width),
+            alerts.section(snapshot, width, now),
+            metrics(snapshot.metrics, width, now),
+            gaps(snapshot, width, limit=6),
+            scans(snapshot, width, now),
+            kinds(snapshot.tally, width),
+            trends(snapshot, width, now),
             routes(snapshot.routes, width),
-            scans(snapshot.scans, width, now),
         ]
         return capped(stack(parts), width)
     left_width = (width - _MARGIN) * 11 // 20
     right_width = width - _MARGIN - left_width
-    left = stack([metrics(snapshot.coverage.metrics, left_width, now), kinds(snapshot.endpoints, left_width)])
-    right = stack(
+    left = stack(
         [
-            gaps(snapshot.coverage.gaps, right_width, limit=8),
-            routes(snapshot.routes, right_width),
-            scans(snapshot.scans, right_width, now),
+            metrics(snapshot.metrics, left_width, now),
+            kinds(snapshot.tally, left_width),
+            trends(snapshot, left_width, now),
         ]
     )
-    return capped([*headline(snapshot.coverage, width), (), *beside(left, right, left_width)], width)
+    right = stack(
+        [
+            alerts.section(snapshot, right_width, now),
+            gaps(snapshot, right_width, limit=8),
+            routes(snapshot.routes, right_width),
+            scans(snapshot, right_width, now),
+        ]
+    )
+    return capped([*headline(snapshot.metrics, width), (), *beside(left, right, left_width)], width)
 
 
 def stack(parts: Sequence[Sequence[Line]]) -> list[Line]:
@@ -61,9 +71,9 @@ def beside(left: Sequence[Line], right: Sequence[Line], left_width: int) -> list
     return [(*fit(a, left_width), Run(" " * _MARGIN), *b) for a, b in rows]
 
 
-def headline(coverage: Coverage, width: int) -> list[Line]:
+def headline(items: Sequence[Metric], width: int) -> list[Line]:
     """One sentence and one bar: how much of what belongs behind the gateway is there."""
-    governed = next((metric for metric in coverage.metrics if metric.name == "governed"), None)
+    governed = next((metric for metric in items if metric.name == "governed"), None)
     if governed is None or not governed.whole:
         said = "Nothing about machine learning was found yet. Run a scan: gnomon scan 127.0.0.0/24"
         return [line(Run(said, Tone.STRONG)), bar(None, width)]
@@ -121,29 +131,37 @@ def _tone(fraction: float | None) -> Tone:
     return Tone.WARN if fraction >= 0.4 else Tone.BAD
 
 
-def gaps(items: Sequence[Gap], width: int, limit: int) -> list[Line]:
-    """The riskiest gaps, each with its reason."""
-    lines = [heading("IN THE OPEN", width, f"{number(len(items))} · 3 shows all" if items else "")]
-    if not items:
+def gaps(snapshot: Snapshot, width: int, limit: int) -> list[Line]:
+    """The riskiest gaps, each with its reason; parts of scopes that nobody knows count as well."""
+    total = snapshot.gaps
+    lines = [heading("IN THE OPEN", width, f"{number(total)} · 3 shows all" if total else "")]
+    if not total:
         return [*lines, line(Run("● no gap is known", Tone.GOOD))]
-    for gap in items[:limit]:
-        lines.append(line(*words.risk(gap.risk), "  ", Run(clean(gap.title, 200), Tone.STRONG)))
-        lines.append(fit(line("      ", Run(clean(gap.why, 300), Tone.MUTED)), width))
-    if len(items) > limit:
-        lines.append(line(Run(f"      and {plural(len(items) - limit, 'more', 'more')}", Tone.FAINT)))
+    found = [(e.risk, e.url, why_not(e)) for e in snapshot.worst]
+    found += [(gap.risk, gap.title, gap.why) for gap in snapshot.scope_gaps]
+    found.sort(key=lambda gap: -gap[0])
+    for risk, title, why in found[:limit]:
+        lines.append(line(*words.risk(risk), "  ", Run(clean(title, 200), Tone.STRONG)))
+        lines.append(fit(line("      ", Run(clean(why, 300), Tone.MUTED)), width))
+    if total > limit:
+        lines.append(line(Run(f"      and {plural(total - limit, 'more', 'more')}", Tone.FAINT)))
     return lines
 
 
-def kinds(endpoints: Sequence[Endpoint], width: int) -> list[Line]:
+def kinds(tally: Tally, width: int) -> list[Line]:
     """What is there: a count of each kind, drawn by how many of them a stranger may use."""
-    present = [e for e in endpoints if e.presence is not Presence.GONE]
-    by_kind = Counter(e.kind for e in present)
-    posture = Counter((e.kind, e.posture) for e in present)
+    posture: Counter[tuple[Kind | None, Posture]] = Counter()
+    by_kind: Counter[Kind | None] = Counter()
+    for traits, count in tally.items():
+        if traits.presence is not Presence.GONE:
+            posture[traits.kind, traits.posture] += count
+            by_kind[traits.kind] += count
     lines = [heading("WHAT IS THERE", width, "━ open  ╍ unknown  ═ protected")]
-    if not present:
+    if not by_kind:
         return [*lines, line(Run("nothing yet", Tone.MUTED))]
     most = max(by_kind.values())
-    room = max(width - 22, 4)
+    digits = max(len(number(count)) for count in by_kind.values())
+    room = max(width - 17 - digits, 4)
     order: list[Kind | None] = [*Kind, None]
     for kind in order:
         if not (count := by_kind[kind]):
@@ -154,7 +172,26 @@ def kinds(endpoints: Sequence[Endpoint], width: int) -> list[Line]:
             Share(posture[kind, Posture.PROTECTED], Tone.GOOD, "═"),
         ]
         drawn = stacked(shares, max(round(count / most * room), 1))
-        lines.append(line(*fit(line(words.kind(kind)), 15), *fit(line(number(count)), 5, "right"), "  ", *drawn))
+        lines.append(line(*fit(line(words.kind(kind)), 15), *fit(line(number(count)), digits, "right"), "  ", *drawn))
+    return lines
+
+
+def trends(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
+    """What was found and what was decided on each of the last days, and how many of each."""
+    if not snapshot.found:
+        return []
+    days = len(snapshot.found)
+    decided = [0] * days
+    for change in snapshot.changes:
+        age_days = int((now - change.at).total_seconds() // 86_400)
+        if 0 <= age_days < days:
+            decided[days - 1 - age_days] += 1
+    room = min(max(width - 30, 4), days)
+    lines = [heading("TRENDS", width, f"the last {plural(room, 'day')}, today at the right")]
+    for title, values, tone in (("found", list(snapshot.found), Tone.WARN), ("decided", decided, Tone.GOOD)):
+        shown = values[-room:]
+        lines.append(line(*fit(line(title), 10), Run(spark(shown, room), tone),
+                          Run(f"  {number(shown[-1])} today, {number(sum(shown))} in all", Tone.MUTED)))  # fmt: skip
     return lines
 
 
@@ -169,8 +206,9 @@ def routes(states: Sequence[RouteState], width: int) -> list[Line]:
     return lines
 
 
-def scans(items: Sequence[Scan], width: int, now: datetime) -> list[Line]:
-    """Running scans with their progress, then the last one of each scope."""
+def scans(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
+    """Running scans with their progress, rate and time left, then the last one of each scope; the next to come."""
+    items = snapshot.scans
     lines = [heading("SCANS", width, "" if not items else "5 shows all")]
     if not items:
         return [*lines, line(Run("none has run yet", Tone.MUTED))]
@@ -182,8 +220,14 @@ def scans(items: Sequence[Scan], width: int, now: datetime) -> list[Line]:
             continue
         seen.add(scan.scope)
         lines.append(_scan(scan, width, now))
+        if scan.status is ScanStatus.RUNNING:
+            lines.append(line(" " * 13, Run(pace(scan, now), Tone.INFO)))
         if len(lines) > 6:
             break
+    due = [s.next_run_at for s in snapshot.schedules if s.next_run_at and not s.paused]
+    if due:
+        left = max((min(due) - now).total_seconds(), 0)
+        lines.append(line(Run(f"next scheduled scan in {span(left)}", Tone.MUTED)))
     return lines
 
 

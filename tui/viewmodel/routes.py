@@ -9,7 +9,7 @@ from tui.viewmodel.bars import Share, bar, stacked, texture
 from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import field, heading
 from tui.viewmodel.state import RouteState
-from tui.viewmodel.table import Cell, Table
+from tui.viewmodel.table import Cell, Table, of_rows
 from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, join, line, number, plural, wrap
 
 COLUMNS = (
@@ -29,11 +29,11 @@ ENOUGH_PAIRS = 100
 
 def table(states: Sequence[RouteState], gateways: Sequence[GatewayStatus]) -> Table[RouteState]:
     """The table of routes, by name."""
-    return Table(
-        columns=COLUMNS,
-        rows=states,
-        key_of=lambda state: state.revision.route,
-        cells_of=partial(cells, gateways=gateways),
+    return of_rows(
+        COLUMNS,
+        states,
+        lambda state: state.revision.route,
+        partial(cells, gateways=gateways),
         empty=("No route yet.", "gnomon adopt ID puts an endpoint behind the gateway."),
     )
 
@@ -237,6 +237,27 @@ def _disagreement(item: Disagreement, half: int, width: int, now: datetime) -> l
         a, b = (side_[i] if i < len(side_) else "" for side_ in (left, right))
         lines.append((*fit(line(a), half), Run(" │ ", Tone.FAINT), *fit(line(b), half)))
     return lines
+
+
+def pending(steps: Mapping[str, Sequence[Line]], width: int) -> list[Line]:
+    """What gateways still have to do, in the order in which they do it."""
+    lines = [heading("PLAN", width, plural(sum(map(len, steps.values())), "step"))]
+    if not any(steps.values()):
+        return [*lines, line(Run("● every gateway has what is desired", Tone.GOOD))]
+    return capped([*lines, *(each for found in steps.values() for each in found)], width)
+
+
+def revisions(history: Sequence[Revision], width: int, now: datetime) -> list[Line]:
+    """Every revision, newest first: who, when, why, and the weights it gave."""
+    lines = [heading("REVISIONS", width, str(len(history)))]
+    for revision in history:
+        weights = "/".join(str(b.weight) for b in revision.spec.backends) if revision.spec else "removed"
+        lines.append(
+            line(*fit(line(Run(f"r{revision.number}", Tone.ACCENT)), 6), *fit(line(weights), 12),
+                 *fit(line(Run(age(revision.at, now), Tone.MUTED)), 6),
+                 *fit(line(clean(revision.who, 40)), 14), Run(clean(revision.why, 300), Tone.MUTED))
+        )  # fmt: skip
+    return capped(lines, width)
 
 
 def preview(spec: RouteSpec, weights: Mapping[str, int], width: int) -> list[Line]:

@@ -1,10 +1,11 @@
 """What the screens show: values read from the store in one go. How they are read is ``tui.snapshot``."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from inventory.coverage import Coverage
-from inventory.model import Endpoint, GatewayStatus, Revision, Scan, Scope, ShadowEvidence, Traffic
+from inventory.coverage import Gap, Metric, Traits, is_gap
+from inventory.model import Change, Endpoint, GatewayStatus, Revision, Scan, Schedule, Scope, ShadowEvidence, Traffic
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +19,45 @@ class RouteState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the store held at one version. ``by_id`` finds endpoints."""
+    """What the store held at one version, without the endpoints themselves: its size does not grow with theirs.
+
+    ``worst`` are the riskiest gaps among them, ``found`` how many were first seen on each of the last days.
+    """
 
     version: int
     at: datetime
-    endpoints: tuple[Endpoint, ...]
-    coverage: Coverage
+    tally: Mapping[Traits, int] = field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    worst: tuple[Endpoint, ...] = ()
+    scope_gaps: tuple[Gap, ...] = ()
+    found: tuple[int, ...] = ()
+    changes: tuple[Change, ...] = ()
     scopes: tuple[Scope, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
     scans: tuple[Scan, ...] = ()
     routes: tuple[RouteState, ...] = ()
     gateways: tuple[GatewayStatus, ...] = ()
-    by_id: dict[str, Endpoint] = field(default_factory=dict)
+
+    @property
+    def known(self) -> int:
+        """How many endpoints there are."""
+        return sum(self.tally.values())
+
+    @property
+    def gaps(self) -> int:
+        """How many endpoints and scopes are gaps."""
+        return sum(count for traits, count in self.tally.items() if is_gap(traits)) + len(self.scope_gaps)
 
     def route(self, name: str | None) -> RouteState | None:
         """The state of a route; None where there is none of that name."""
         return next((state for state in self.routes if state.revision.route == name), None)
+
+    def route_of(self, endpoint_id: str | None) -> RouteState | None:
+        """The route that leads to an endpoint; None where there is none."""
+        return next((state for state in self.routes if endpoint_id and endpoint_id in endpoints_of(state)), None)
+
+
+def endpoints_of(state: RouteState) -> set[str]:
+    """The ids of the endpoints that a route is about."""
+    spec = state.revision.spec
+    return {one for one in (spec.endpoint, *(b.endpoint for b in spec.backends)) if one} if spec else set()

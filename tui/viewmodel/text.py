@@ -76,8 +76,7 @@ def _safe(character: str, category: str) -> str:
 
 def line(*parts: str | Run) -> Line:
     """A line of the parts; a bare string is plain. Empty parts are dropped."""
-    runs = (part if isinstance(part, Run) else Run(part) for part in parts)
-    return tuple(run for run in runs if run.text)
+    return tuple([run for part in parts if (run := part if isinstance(part, Run) else Run(part)).text])
 
 
 def plain(runs: Line) -> str:
@@ -87,7 +86,7 @@ def plain(runs: Line) -> str:
 
 def width_of(runs: Line) -> int:
     """How many terminal cells a line takes: a wide character takes two."""
-    return sum(cell_len(run.text) for run in runs)
+    return sum([len(text) if text.isascii() else cell_len(text) for text, _ in runs])
 
 
 def fit(runs: Line, width: int, align: Align = "left") -> Line:
@@ -95,7 +94,9 @@ def fit(runs: Line, width: int, align: Align = "left") -> Line:
     if width <= 0:
         return ()
     taken = width_of(runs)
-    if taken <= width:
+    if taken == width:
+        return runs
+    if taken < width:
         padding = Run(" " * (width - taken))
         return line(*runs, padding) if align == "left" else line(padding, *runs)
     left = width - 1

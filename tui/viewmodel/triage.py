@@ -52,6 +52,14 @@ def owner(text: str) -> str:
     return name
 
 
+def word(text: str, allowed: Sequence[str]) -> str:
+    """One of the allowed words, by its beginning. Raises ValueError for anything else."""
+    found = [each for each in allowed if text.strip() and each.startswith(text.strip().lower())]
+    if len(found) != 1:
+        raise ValueError(f"write one of {', '.join(allowed)}")
+    return found[0]
+
+
 def weights(spec: RouteSpec, texts: Mapping[str, str]) -> dict[str, int]:
     """The weight of each backend from what was typed. Raises ValueError where they aren't percents that add up."""
     given: dict[str, int] = {}

@@ -3,25 +3,25 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from textual.geometry import Size
-from textual.scroll_view import ScrollView
+from textual.geometry import Region
 from textual.strip import Strip
 from typing_extensions import override
 
 from tui.keymap import bindings
 from tui.viewmodel.text import Line
+from tui.widgets.scrolled import Scrolled
 from tui.widgets.toned import TONES, Toned
 
 Build = Callable[[int], Sequence[Line]]
 """Makes the lines for a width in cells."""
 
 
-class Document(ScrollView, Toned, can_focus=True):
+class Document(Scrolled, Toned, can_focus=True):
     """Shows lines, with the scroll kept while they change."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TONES
     DEFAULT_CSS = """
-    Document { overflow-x: hidden; overflow-y: auto; padding: 0 1; }
+    Document { overflow-x: hidden; overflow-y: scroll; padding: 0 1; }
     Document { scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     """
     BINDINGS: ClassVar[list[Any]] = bindings("document")
@@ -35,6 +35,10 @@ class Document(ScrollView, Toned, can_focus=True):
         """Show other lines; the scroll stays where it is, as far as they reach."""
         self._build = build
         self._lay_out()
+
+    def lines_for(self, width: int) -> Sequence[Line]:
+        """What it shows, laid out for a width."""
+        return self._build(width)
 
     def home(self) -> None:
         """Back to the first line: what is shown is about something else now."""
@@ -61,6 +65,7 @@ class Document(ScrollView, Toned, can_focus=True):
     def on_resize(self) -> None:
         """Lay out for the new size."""
         self._lay_out()
+        self.refresh()
 
     @override
     def render_line(self, y: int) -> Strip:
@@ -73,6 +78,10 @@ class Document(ScrollView, Toned, can_focus=True):
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
-        self._lines = self._build(width) if width > 0 else ()
-        self.virtual_size = Size(width, len(self._lines))
-        self.refresh()
+        lines = self._build(width) if width > 0 else ()
+        before, self._lines = self._lines, lines
+        self.reach(len(lines))
+        top = round(self.scroll_y)
+        for y in range(self.size.height):
+            if before[top + y : top + y + 1] != lines[top + y : top + y + 1]:
+                self.refresh(Region(0, y, self.size.width, 1))

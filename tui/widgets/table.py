@@ -1,15 +1,15 @@
 """A table that draws only the rows in view, and whose cursor belongs to a row rather than to a place."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, ClassVar
 
 from rich.style import Style
 from textual import events
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from typing_extensions import override
 
@@ -17,18 +17,24 @@ from tui.keymap import bindings
 from tui.viewmodel.columns import Placed, place
 from tui.viewmodel.table import Table
 from tui.viewmodel.text import Line, Run, Tone, fit, line
+from tui.widgets.scrolled import Scrolled
 from tui.widgets.toned import TONES, Toned
 
 HEADER = 1
 GUTTER = 2
+UNREAD = line(Run("…", Tone.FAINT))
+"""What stands in a row that is on its way from the database."""
+AGE_SECONDS = 5.0
+"""Rows are drawn anew after so long, for the ages in them."""
+MANY_STRIPS = 2000
 
 
-class RowTable(ScrollView, Toned, can_focus=True):
+class RowTable(Scrolled, Toned, can_focus=True):
     """Shows a ``Table``. Cursor, scroll and marks survive ``show``: they follow the keys of rows."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TONES | {"table--header", "table--cursor", "table--hover", "table--marked"}
     DEFAULT_CSS = """
-    RowTable { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
+    RowTable { overflow-x: hidden; overflow-y: scroll; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     RowTable > .table--header { background: $panel; color: $muted; }
     RowTable > .table--cursor { background: $cursor-blurred; }
     RowTable:focus > .table--cursor { background: $cursor; text-style: bold; }
@@ -47,6 +53,12 @@ class RowTable(ScrollView, Toned, can_focus=True):
         key: str | None
 
     @dataclass
+    class Looked(Message):
+        """Other rows came into view."""
+
+        table: "RowTable"
+
+    @dataclass
     class Opened(Message):
         """A row was chosen, by key or by mouse."""
 
@@ -62,7 +74,11 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._table: Table[Any] = Table((), (), key_of=str, cells_of=lambda _: ())
+        self._table: Table[Any] = Table((), (), row_of=lambda _: None, cells_of=lambda _: ())
+        self._told: tuple[int, int] = (0, 0)
+        self._strips: dict[tuple[str, bool, bool, bool], tuple[object, Strip]] = {}
+        self._strips_until = 0.0
+        self._shown: object = None
         self._cursor = 0
         self._key: str | None = None
         self._placed: tuple[Placed, ...] = ()
@@ -74,9 +90,20 @@ class RowTable(ScrollView, Toned, can_focus=True):
         return self._key
 
     @property
-    def keys_shown(self) -> list[str]:
+    def keys_shown(self) -> Sequence[str]:
         """The keys of all rows, in order."""
-        return [self._table.key(i) for i in range(len(self._table))]
+        return self._table.keys
+
+    @property
+    def place(self) -> int:
+        """The place of the row under the cursor."""
+        return self._cursor
+
+    @property
+    def view(self) -> range:
+        """The places of the rows in view."""
+        top = round(self.scroll_y)
+        return range(top, min(top + self.page, len(self._table)))
 
     @property
     def page(self) -> int:
@@ -85,15 +112,59 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def show(self, table: Table[Any], marked: Collection[str] = frozenset()) -> None:
         """Show other rows. The row under the cursor stays under it, at the same height on the screen."""
-        found = table.find(self._key)
+        found = table.find(self._key, self._cursor)
         place_before, scroll_before = self._cursor, round(self.scroll_y)
         self._table, self._marked = table, marked
         self._cursor = found if found is not None else max(min(place_before, len(table) - 1), 0)
-        self.virtual_size = Size(self.size.width, len(table) + HEADER)
+        self.reach(len(table) + HEADER)
         self._place()
         target = scroll_before + (self._cursor - place_before if found is not None else 0)
         self.set_scroll(None, max(min(target, len(table) - self.page), 0))
         self._settle()
+        self._look()
+        self._refresh_if_changed()
+
+    def _refresh_if_changed(self) -> None:
+        """Draw again where other rows are in view, or where they are old enough for their ages to have changed."""
+        table, view = self._table, self.view
+        shown = (
+            table.columns, tuple(table.keys[view.start : view.stop]), view.start, self._cursor, table.empty,
+            table.sorted_by, table.descending, frozenset(self._marked) & set(table.keys[view.start : view.stop]),
+        )  # fmt: skip
+        if monotonic() >= self._strips_until:
+            self._strips.clear()
+            self._strips_until = monotonic() + AGE_SECONDS
+            self._shown = None
+        if shown != self._shown or any(self._stale(key) for key in shown[1]):
+            self._shown = shown
+            self.refresh()
+
+    def _stale(self, key: str) -> bool:
+        """Whether a row is another one than was drawn."""
+        row = self._table.row_of(key)
+        drawn = [strip for flags, strip in self._strips.items() if flags[0] == key]
+        return not drawn or any(of is not row for of, _ in drawn)
+
+    def refresh_rows(self, keys: Collection[str]) -> None:
+        """Draw the rows of those keys again, where they are in view."""
+        for row in self.view:
+            if self._table.key(row) in keys:
+                self._refresh_row(row)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        """Tell which rows are in view now."""
+        super().watch_scroll_y(old_value, new_value)
+        self._look()
+
+    def _look(self) -> None:
+        seen = (self.view.start, self.view.stop)
+        if seen != self._told:
+            self._told = seen
+            self.post_message(self.Looked(self))
+
+    def mark(self, marked: Collection[str]) -> None:
+        """Show other rows as marked."""
+        self._marked = marked
         self.refresh()
 
     def move_to(self, row: int) -> None:
@@ -113,7 +184,7 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def move_to_key(self, key: str) -> bool:
         """Put the cursor on the row with that key. False where there is none."""
-        row = self._table.find(key)
+        row = self._table.find(key, self._cursor)
         if row is not None:
             self.move_to(row)
         return row is not None
@@ -147,8 +218,9 @@ class RowTable(ScrollView, Toned, can_focus=True):
     def on_resize(self) -> None:
         """Lay out for the new size."""
         self._place()
-        self.virtual_size = Size(self.size.width, len(self._table) + HEADER)
+        self.reach(len(self._table) + HEADER)
         self.move_to(self._cursor)
+        self._look()
 
     def on_click(self, event: events.Click) -> None:
         """Carry out what was clicked."""
@@ -194,16 +266,26 @@ class RowTable(ScrollView, Toned, can_focus=True):
 
     def _row(self, row: int, width: int) -> Strip:
         key = self._table.key(row)
-        on_it, marked = row == self._cursor, key in self._marked
+        on_it, marked, hovered = row == self._cursor, key in self._marked, row == self.hovered
+        of = self._table.row_of(key)
+        flags = (key, on_it, marked, hovered)
+        known = self._strips.get(flags)
+        if known is None or known[0] is not of or known[1].cell_length != width:
+            if len(self._strips) > MANY_STRIPS:
+                self._strips.clear()
+            known = self._strips[flags] = of, self._draw_row(row, width, on_it=on_it, marked=marked, hovered=hovered)
+        return known[1]
+
+    def _draw_row(self, row: int, width: int, *, on_it: bool, marked: bool, hovered: bool) -> Strip:
         gutter = line(Run("▌" if on_it else " ", Tone.ACCENT), Run("▪" if marked else " ", Tone.ACCENT))
         cells = self._table.cells(row)
         runs: list[Run] = list(gutter)
         for n, placed in enumerate(self._placed):
             runs.extend((Run("  "),) if n else ())
-            cell = cells[placed.place]
+            cell = UNREAD if cells is None else cells[placed.place]
             drawn = cell(placed.width) if callable(cell) else cell
             runs.extend(fit(drawn, placed.width, placed.column.align))
-        over = self._row_style(on_it=on_it, marked=marked, hovered=row == self.hovered)
+        over = self._row_style(on_it=on_it, marked=marked, hovered=hovered)
         return self.strip_of(tuple(runs), width, over)
 
     def _row_style(self, *, on_it: bool, marked: bool, hovered: bool) -> Style | None:
@@ -231,7 +313,15 @@ class RowTable(ScrollView, Toned, can_focus=True):
         return self.strip_of(runs, width)
 
     def _place(self) -> None:
-        self._placed = place(self._table.columns, self.scrollable_content_region.width - GUTTER)
+        placed = place(self._table.columns, self.scrollable_content_region.width - GUTTER)
+        if placed != self._placed:
+            self._placed = placed
+            self._strips.clear()
+
+    @override
+    def notify_style_update(self) -> None:
+        self._strips = {}
+        super().notify_style_update()
 
     def _settle(self) -> None:
         key = self._table.key(self._cursor) if len(self._table) else None

@@ -21,12 +21,11 @@ class Toned(Widget):
     """A widget that draws lines."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TONES
-    _drawn_with: tuple[Style, dict[Tone, Style]] | None = None
+    _drawn_with: dict[Style | None, tuple[Style, dict[Tone, Style]]] | None = None
 
     def strip_of(self, runs: Line, width: int, over: Style | None = None) -> Strip:
         """The line in exactly ``width`` cells. ``over`` is laid under the tones: a background, a weight."""
-        own, tones = self._styles_of_tones()
-        base = own if over is None else own + over
+        base, tones = self._styles_of_tones(over)
         segments: list[Segment] = []
         for text, tone in fit(runs, width):
             bare = text.lstrip(" ")
@@ -34,7 +33,7 @@ class Toned(Widget):
             if len(bare) < len(text):
                 segments.append(Segment(" " * (len(text) - len(bare)), base))
             if bare:
-                segments.append(Segment(bare, base + tones[tone]))
+                segments.append(Segment(bare, tones[tone]))
         return Strip(segments, width)
 
     @override
@@ -42,9 +41,12 @@ class Toned(Widget):
         self._drawn_with = None
         super().notify_style_update()
 
-    def _styles_of_tones(self) -> tuple[Style, dict[Tone, Style]]:
-        """The widget's own style and that of each tone: worked out once, as every line needs them."""
-        if self._drawn_with is None:
-            tones = {tone: self.get_component_rich_style(f"tone--{tone}", partial=True) for tone in Tone}
-            self._drawn_with = self.rich_style, tones
-        return self._drawn_with
+    def _styles_of_tones(self, over: Style | None) -> tuple[Style, dict[Tone, Style]]:
+        """The style of blanks and of each tone over a background: worked out once, as every line needs them."""
+        known = self._drawn_with
+        if known is None:
+            known = self._drawn_with = {}
+        if over not in known:
+            base = self.rich_style if over is None else self.rich_style + over
+            known[over] = base, {t: base + self.get_component_rich_style(f"tone--{t}", partial=True) for t in Tone}
+        return known[over]

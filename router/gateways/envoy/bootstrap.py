@@ -17,6 +17,9 @@ from router.gateways.envoy.resources import (
 
 LISTENER = "gnomon"
 
+SHADOW_KIBIBYTES = 32_768
+"""KiB a second of all shadows' answers that are read at most."""
+
 # To wait for the first configuration at the start; after it, Envoy serves what it has (404 for every host).
 _FIRST_FETCH = "15s"
 
@@ -134,7 +137,8 @@ def _hop(start: Start) -> dict[str, Any]:
     """The internal listener between a mirrored request and the shadow.
 
     It takes the whole request off the primary's hands before the shadow sees any of it: a shadow that does not
-    read stalls nobody.
+    read stalls nobody. Answers of all shadows together are read no faster than ``SHADOW_KIBIBYTES`` a second, so
+    that one without end costs neither the processor nor the network what callers need.
     """
     buffering = "envoy.filters.http.buffer"
     routes = [
@@ -163,6 +167,16 @@ def _hop(start: Start) -> dict[str, Any]:
             "max_request_bytes": BODY_CLASSES[0],
         },
     }
+    throttle = {
+        "name": "envoy.filters.http.bandwidth_limit",
+        "typed_config": {
+            "@type": f"{API}.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
+            "stat_prefix": "hop",
+            "enable_mode": "RESPONSE",
+            "limit_kbps": SHADOW_KIBIBYTES,
+            "fill_interval": "0.05s",
+        },
+    }
     return {
         "name": SHADOW_LISTENER,
         "internal_listener": {},
@@ -177,7 +191,7 @@ def _hop(start: Start) -> dict[str, Any]:
                             "preserve_external_request_id": True,
                             "skip_xff_append": True,
                             "route_config": {"name": "hop", "virtual_hosts": [host]},
-                            "http_filters": [buffer_filter, capture.lua_filter("s"), _router()],
+                            "http_filters": [buffer_filter, capture.lua_filter("s"), throttle, _router()],
                             "access_log": [capture.access_log(start.capture_file, "s")],
                         }
                     )

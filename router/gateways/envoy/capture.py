@@ -108,6 +108,8 @@ def access_log(path: str, role: str) -> dict[str, Any]:
                     "n": f"%DYNAMIC_METADATA({NAMESPACE}:n)%",
                     "ct": "%RESP(CONTENT-TYPE)%",
                     "ce": "%RESP(CONTENT-ENCODING)%",
+                    "rct": "%REQ(CONTENT-TYPE)%",
+                    "gs": "%GRPC_STATUS_NUMBER%",
                     "method": "%REQ(:METHOD)%",
                     "path": "%PATH(NQ:ORIG_OR_PATH)%",
                 },

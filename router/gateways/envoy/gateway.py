@@ -10,7 +10,8 @@ from typing import Any
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
-from router.gateways.envoy import admin, lastgood, stats
+from router.gateways import Copied
+from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import Start, bootstrap
@@ -188,11 +189,31 @@ class EnvoyGateway:
         except OSError as error:
             log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
 
+    async def counts(self, route: str) -> list[Traffic]:
+        """What passed for one route since Envoy was started, by backend."""
+        try:
+            counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.pattern_of(route))
+        except OSError:
+            return []
+        return stats.traffic(counted)
+
+    async def copied(self) -> dict[str, Copied]:
+        """How much was copied to shadows since Envoy was started, by route."""
+        try:
+            return stats.copied(await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES))
+        except OSError:
+            return {}
+
     async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
         """Stop copying the requests of a route at once, whatever is desired; or follow what is desired again."""
-        value = "0" if off else ""
-        target = f"/runtime_modify?gnomon.shadow.{route}={value}"
-        await asyncio.to_thread(admin.ask, self._files.admin, target, method="POST")
+        await asyncio.to_thread(switch.turn, self._files.admin, route, off=off)
+
+    async def switched_off(self) -> set[str]:
+        """The routes whose copying was switched off."""
+        try:
+            return await asyncio.to_thread(switch.switched_off, self._files.admin)
+        except OSError:
+            return set()
 
     def _bring(self, wanted: Mapping[str, Named], *, complete: bool) -> None:
         """Make these the resources of their routes, in the target of every node."""

@@ -8,6 +8,7 @@ under a route which still counts on it.
 import hashlib
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -36,8 +37,7 @@ _KEYS_IN_QUERY = r"(?i).*[?&]([a-z0-9_.-]*token|api[_-]?key|key|secret|password|
 BODY_CLASSES = (65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
 """Bytes. The hop to a shadow buffers at most the smallest of these that the route's own limit fits in."""
 
-SHADOW_REQUESTS = 64
-"""Copies under way at once for one route; more are dropped, and counted by Envoy as overflow."""
+LIVE_REQUESTS = 100_000
 
 SHADOW_TIMEOUT = "60s"
 UPGRADED_IDLE = "3600s"
@@ -64,15 +64,19 @@ def resources(revision: Revision) -> Resources:
     found = list(clusters.values())
     if _shadowed(spec) is not None and spec.shadow is not None:
         copied = spec.backend(spec.shadow.backend)
-        found += [cluster(spec.name, copied, role="shadow"), _hop(spec.name, copied.name)]
+        in_flight = spec.shadow.budget.in_flight
+        found += [cluster(spec.name, copied, role="shadow", most=in_flight), _hop(spec.name, copied.name, in_flight)]
     names = {backend: str(made["name"]) for backend, made in clusters.items()}
     scopes = {host: _scope(host, spec.name) for host in hosts_of(spec)}
     configuration = _route_configuration(revision, spec, names)
     return Resources({made["name"]: made for made in found}, {spec.name: configuration}, scopes)
 
 
-def cluster(route: str, backend: Backend, role: str = "live") -> dict[str, Any]:
-    """The cluster of a backend. The shadow's is apart from the live one, so that it cannot take its connections."""
+def cluster(route: str, backend: Backend, role: str = "live", most: int = LIVE_REQUESTS) -> dict[str, Any]:
+    """The cluster of a backend, with so many requests under way at most.
+
+    The shadow's is apart from the live one, so that it cannot take its connections.
+    """
     address = _address(backend.host)
     made: dict[str, Any] = {
         "alt_stat_name": f"{route}|{backend.name}" + ("" if role == "live" else f"|{role}"),
@@ -82,7 +86,7 @@ def cluster(route: str, backend: Backend, role: str = "live") -> dict[str, Any]:
             "cluster_name": f"{route}/{backend.name}",
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(backend)}}]}],
         },
-        "circuit_breakers": {"thresholds": [_thresholds(SHADOW_REQUESTS if role == "shadow" else 100_000)]},
+        "circuit_breakers": {"thresholds": [_thresholds(most)]},
         "metadata": {"filter_metadata": {"gnomon": _notes(route, backend)}},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
     }
@@ -129,7 +133,8 @@ def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[
     routes = [upgraded, plain]
     shadow = _shadowed(spec)
     if shadow is not None:
-        shadow_cluster = str(cluster(spec.name, spec.backend(shadow.backend), role="shadow")["name"])
+        made = cluster(spec.name, spec.backend(shadow.backend), role="shadow", most=shadow.budget.in_flight)
+        shadow_cluster = str(made["name"])
         sampled = {
             "match": _sample(spec.name, shadow),
             "route": {
@@ -179,7 +184,7 @@ def _sample(route: str, shadow: Shadow) -> dict[str, Any]:
     """Which requests are copied. One draw decides on the mirror and on the capture of both answers."""
     numerator = sample_numerator(shadow.percent)
     return {
-        "prefix": "/",
+        **_paths(shadow.paths),
         "headers": [
             {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(shadow.methods)}}},
             {"name": "upgrade", "present_match": False},
@@ -200,6 +205,19 @@ def _sample(route: str, shadow: Shadow) -> dict[str, Any]:
             "runtime_key": switch_key(route),
         },
     }
+
+
+def _paths(patterns: tuple[str, ...]) -> dict[str, Any]:
+    """How Envoy matches the declared paths: as a whole, with or without a slash at the end."""
+    if not patterns:
+        return {"prefix": "/"}
+    return {"safe_regex": {"regex": "|".join(f"{_path_regex(pattern)}/?" for pattern in patterns)}}
+
+
+def _path_regex(pattern: str) -> str:
+    """One declared path as a regular expression of RE2."""
+    stem, rest = (pattern[:-3], "(/.*)?") if pattern.endswith("/**") else (pattern.rstrip("/"), "")
+    return "[^/]+".join(re.escape(part) for part in stem.split("*")) + rest
 
 
 def switch_key(route: str) -> str:
@@ -240,7 +258,7 @@ def _hop_name(route: str, backend: str) -> str:
     return f"{route}/{backend}/hop"
 
 
-def _hop(route: str, backend: str) -> dict[str, Any]:
+def _hop(route: str, backend: str, most: int) -> dict[str, Any]:
     """The way to the internal listener that isolates a shadow, with a budget of its own."""
     name = _hop_name(route, backend)
     destination = {"envoy_internal_address": {"server_listener_name": SHADOW_LISTENER}}
@@ -254,7 +272,7 @@ def _hop(route: str, backend: str) -> dict[str, Any]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": destination}}]}],
         },
-        "circuit_breakers": {"thresholds": [_thresholds(SHADOW_REQUESTS)]},
+        "circuit_breakers": {"thresholds": [_thresholds(most)]},
     }
 
 

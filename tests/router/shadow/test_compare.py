@@ -158,6 +158,7 @@ def test_the_encoding_of_a_body_does_not_matter(one: str, other: str) -> None:
         (b"\x0b\x02\x80", "br", Outcome.INCOMPARABLE),
         (BODY, "gzip, gzip, gzip", Outcome.INCOMPARABLE),
     ],
+    ids=["not gzip", "cut short", "a bomb", "an unknown encoding", "too many layers"],
 )
 def test_bodies_that_cannot_be_opened(body: bytes, encoding: str, expected: Outcome) -> None:
     strange = answer(body, content_encoding=encoding)
@@ -248,7 +249,7 @@ def test_lines_of_json_compare_one_by_one() -> None:
 def test_pictures_of_values_are_short_and_harmless() -> None:
     hostile = "\x1b]0;owned\x07\u202e\ud800" + "x" * 10_000
     result = compared(answer(said={"\x1b[2J": hostile}), answer(said={"\x1b[2J": 1}))
-    for text in (*result.differences[0],):
+    for text in result.differences[0][:5]:
         assert len(text) <= 200
         assert text.isprintable()
         text.encode()

@@ -94,3 +94,12 @@ def test_every_record_is_in_exactly_one_place(
             assert event.primary.rid == event.shadow.rid
             assert event.primary.route == event.shadow.route
             assert (event.primary.role, event.shadow.role) == ("p", "s")
+
+
+@given(ARRIVALS)
+def test_whatever_is_said_again_no_request_makes_two_pairs(arrivals: list[tuple[str, str, str, float]]) -> None:
+    pairer = Pairer()
+    events = [event for rid, role, route, _ in arrivals for event in pairer.add(record(rid, role, route=route), 0)]
+    pairs = [(event.primary.route, event.primary.rid) for event in events if isinstance(event, Pair)]
+    assert len(set(pairs)) == len(pairs)
+    assert all(event.reason is Loss.DUPLICATE for event in events if isinstance(event, Lost))

@@ -6,22 +6,25 @@ import pytest
 from textual.binding import Binding
 
 from inventory.model import Governance, Revision
-from tui.actions import ACTIONS, BY_ID, Context, hints, of_place
-from tui.app import ROOTS, GnomonApp
+from tui.actions import ACTIONS, BY_ID, hints, of_place
+from tui.app import GnomonApp
+from tui.checks import Context
 from tui.keymap import KeymapError, keymap, spoken
 from tui.screens.base import Page
 from tui.screens.endpoint import EndpointPage
 from tui.screens.help import HelpPage
-from tui.screens.routes import RoutePage
+from tui.screens.registry import FIRST
+from tui.screens.route import RoutePage
+from tui.screens.scan import ScanPage
 from tui.viewmodel import help as page
 from tui.viewmodel.text import plain, width_of
 from tui.widgets.document import Document
 from tui.widgets.table import RowTable
 
 PLACES: dict[str, list[type]] = {
-    **{name: [screen] for name, screen in ROOTS.items()},
-    "endpoint": [EndpointPage], "route": [RoutePage], "help": [HelpPage], "table": [RowTable], "document": [Document],
-    "app": [GnomonApp],
+    **{name: [screen] for name, screen in FIRST.items()},
+    "endpoint": [EndpointPage], "route": [RoutePage], "help": [HelpPage], "scan": [ScanPage], "table": [RowTable],
+    "document": [Document], "app": [],
 }  # fmt: skip
 
 
@@ -38,6 +41,8 @@ def test_every_action_is_carried_out_where_it_belongs(action) -> None:
     for place in action.places:
         for kind in PLACES[place]:
             assert callable(getattr(kind, action.handler, None)), f"{kind.__name__} has no {action.handler}"
+        if place == "app":
+            assert hasattr(GnomonApp, action.handler) or hasattr(Page, action.handler)
 
 
 @pytest.mark.parametrize("place", sorted(PLACES))
@@ -81,7 +86,9 @@ def test_keys_are_named_as_people_say_them() -> None:
 def test_nothing_is_changed_in_read_only_mode_or_blindly(action_id, fields, reason, endpoint, spec, now) -> None:
     ready = Context(
         place="endpoints",
-        endpoints=(endpoint(governance=Governance.EXEMPT, exempt_until=now),),
+        row=True,
+        chosen=1,
+        endpoint=endpoint(governance=Governance.EXEMPT, exempt_until=now),
         route=Revision(route="churn", number=1, spec=spec, at=now, who="m", why="w"),
         can_undo=True,
     )
@@ -94,7 +101,7 @@ def test_reasons_name_what_is_missing(endpoint) -> None:
     assert "no endpoint" in str(BY_ID["triage.owner"].blocked(nothing))
     assert "no route" in str(BY_ID["route.shift"].blocked(nothing))
     assert "nothing was changed" in str(BY_ID["change.undo"].blocked(nothing))
-    undecided = Context(place="endpoints", endpoints=(endpoint(),))
+    undecided = Context(place="endpoints", row=True, chosen=1, endpoint=endpoint())
     assert "nothing was decided" in str(BY_ID["triage.reopen"].blocked(undecided))
 
 

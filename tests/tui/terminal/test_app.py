@@ -1,23 +1,20 @@
 """The application, driven by keys on a real store. Waits are on workers, never on time."""
 
-import asyncio
-from collections.abc import Callable
-
 import pytest
-from textual import events
-from textual.pilot import Pilot
+from driving import go, screen_text, settle, type_text, until
 from textual.widgets import Button, Input
 
 from inventory.model import Governance, utc_now
 from inventory.store import Store, StoreError
-from tui.app import ROOTS, GnomonApp
+from tui.app import GnomonApp
 from tui.keymap import KeymapError
 from tui.screens.endpoint import EndpointPage
 from tui.screens.endpoints import EndpointsPage
 from tui.screens.form import Form
 from tui.screens.help import HelpPage
 from tui.screens.pulse import PulsePage
-from tui.screens.routes import RoutePage
+from tui.screens.registry import FIRST
+from tui.screens.route import RoutePage
 from tui.theme.themes import DEFAULTS, THEMES
 from tui.viewmodel.text import plain
 from tui.widgets.bar import Bar
@@ -28,34 +25,6 @@ from tui.widgets.table import RowTable
 @pytest.fixture
 def app(store: Store, settings) -> GnomonApp:
     return GnomonApp(store, settings)
-
-
-def screen_text(app: GnomonApp) -> str:
-    """What a person sees, line by line."""
-    width, height = app.size
-    strips = app.screen._compositor.render_strips()
-    return "\n".join(strip.text[:width] for strip in strips[:height])
-
-
-async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    """Let the app run until something holds, for ten seconds at most."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await pilot.pause()
-
-
-async def go(pilot: Pilot[None], app: GnomonApp, *keys: str) -> None:
-    await app.settled()
-    for key in keys:
-        await pilot.press(key)
-        await pilot.pause()
-
-
-async def type_text(pilot: Pilot[None], text: str) -> None:
-    """As a terminal delivers a paste; single keys are pressed where they matter."""
-    assert pilot.app.focused is not None
-    pilot.app.focused.post_message(events.Paste(text))
-    await pilot.pause()
 
 
 async def test_it_opens_on_coverage_with_denominators(app) -> None:
@@ -69,9 +38,9 @@ async def test_it_opens_on_coverage_with_denominators(app) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (40, 12)])
-@pytest.mark.parametrize("place", sorted(ROOTS))
+@pytest.mark.parametrize("place", sorted(FIRST))
 async def test_every_screen_fits_every_size(app, size, place) -> None:
-    number = str(1 + list(ROOTS).index(place))
+    number = str(1 + list(FIRST).index(place))
     async with app.run_test(size=size) as pilot:
         await go(pilot, app, number)
         assert place == app.screen.PLACE
@@ -124,7 +93,7 @@ async def test_esc_in_the_filter_restores_the_one_before(app) -> None:
         await type_text(pilot, "flask")
         await go(pilot, app, "enter", "slash")
         await type_text(pilot, " nonsense")
-        assert app.screen.table.keys_shown == []
+        assert list(app.screen.table.keys_shown) == []
         await go(pilot, app, "escape")
         assert app.screen.filter_text == "flask"
         assert len(app.screen.table.keys_shown) == 2
@@ -136,7 +105,7 @@ async def test_going_in_and_back_keeps_filter_and_cursor(app) -> None:
         key = app.screen.table.key
         await go(pilot, app, "enter")
         assert isinstance(app.screen, EndpointPage)
-        assert app.screen.endpoint_id == key
+        assert app.screen.key == key
         assert "Endpoints ▸ 127.0.0." in screen_text(app)
         await go(pilot, app, "escape")
         assert app.screen.table.key == key
@@ -149,7 +118,7 @@ async def test_going_in_and_back_keeps_filter_and_cursor(app) -> None:
 async def test_the_cursor_stays_on_its_row_and_its_height_when_rows_move(app, store) -> None:
     async with app.run_test(size=(100, 9)) as pilot:
         await go(pilot, app, "2")
-        while app.screen.order.by != "owner":
+        while app.screen.feed.order.by != "owner":
             await go(pilot, app, "s")
         await go(pilot, app, "G", "k", "k", "k", "k", "k")
         table = app.screen.table
@@ -158,9 +127,7 @@ async def test_the_cursor_stays_on_its_row_and_its_height_when_rows_move(app, st
         assert table.scroll_y > 0
         last = table.keys_shown[-1]
         store.triage.apply([last], owner="ana", who="bob", why="moves to the top: it has an owner now")
-        version = store.version()
-        await until(pilot, lambda: app.session.snapshot.version >= version)
-        await pilot.pause()
+        await until(pilot, lambda: table.keys_shown[0] == last)
         assert table.keys_shown[0] == last
         assert table.keys_shown.index(key) == place + 1
         assert table.key == key
@@ -175,7 +142,7 @@ async def test_what_another_process_writes_appears_by_itself(app, store, setting
         endpoint = store.endpoints.list()[0]
         with open_store(settings.database) as other:
             other.triage.apply([endpoint.id], owner="team-x", who="bob", why="asked")
-        await until(pilot, lambda: app.session.snapshot.by_id[endpoint.id].owner == "team-x")
+        await until(pilot, lambda: app.screen.feed.rows[endpoint.id].owner == "team-x")
         await until(pilot, lambda: "team-x" in screen_text(app))
 
 
@@ -186,9 +153,11 @@ async def test_a_frozen_screen_holds_still_until_it_is_thawed(app, store) -> Non
         endpoint = store.endpoints.list()[0]
         store.triage.apply([endpoint.id], owner="team-x", who="bob", why="asked")
         await until(pilot, lambda: "news waits" in screen_text(app))
-        assert app.session.snapshot.by_id[endpoint.id].owner is None
+        assert app.screen.feed.rows[endpoint.id].owner is None
         await go(pilot, app, "ctrl+f")
-        assert app.session.snapshot.by_id[endpoint.id].owner == "team-x"
+        await until(pilot, lambda: "● live" in screen_text(app))
+        await settle(pilot, app)
+        assert app.screen.feed.rows[endpoint.id].owner == "team-x"
 
 
 async def test_a_database_that_stops_answering_is_called_stale_and_live_again(app, store, monkeypatch) -> None:
@@ -241,7 +210,7 @@ async def test_several_marked_endpoints_are_exempted_at_once(app, store) -> None
         exempt = store.endpoints.list("governance:exempt")
         assert len(exempt) == 2
         assert all(e.exempt_until > utc_now() for e in exempt)
-        assert app.screen.marked == set()
+        assert not app.screen.marks.marked
 
 
 async def test_leaving_a_form_changes_nothing(app, store) -> None:
@@ -298,7 +267,7 @@ async def test_help_is_of_the_screen_it_was_opened_from(app) -> None:
 
 async def test_the_palette_runs_an_action(app) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await go(pilot, app, "colon")
+        await go(pilot, app, "ctrl+p")
         await type_text(pilot, "routes")
         await app.workers.wait_for_complete()
         await pilot.pause()
@@ -319,11 +288,12 @@ async def test_keys_are_remapped_by_action(store, settings) -> None:
 
 async def test_a_row_is_copied_as_json(app, store) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
-        await go(pilot, app, "2", "y")
+        await go(pilot, app, "2")
         endpoint = store.endpoints.get(app.screen.table.key)
+        await go(pilot, app, "y", "enter")
         assert f'"id": "{endpoint.id}"' in app.clipboard
-        await go(pilot, app, "4", "y")
-        assert '"route": "churn"' in app.clipboard
+        await go(pilot, app, "4", "y", "enter")
+        await until(pilot, lambda: '"route": "churn"' in app.clipboard)
 
 
 async def test_a_route_opens_with_its_disagreements_side_by_side(app) -> None:
@@ -345,7 +315,7 @@ async def test_tabs_columns_and_rows_answer_the_mouse(app) -> None:
         table = app.screen.table
         await pilot.click(table, offset=(10, 0))
         await pilot.pause()
-        assert app.screen.order.by == "endpoint"
+        assert app.screen.feed.order.by == "endpoint"
         await pilot.click(table, offset=(10, 4))
         assert table.key == table.keys_shown[3]
 

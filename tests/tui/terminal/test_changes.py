@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from inventory.lifecycle import TransitionError
-from inventory.model import Governance, utc_now
+from inventory.model import Governance, Revision, utc_now
 from inventory.store import Store
+from router import desired
 from tui import changes
 
 
@@ -45,25 +46,69 @@ def test_a_decision_about_several_is_all_or_none(store: Store) -> None:
     assert store.endpoints.get(endpoint.id).governance is Governance.UNREVIEWED
 
 
+def shift(store: Store, revision: Revision, managed: int, who: str = "mara") -> changes.Edit:
+    after = desired.shift(revision.spec, {"origin": 100 - managed, "managed": managed})
+    return changes.route(store, revision, after, who, "the shadow agrees", title="shift churn")
+
+
+def weights(store: Store) -> list[int]:
+    return [backend.weight for backend in store.routes.get("churn").spec.backends]
+
+
 def test_a_shift_is_a_new_revision_and_so_is_its_undo(store: Store) -> None:
     revision = store.routes.get("churn")
-    edit = changes.shift(store, revision, {"origin": 50, "managed": 50}, "mara", "the shadow agrees")
-    assert [b.weight for b in store.routes.get("churn").spec.backends] == [50, 50]
+    edit = shift(store, revision, 50)
+    assert weights(store) == [50, 50]
     back = edit.inverse()
     latest = store.routes.get("churn")
     assert latest.number == 3
     assert latest.spec == revision.spec
     back.inverse()
-    assert [b.weight for b in store.routes.get("churn").spec.backends] == [50, 50]
+    assert weights(store) == [50, 50]
     assert len(store.routes.history("churn")) == 4
 
 
 def test_what_somebody_else_changed_is_not_overwritten(store: Store) -> None:
     revision = store.routes.get("churn")
-    edit = changes.shift(store, revision, {"origin": 50, "managed": 50}, "mara", "agrees")
+    edit = shift(store, revision, 50)
     with pytest.raises(changes.StaleError, match="changed meanwhile by mara"):
-        changes.shift(store, revision, {"origin": 0, "managed": 100}, "bob", "faster")
+        shift(store, revision, 90, "bob")
     store.routes.put(revision.spec, who="ana", why="no")
     with pytest.raises(changes.StaleError, match="changed meanwhile by ana"):
         edit.inverse()
     assert store.routes.get("churn").who == "ana"
+
+
+def test_an_adoption_is_a_route_and_a_decision_and_its_undo_takes_both_back(store: Store) -> None:
+    endpoint = store.endpoints.list("kind:notebook")[0]
+    spec = desired.adopt(endpoint, name="lab-notebook", domain="localhost")
+    edit = changes.adopt(store, spec, endpoint.id, "mara", "before the audit")
+    assert store.routes.get("lab-notebook").spec == spec
+    assert store.triage.get(endpoint.id).governance is Governance.MANAGED
+    back = edit.inverse()
+    assert store.routes.get("lab-notebook").spec is None
+    assert store.triage.get(endpoint.id).governance is Governance.UNREVIEWED
+    again = back.inverse()
+    assert store.routes.get("lab-notebook").spec == spec
+    store.routes.put(spec.model_copy(update={"timeout_seconds": 9}), who="ana", why="slow")
+    with pytest.raises(changes.StaleError, match="changed meanwhile by ana"):
+        again.inverse()
+    assert store.triage.get(endpoint.id).governance is Governance.MANAGED
+
+
+def test_a_name_that_somebody_took_meanwhile_is_not_overwritten(store: Store) -> None:
+    endpoint = store.endpoints.list("kind:notebook")[0]
+    spec = desired.adopt(endpoint, name="churn", domain="localhost")
+    with pytest.raises(changes.StaleError, match="made meanwhile by mara"):
+        changes.adopt(store, spec, endpoint.id, "bob", "mine")
+    assert store.triage.get(endpoint.id).governance is Governance.UNREVIEWED
+
+
+def test_a_release_is_undone_by_the_same_route_again(store: Store) -> None:
+    revision = store.routes.get("churn")
+    edit = changes.release(store, revision, "mara", "the model is gone")
+    assert store.routes.get("churn").spec is None
+    back = edit.inverse()
+    assert store.routes.get("churn").spec == revision.spec
+    back.inverse()
+    assert store.routes.get("churn").spec is None

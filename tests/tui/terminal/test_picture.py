@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from inventory.store import Store
-from tui.picture import PICTURES, main, pictures, self_contained
+from tui.picture import PICTURES, main, pictures
 
 NAMESPACES = {"http://www.w3.org/2000/svg"}
 
@@ -29,14 +29,6 @@ async def test_pictures_are_small_and_name_no_other_host(store: Store, now) -> N
 async def test_the_same_inventory_at_the_same_moment_is_the_same_picture(store: Store, now) -> None:
     first = await pictures(store, ("routes",), clock=lambda: now)
     assert first == await pictures(store, ("routes",), clock=lambda: now)
-
-
-def test_fonts_of_elsewhere_are_taken_out() -> None:
-    face = '@font-face { src: url("https://example.org/a.woff2"); }'
-    svg = f"<style>{face} .x {{ font-family: Fira Code, monospace; }}</style>"
-    bare = self_contained(svg)
-    assert "example.org" not in bare
-    assert "DejaVu Sans Mono" in bare
 
 
 def test_the_module_writes_files(template: Path, tmp_path: Path) -> None:

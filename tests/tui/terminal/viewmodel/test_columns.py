@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.viewmodel import endpoints, gaps, routes, scans
+from tui.viewmodel import endpoints, routes, scans
 from tui.viewmodel.columns import GAP, Column, place
 
 COLUMNS = st.lists(
@@ -38,7 +38,7 @@ def test_what_is_dropped_is_never_more_important_than_what_stays(columns: list[C
 
 
 def test_the_columns_of_every_table_fit_into_eighty_cells() -> None:
-    for table in (endpoints.COLUMNS, gaps.COLUMNS, routes.COLUMNS, scans.COLUMNS):
+    for table in (endpoints.COLUMNS, routes.COLUMNS, scans.COLUMNS):
         assert len(place(table, 77)) >= 4
 
 

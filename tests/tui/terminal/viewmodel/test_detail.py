@@ -35,7 +35,7 @@ def rich_endpoint(endpoint):
 
 
 def test_everything_known_is_said(endpoint, now) -> None:
-    said = text(detail.full(rich_endpoint(endpoint), (), 100, now))
+    said = text(detail.full(rich_endpoint(endpoint), (), (), 100, now))
     for part in (
         "OPTIONS /predict -> 200 without credentials", "85 of 100", " +30 a model answers here", " -15 exempt for now",
         "confidence 97%", "POST    /predict", "http://models.lab/churn", "+  3.1 POST is allowed", "-  0.7 HTML at /",
@@ -51,7 +51,7 @@ def test_the_strongest_evidence_comes_first(endpoint) -> None:
 
 def test_every_line_fits(endpoint, now) -> None:
     for width in (40, 56, 78, 120):
-        for each in detail.full(rich_endpoint(endpoint), (), width, now):
+        for each in detail.full(rich_endpoint(endpoint), (), (), width, now):
             assert width_of(each) <= width, plain(each)
 
 
@@ -62,7 +62,7 @@ def test_governed_or_not(endpoint) -> None:
 
 
 def test_absence_is_said_and_not_left_blank(endpoint, now) -> None:
-    said = text(detail.full(endpoint(), (), 80, now))
+    said = text(detail.full(endpoint(), (), (), 80, now))
     for part in ("none known", "only its address", "none beyond an open port", "nothing beyond opening a connection",
                  "nobody has decided anything about it", "no request has decided it yet"):  # fmt: skip
         assert part in said

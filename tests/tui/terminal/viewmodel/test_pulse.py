@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from inventory.coverage import Metric
-from inventory.model import ScanStatus
+from inventory.coverage import Metric, coverage
+from inventory.model import Account, ScanStatus
 from inventory.store import Store
 from tui.session import empty
 from tui.snapshot import read
-from tui.viewmodel import gaps, pulse, scans
+from tui.viewmodel import pulse, scans
 from tui.viewmodel.text import plain, width_of
 
 
@@ -23,8 +23,8 @@ def test_every_line_fits_any_width(width: int, store: Store, now) -> None:
 
 def test_each_metric_has_its_denominator(store: Store, now) -> None:
     snapshot = read(store, now)
-    said = text(pulse.metrics(snapshot.coverage.metrics, 140, now))
-    for metric in snapshot.coverage.metrics:
+    said = text(pulse.metrics(snapshot.metrics, 140, now))
+    for metric in snapshot.metrics:
         assert f"{metric.part:,} of {metric.whole:,} {metric.unit}" in said
 
 
@@ -44,25 +44,37 @@ def test_only_all_is_called_a_hundred_percent(part: int, whole: int, shown: str)
 
 def test_the_gaps_are_counted_and_the_rest_is_named(store: Store, now) -> None:
     snapshot = read(store, now)
-    total = len(snapshot.coverage.gaps)
-    assert total > 2
-    said = text(pulse.gaps(snapshot.coverage.gaps, 80, limit=2))
-    assert f"and {total - 2} more" in said
+    assert snapshot.gaps == len(coverage(store.endpoints.list(), snapshot.scans).gaps)
+    assert snapshot.gaps > 2
+    said = text(pulse.gaps(snapshot, 80, limit=2))
+    assert f"and {snapshot.gaps - 2} more" in said
 
 
-def test_gaps_are_found_by_any_of_their_words(store: Store, now) -> None:
+def test_a_part_of_a_scope_that_nobody_knows_is_a_gap_too(store: Store, now) -> None:
+    said = text(pulse.gaps(read(store, now), 100, limit=20))
+    assert "scope lab" in said
+    assert "2 of 512 probes were lost" in said
+
+
+def test_counts_from_the_store_are_those_of_its_endpoints(store: Store, now) -> None:
     snapshot = read(store, now)
-    found = gaps.select(snapshot.coverage.gaps, snapshot.by_id, "NOTEBOOK directly")
-    assert [snapshot.by_id[gap.subject].product for gap in found] == ["jupyter-server"]
-    assert gaps.select(snapshot.coverage.gaps, snapshot.by_id, "") == list(snapshot.coverage.gaps)
+    assert snapshot.metrics == coverage(store.endpoints.list(), snapshot.scans).metrics
+    assert snapshot.known == len(store.endpoints.list())
 
 
-def test_a_gap_of_a_scope_is_a_row_too(store: Store, now) -> None:
-    snapshot = read(store, now)
-    table = gaps.table(snapshot.coverage.gaps, snapshot.by_id)
-    scope = next(i for i, gap in enumerate(table.rows) if gap.subject == "lab")
-    assert "scope lab" in "".join(plain(cell) for cell in table.cells(scope))
-    assert len({table.key(i) for i in range(len(table))}) == len(table)
+def test_a_running_scan_tells_its_rate_and_the_time_it_has_left(store: Store, now) -> None:
+    scan = read(store, now).scans[0]
+    running = scan.model_copy(
+        update={
+            "status": ScanStatus.RUNNING,
+            "ended_at": None,
+            "account": Account(planned=1200, answered=20, silent=580),
+        }
+    )
+    assert scans.pace(running, now) == "1/s, 10m left"
+    assert scans.progress(running.model_copy(update={"account": Account(planned=9)}), now) == (0.0, None)
+    said = text(pulse.scans(replace(read(store, now), scans=(running,)), 80, now))
+    assert "1/s, 10m left" in said
 
 
 def test_what_a_running_scan_has_not_reached_is_not_called_unknown(store: Store, now) -> None:
@@ -75,8 +87,9 @@ def test_what_a_running_scan_has_not_reached_is_not_called_unknown(store: Store,
 
 def test_a_snapshot_is_of_one_version(store: Store, now) -> None:
     first = read(store, now)
-    store.triage.apply([first.endpoints[0].id], owner="ana", who="mara", why="asked around")
+    store.triage.apply([first.worst[0].id], owner="ana", who="mara", why="asked around")
     second = read(store, now)
     assert second.version > first.version
-    assert second.by_id[first.endpoints[0].id].owner == "ana"
-    assert replace(second).route("nobody") is None
+    assert {e.owner for e in second.worst if e.id == first.worst[0].id} == {"ana"}
+    assert second.route("nobody") is None
+    assert second.route_of(None) is None

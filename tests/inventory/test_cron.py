@@ -1,8 +1,10 @@
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.cron import Cron, ScheduleError, parse_cron
+from inventory.cron import Cron, ScheduleError, open_at, parse_cron
 
 ALL_HOURS, ALL_DAYS, ALL_MONTHS = tuple(range(24)), tuple(range(1, 32)), tuple(range(1, 13))
 ALL_WEEKDAYS = tuple(range(7))
@@ -62,3 +64,23 @@ def test_any_text_is_an_expression_or_an_error(text: str) -> None:
         return
     assert cron.minutes
     assert set(cron.weekdays) <= set(ALL_WEEKDAYS)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes", "moment", "is_open"),
+    [
+        ("0 22 * * mon-fri", 120, "2026-05-04 22:00", True),
+        ("0 22 * * mon-fri", 120, "2026-05-04 23:59", True),
+        ("0 22 * * mon-fri", 120, "2026-05-05 00:00", False),
+        ("0 22 * * mon-fri", 120, "2026-05-04 21:59", False),
+        ("0 22 * * mon-fri", 180, "2026-05-09 00:30", True),
+        ("0 22 * * mon-fri", 120, "2026-05-10 22:30", False),
+        ("0 0 13 * fri", 60, "2026-05-08 00:10", True),
+        ("0 0 13 * fri", 60, "2026-05-13 00:10", True),
+        ("0 0 13 * fri", 60, "2026-05-14 00:10", False),
+    ],
+)
+def test_a_window_is_open_for_so_long_after_each_moment(text: str, minutes: int, moment: str, is_open: bool) -> None:
+    at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert open_at(parse_cron(text), minutes, at) is is_open
+    assert open_at(parse_cron(text), minutes, at + timedelta(seconds=59)) is is_open

@@ -7,6 +7,7 @@ cron is content with either; so expressions are read here, and handed on as plai
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -69,6 +70,19 @@ def parse_cron(text: str) -> Cron:
     if not cron.either_day and min(days) > max(monthrange(_LEAP_YEAR, month)[1] for month in months):
         raise ScheduleError(f"the cron expression {text!r} never happens: no such month has a day {min(days)}")
     return cron
+
+
+def open_at(cron: Cron, minutes: int, moment: datetime) -> bool:
+    """Whether a moment is within so many minutes from one at which the expression fits."""
+    return any(_fits(cron, moment - timedelta(minutes=back)) for back in range(minutes))
+
+
+def _fits(cron: Cron, moment: datetime) -> bool:
+    """Whether the minute of a moment, in UTC, is one that the expression means."""
+    at = moment.astimezone(UTC)
+    day, weekday = at.day in cron.days, at.isoweekday() % 7 in cron.weekdays
+    fitting_day = (day or weekday) if cron.either_day else (day and weekday)
+    return fitting_day and at.minute in cron.minutes and at.hour in cron.hours and at.month in cron.months
 
 
 def _values(piece: str, field: _Field, text: str) -> tuple[int, ...]:

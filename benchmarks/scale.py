@@ -1,0 +1,193 @@
+"""A million endpoints with ten million observations: how they are taken in, and what questions about them cost.
+
+Run: python benchmarks/scale.py FILE [ENDPOINTS]     (default 100000; ten observations each, over two scans)
+
+FILE is the SQLite database. It is built where it is not there, which for a million takes half an hour, and
+only asked where it is. Times are the best and the median of seven.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from inventory.listing import Order
+from inventory.model import (
+    Account,
+    Asked,
+    Certificate,
+    Evidence,
+    Exposed,
+    Fact,
+    Identified,
+    InferenceRoute,
+    Kind,
+    Listener,
+    Observation,
+    Owned,
+    Posture,
+    Postured,
+    Questioned,
+    Scan,
+    ScanStatus,
+    Scheme,
+    utc_now,
+)
+from inventory.store import Store, open_store
+
+KINDS = (
+    Kind.ORDINARY_WEB, Kind.ORDINARY_WEB, Kind.MODEL_ENDPOINT, Kind.ORDINARY_WEB, Kind.NOTEBOOK, Kind.ORDINARY_WEB,
+    Kind.ML_UI, Kind.NOT_HTTP, Kind.ORDINARY_WEB, Kind.ML_PLATFORM, Kind.ORDINARY_WEB,
+)  # fmt: skip
+PRODUCTS = tuple(f"product-{number}" for number in range(37))
+PORTS = (80, 443, 5000, 8000, 8080, 8501, 8888)
+ROUTES = (InferenceRoute(method="POST", path="/predict"),)
+ASKED = tuple(Asked(method="GET", path=f"/{n}", status=404, digest="0" * 64) for n in range(4))
+BATCH = 4000
+SITES = 12
+
+
+def listener(number: int) -> Listener:
+    address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return Listener(site=f"site-{number % SITES}", address=address, port=PORTS[number % len(PORTS)])
+
+
+def facts(number: int) -> Iterator[Fact]:
+    kind = KINDS[number % len(KINDS)]
+    yield Exposed(scheme=Scheme.HTTPS if number % 3 == 0 else Scheme.HTTP)
+    yield Identified(
+        kind=kind,
+        product=PRODUCTS[number % len(PRODUCTS)],
+        version=f"1.{number % 9}",
+        is_model_endpoint=kind is Kind.MODEL_ENDPOINT,
+        confidence=0.9,
+        inference_routes=ROUTES if kind is Kind.MODEL_ENDPOINT else (),
+    )
+    yield Postured(posture=tuple(Posture)[number % 3], decided_by="GET /api/status")
+    yield Questioned(requests=ASKED)
+    if number % 2:
+        yield Owned(owner=f"team-{number % 1999}", said_by="label")
+    else:
+        yield Certificate(names=(f"h{number}.example",), key_digest=f"{number:064x}")
+
+
+def scans() -> list[Scan]:
+    now = utc_now()
+    return [
+        Scan(
+            id=f"scan-{day}-{site}", scope=f"scope-{site}", site=f"site-{site}", source="subnet",
+            targets=("10.0.0.0/8",), ports=PORTS,
+            started_at=now - timedelta(days=day, hours=1), ended_at=now - timedelta(days=day),
+            status=ScanStatus.COMPLETE, account=Account(planned=65536 * 7, answered=9000, refused=400000),
+        )
+        for day in (2, 1)
+        for site in range(SITES)
+    ]  # fmt: skip
+
+
+def observations(number: int, day: int, scan: Scan) -> Iterator[Observation]:
+    at = scan.started_at + timedelta(seconds=number % 3000)
+    for fact in facts(number):
+        evidence = (Evidence(signal="answers like it", weight=3.0, request="GET /"),) if day == 1 else ()
+        yield Observation(
+            scan=scan.id, scope=scan.scope, listener=listener(number), at=at, fact=fact, evidence=evidence
+        )
+
+
+def memory() -> str:
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:8,.0f} MB peak"
+
+
+def build(store: Store, count: int) -> None:
+    known = {scan.id: scan for scan in scans()}
+    for scan in known.values():
+        store.scans.save(scan)
+    taken = folded = 0.0
+    for start in range(0, count, BATCH):
+        numbers = range(start, min(start + BATCH, count))
+        made = [
+            observation
+            for day in (2, 1)
+            for number in numbers
+            for observation in observations(number, day, known[f"scan-{day}-{number % SITES}"])
+        ]
+        began = time.perf_counter()
+        store.observations.append(made)
+        between = time.perf_counter()
+        store.endpoints.refold([listener(number) for number in numbers], utc_now())
+        taken += between - began
+        folded += time.perf_counter() - between
+        done = numbers[-1] + 1
+        if (start // BATCH) % max(1, count // BATCH // 10) == 0 or done == count:
+            print(
+                f"{done:10,} endpoints: {10 * done / taken:8,.0f} observations a second taken in, "
+                f"{done / folded:6,.0f} listeners a second folded, {memory()}",
+                flush=True,
+            )
+
+
+def timed(what: str, bar: float | None, work: Callable[[], object]) -> None:
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        work()
+        times.append(1000 * (time.perf_counter() - started))
+    verdict = "" if bar is None else f"bar {bar:6,.0f} ms  {'met' if statistics.median(times) <= bar else 'MISSED'}"
+    print(f"{what:58}{min(times):9.1f}{statistics.median(times):9.1f} ms  {verdict}", flush=True)
+
+
+FILTERS = (
+    "kind:notebook", "kind:notebook posture:open", "owner:team-77", "-owner:*", "site:site-3 kind:model-endpoint",
+    "product:product-3 kind:notebook", "risk>70", "presence:gone", "governance:managed", "routing:direct",
+    "address:10.3.7.*", "address:10.3.7.9", "port:8888", "seen<30m", "new<9d kind:ml-ui", "scope:scope-9",
+)  # fmt: skip
+
+
+def ask(store: Store) -> None:
+    endpoints = store.endpoints
+    print(f"\n{'question':58}{'best':>9}{'median':>9}")
+    timed("the first page, riskiest first", 100, endpoints.page)
+    for by, descending in (("endpoint", False), ("seen", True), ("new", True), ("owner", False), ("kind", True)):
+        order = Order(by, descending=descending)
+        timed(f"the first page by {by}", 100, lambda order=order: endpoints.page(order=order))
+    for text in FILTERS:
+        timed(f"a page of {text}", 100, lambda text=text: endpoints.page(text))
+        timed(f"how many {text}", 100, lambda text=text: endpoints.count(text))
+    after = None
+    for _ in range(20):
+        after = endpoints.page("kind:notebook", limit=100, after=after).after
+    timed("the twenty-first page of kind:notebook", 100, lambda: endpoints.page("kind:notebook", after=after))
+    timed("a word that many have", None, lambda: endpoints.page("product-3"))
+    timed("a word that one has", None, lambda: endpoints.page("10.0.77.200"))
+    one = endpoints.page("kind:notebook").rows[50]
+
+    def history() -> None:
+        found = endpoints.get(one.id)
+        store.history(found)
+        store.changes.list(subject=found.id)
+        store.events.list(endpoint=found.id)
+
+    timed("one endpoint with its history", 50, history)
+    timed("coverage", 1000, store.coverage)
+    timed("coverage by owner", 1000, lambda: store.coverage(by="owner"))
+    timed("what changed since the last version", 50, lambda: endpoints.changed(store.version() - 1))
+
+
+def main() -> None:
+    path = Path(sys.argv[1])
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    fresh = not path.exists()
+    with open_store(f"sqlite:///{path}") as store:
+        if fresh:
+            build(store, count)
+        total = store.endpoints.count()
+        print(f"{total:,} endpoints, {path.stat().st_size / 2**30:.1f} GiB, {memory()}")
+        ask(store)
+        print(memory())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,428 @@
+"""What a shadow costs and what it can break: beside no shadow at all, and beside nginx's ``mirror`` where it is found.
+
+1. Bad shadows: small requests while 50 MB are uploaded, with a shadow that stalls, is dead, answers 500, resets, or
+   sends a body without end. p99 as a ratio to the same gateway without a shadow, in the same run.
+2. Cost: requests a second and the median with 10 % copied and compared, against without; lost pairs at saturation.
+3. Sampling: at weights 10/90 and a shadow of 10 %, the share of each arm that is copied, over 100,000 requests.
+4. Switches: milliseconds from the off switch, and from exceeding a budget, to the last copy.
+
+Usage: ``python benchmarks/shadow.py [bad] [cost] [sampling] [switch]``; all without a word.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import socket
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from inventory.model import RouteSpec, ShadowEvidence
+from inventory.settings import Settings
+from inventory.store import Store, open_store
+from router.gateways import Copied
+from router.gateways.envoy import admin, stats, switch
+from router.gateways.envoy.files import Files
+from tui.convergence import Outcome, await_gateways
+
+HOST = "bench.localhost"
+UPLOAD = 50_000_000
+BODY = b'{"x": 1}'
+KINDS = ("stalled", "dead", "500", "resets", "endless")
+MEASURED_SECONDS = 3.0
+CALLERS, PAUSE = 4, 0.02
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# The backends are processes of their own: what they cost is not the measuring process's.
+
+
+async def serve(kind: str, port: int) -> None:
+    """One backend, until it is killed."""
+    connections: set[object] = set()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            if kind == "stalled":
+                reader._transport.pause_reading()  # type: ignore[attr-defined]  # noqa: SLF001
+                await asyncio.Event().wait()
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                left = int(head.partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+                while left:
+                    left -= len(await reader.read(min(left, 1 << 18)))
+                await _answer(kind, writer)
+        writer.close()
+
+    server = await asyncio.start_server(one, "127.0.0.1", port, limit=1 << 20)
+    await server.serve_forever()
+
+
+async def _answer(kind: str, writer: asyncio.StreamWriter) -> None:
+    said = json.dumps({"class": 1, "score": 0.5}).encode()
+    if kind == "resets":
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 99\r\n\r\nx")
+        await writer.drain()
+        writer.transport.abort()
+        raise ConnectionResetError
+    if kind == "endless":
+        writer.write(b"HTTP/1.1 200 X\r\ntransfer-encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+            await writer.drain()
+    status = b"500" if kind == "500" else b"200"
+    writer.write(
+        b"HTTP/1.1 %s X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (status, len(said), said)
+    )
+    await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def backends() -> AsyncIterator[dict[str, int]]:
+    """A port for each kind; nobody is at the dead one's."""
+    ports = {kind: free_port() for kind in ("origin", "replacement", *KINDS)}
+    children = [
+        await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", kind, str(port))
+        for kind, port in ports.items()
+        if kind != "dead"
+    ]
+    try:
+        for kind, port in ports.items():
+            if kind != "dead":
+                await listening(port)
+        yield ports
+    finally:
+        for child in children:
+            child.kill()
+            await child.wait()
+
+
+async def listening(port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.02)
+
+
+class Gateway:
+    """A running ``gnomon serve``, a process of its own as in use."""
+
+    def __init__(self, store: Store, settings: Settings, pid: int) -> None:
+        self.store, self.settings, self.port, self.pid = store, settings, settings.gateway_port, pid
+        self.admin = Files(settings.state_folder.absolute()).admin
+
+    @property
+    def envoy(self) -> int:
+        """The process of its Envoy."""
+        return int((self.settings.state_folder / "gateway" / "envoy.pid").read_text(encoding="ascii").split()[0])
+
+    async def desire(self, ports: dict[str, int], shadow: dict[str, Any] | None, origin: int = 100) -> None:
+        """Make a route desired, and wait until it is served."""
+        weights = {"origin": origin, "replacement": 100 - origin}
+        if shadow is not None:
+            weights.setdefault(str(shadow["backend"]), 0)
+        listed = [
+            {"name": name, "url": f"http://127.0.0.1:{ports[name]}", "weight": weight}
+            for name, weight in weights.items()
+        ]
+        fields = {"name": "bench", "hosts": (HOST,), "backends": listed, "shadow": shadow}
+        revision = self.store.routes.put(RouteSpec.model_validate(fields), who="bench", why="benchmark")
+        result = await asyncio.to_thread(await_gateways, self.store, revision, 20)
+        assert result.outcome is Outcome.IN_FORCE, result
+
+    def live(self) -> dict[str, int]:
+        """Live answers by backend."""
+        counted = admin.counters(self.admin, stats.pattern_of("bench"))
+        return {one.backend: one.requests for one in stats.traffic(counted)}
+
+    def copies(self) -> int:
+        """Copies that were sent."""
+        return stats.copied(admin.counters(self.admin, stats.COPIES)).get("bench", Copied()).requests
+
+
+@contextlib.asynccontextmanager
+async def gateway(folder: str) -> AsyncIterator[Gateway]:
+    url = f"sqlite:///{folder}/inventory.db"
+    settings = Settings(database=url, state_folder=Path(folder), gateway_port=free_port())
+    environment = os.environ | {
+        "GNOMON_DATABASE": url, "GNOMON_STATE_FOLDER": folder, "GNOMON_GATEWAY_PORT": str(settings.gateway_port),
+    }  # fmt: skip
+    with open_store(url, settings) as store:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tui.cli", "serve", env=environment, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            await listening(settings.gateway_port)
+            yield Gateway(store, settings, child.pid)
+        finally:
+            child.terminate()
+            await child.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has had. Source: proc(5), fields utime and stime of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> int:
+    writer.write(b"POST /predict HTTP/1.1\r\nhost: %s\r\ncontent-length: %d\r\n\r\n" % (HOST.encode(), len(body)))
+    writer.write(body)
+    await writer.drain()
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    await reader.readexactly(int(head.partition(b"content-length:")[2].split(b"\r\n")[0]))
+    return int(head.split(b" ")[1])
+
+
+async def latencies(port: int) -> tuple[list[float], int, int]:
+    """Milliseconds of small requests at a steady rate beside uploads; how many uploads; how many requests failed."""
+    until, found, failed = time.perf_counter() + MEASURED_SECONDS, [], 0
+
+    async def calling() -> None:
+        nonlocal failed
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < until:
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(10):
+                    failed += await ask(reader, writer, BODY) != 200
+            except (OSError, TimeoutError, asyncio.IncompleteReadError):
+                failed += 1
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            found.append((time.perf_counter() - began) * 1000)
+            await asyncio.sleep(PAUSE)
+        writer.close()
+
+    uploader = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--upload", str(port), stdout=asyncio.subprocess.PIPE
+    )
+    await asyncio.gather(*(calling() for _ in range(CALLERS)))
+    uploader.terminate()
+    said, _ = await uploader.communicate()
+    answered = [int(word) for word in said.split()]
+    return sorted(found), len(answered), failed + sum(status != 200 for status in answered)
+
+
+async def upload(port: int) -> None:
+    """Upload without end, and write each status to stdout. A process of its own, so that it delays no caller."""
+    large = bytes(UPLOAD)
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        status = 0
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(20):
+                status = await ask(reader, writer, large)
+        print(status, flush=True)
+        writer.close()
+        await asyncio.sleep(0.3)
+
+
+def nginx_conf(folder: str, port: int, origin: int, mirror: int | None) -> str:
+    copies = "mirror /copy;" if mirror else ""
+    to = f"location = /copy {{ internal; proxy_pass http://127.0.0.1:{mirror}$request_uri; }}" if mirror else ""
+    return f"""
+daemon off; user root; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_max_body_size 0; client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  upstream origin {{ server 127.0.0.1:{origin}; keepalive 32; }}
+  server {{ listen 127.0.0.1:{port}; proxy_http_version 1.1; proxy_set_header Connection "";
+    location / {{ {copies} proxy_pass http://origin; }} {to} }} }}
+"""
+
+
+@contextlib.asynccontextmanager
+async def nginx(origin: int, mirror: int | None) -> AsyncIterator[int]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "nginx.conf")
+        await asyncio.to_thread(file.write_text, nginx_conf(folder, port, origin, mirror), encoding="utf-8")
+        child = await asyncio.create_subprocess_exec("nginx", "-p", folder, "-c", str(file), stderr=-3)
+        try:
+            await listening(port)
+            yield port
+        finally:
+            child.terminate()
+            await child.wait()
+
+
+async def bad(gate: Gateway, ports: dict[str, int]) -> None:
+    print(f"bad shadows, 100 % copied, beside uploads of {UPLOAD // 1_000_000} MB; milliseconds of small requests")
+    print(f"{'shadow':10} {'gnomon p50':>11} {'p99':>8} {'x none':>7} {'failed':>7}   {'nginx p99':>10} {'failed':>7}")
+    reference = 0.0
+    for kind in ("none", *KINDS, "none"):
+        await gate.desire(ports, None if kind == "none" else {"backend": kind if kind != "500" else "failing"}
+                          | {"percent": 100})  # fmt: skip
+        ours, uploads, failed = await latencies(gate.port)
+        ours_p99 = ours[int(0.99 * len(ours))]
+        reference = reference or ours_p99
+        line = f"{kind:10} {statistics.median(ours):>11.2f} {ours_p99:>8.2f} {ours_p99 / reference:>7.2f} {failed:>7}"
+        if shutil.which("nginx"):
+            async with nginx(ports["origin"], None if kind == "none" else ports[kind]) as port:
+                theirs, _, their_failures = await latencies(port)
+            line += f"   {theirs[int(0.99 * len(theirs))]:>10.2f} {their_failures:>7}"
+        print(f"{line}   ({len(ours)} requests, {uploads} uploads)", flush=True)
+
+
+class Caller(asyncio.Protocol):
+    """One connection that asks again as soon as it is answered."""
+
+    def __init__(self, tally: list[int], most: int) -> None:
+        self.tally, self.most, self.ended = tally, most, asyncio.get_running_loop().create_future()
+        self.request = b"POST /predict HTTP/1.1\r\nhost: %s\r\ncontent-length: 8\r\n\r\n%s" % (HOST.encode(), BODY)
+
+    def connection_made(self, transport: Any) -> None:
+        """Ask for the first time."""
+        self.transport = transport
+        transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Count, and ask again; answers are short, so one read holds one."""
+        assert data.startswith(b"HTTP/1.1 200"), data[:100]
+        self.tally[0] += 1
+        if self.tally[0] >= self.most:
+            self.transport.close()
+            if not self.ended.done():
+                self.ended.set_result(None)
+        else:
+            self.transport.write(self.request)
+
+
+async def requests(port: int, many: int, callers: int = 16) -> float:
+    """Send so many requests as fast as they are answered; requests a second."""
+    loop, tally, began = asyncio.get_running_loop(), [0], time.perf_counter()
+    opened = [await loop.create_connection(lambda: Caller(tally, many), "127.0.0.1", port) for _ in range(callers)]
+    await asyncio.gather(*(protocol.ended for _, protocol in opened))
+    return tally[0] / (time.perf_counter() - began)
+
+
+async def median_of_one(port: int, many: int) -> float:
+    """The median in milliseconds of requests one after the other."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    found = []
+    for _ in range(many):
+        began = time.perf_counter()
+        await ask(reader, writer, BODY)
+        found.append((time.perf_counter() - began) * 1000)
+    writer.close()
+    return statistics.median(found)
+
+
+async def settled(gate: Gateway) -> list[ShadowEvidence]:
+    """The evidence, once it has not changed for a while (or after 10 s)."""
+    before: list[tuple[int, int]] = []
+    rows: list[ShadowEvidence] = []
+    for _ in range(8):
+        await asyncio.sleep(1.2)
+        rows = [row for row in gate.store.shadow.of("bench") if row.primary != row.shadow]
+        now = [(row.pairs, row.lost) for row in rows]
+        if now and now == before:
+            break
+        before = now
+    return rows
+
+
+async def cost(gate: Gateway, ports: dict[str, int], rounds: int = 5) -> None:
+    shadow = {"backend": "replacement", "percent": 10}
+    rates: dict[str, list[float]] = {"without": [], "with": []}
+    medians: dict[str, list[float]] = {"without": [], "with": []}
+    used: dict[str, list[float]] = {"without": [], "with": []}
+    for _ in range(rounds):
+        for name, wanted in (("without", None), ("with", shadow)):
+            await gate.desire(ports, wanted)
+            before = cpu_seconds(gate.envoy), cpu_seconds(gate.pid)
+            rates[name].append(await requests(gate.port, 6000))
+            used[name].append((cpu_seconds(gate.envoy) - before[0]) / 6000 * 1e6)
+            medians[name].append(await median_of_one(gate.port, 400))
+    ratio = statistics.median(one / other for one, other in zip(rates["with"], rates["without"], strict=True))
+    added = statistics.median(one - other for one, other in zip(medians["with"], medians["without"], strict=True))
+    print(
+        f"10 % copied and compared: {ratio:.2f} of the requests a second without "
+        f"({statistics.median(rates['with']):.0f} and {statistics.median(rates['without']):.0f}); "
+        f"median {added:+.3f} ms; Envoy {statistics.median(used['with']):.0f} µs of CPU a request, and "
+        f"{statistics.median(used['without']):.0f} without"
+    )
+    rows = await settled(gate)
+    pairs, lost = sum(row.pairs for row in rows), sum(row.lost for row in rows)
+    copies, spent = gate.copies(), cpu_seconds(gate.pid)
+    rate = await requests(gate.port, 20_000)
+    copies = gate.copies() - copies
+    rows = await settled(gate)
+    pairs, lost = sum(row.pairs for row in rows) - pairs, sum(row.lost for row in rows) - lost
+    print(
+        f"at saturation ({rate:.0f} requests/s): {copies} copies, {pairs} pairs, {lost} counted as lost, "
+        f"{copies - pairs - lost} unaccounted; gnomon {(cpu_seconds(gate.pid) - spent) / max(pairs, 1) * 1e6:.0f} µs "
+        "of CPU a pair"
+    )
+
+
+async def sampling(gate: Gateway, ports: dict[str, int], many: int = 100_000) -> None:
+    ports = {**ports, "shadow": ports["replacement"]}
+    await gate.desire(ports, {"backend": "shadow", "percent": 10}, origin=10)
+    before = gate.live()
+    await requests(gate.port, many)
+    after, rows = gate.live(), {row.primary: row for row in await settled(gate)}
+    for arm in ("origin", "replacement"):
+        live, sampled = after[arm] - before.get(arm, 0), rows[arm].pairs + rows[arm].lost
+        sigma = (live * 0.1 * 0.9) ** 0.5
+        print(
+            f"sampling: {arm:12} {live:>7} live, {sampled:>6} copied ({sampled / live:.3%}), "
+            f"{(sampled - live * 0.1) / sigma:+.2f} sigma"
+        )
+
+
+async def switches(gate: Gateway, ports: dict[str, int]) -> None:
+    found = []
+    await gate.desire(ports, {"backend": "replacement", "percent": 100})
+    for _ in range(20):
+        began = time.perf_counter()
+        await asyncio.to_thread(switch.turn, gate.admin, "bench", off=True)
+        found.append((time.perf_counter() - began) * 1000)
+        await asyncio.to_thread(switch.turn, gate.admin, "bench", off=False)
+    print(f"off switch: median {statistics.median(found):.1f} ms, worst of 20 {max(found):.1f} ms")
+    await gate.desire(ports, {"backend": "replacement", "percent": 100, "budget": {"requests_per_second": 50}})
+    load, began = asyncio.create_task(requests(gate.port, 1_000_000)), time.perf_counter()
+    while not await asyncio.to_thread(switch.switched_off, gate.admin):  # noqa: ASYNC110 - Envoy does not tell
+        await asyncio.sleep(0.01)
+    print(f"over its budget: off {time.perf_counter() - began:.2f} s after the load began (rates are of one second)")
+    load.cancel()
+
+
+async def main(wanted: list[str]) -> None:
+    parts = {"bad": bad, "cost": cost, "sampling": sampling, "switch": switches}
+    async with backends() as ports:
+        ports["failing"] = ports["500"]
+        for name in wanted or parts:
+            with tempfile.TemporaryDirectory() as folder:
+                async with gateway(folder) as gate:
+                    await parts[name](gate, ports)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--upload"]:
+        asyncio.run(upload(int(sys.argv[2])))
+    if sys.argv[1:2] == ["--serve"]:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve(sys.argv[2], int(sys.argv[3])))
+        os._exit(0)
+    logging.basicConfig(level=logging.ERROR)
+    asyncio.run(main(sys.argv[1:]))

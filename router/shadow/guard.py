@@ -1,0 +1,133 @@
+"""Keeps shadows within their budgets, and their off switches in step with what is desired.
+
+A shadow that gets more than it may is switched off at the gateway at once, and then on record: a revision without
+it, with the figures as the reason. A switch that somebody turned off is turned on again only by a later revision
+that desires a shadow, once the gateway has it.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import NamedTuple
+
+from inventory.model import Budget, Revision
+from inventory.store import Store, StoreError
+from router.gateways import Copied, Gateway, Measured
+
+LOOK_EVERY = 0.2
+SPAN = 1.0
+"""Seconds over which rates are measured: what a burst of a moment exceeds is no excess."""
+
+WHO = "gnomon"
+_NEVER = -1
+
+log = logging.getLogger(__name__)
+
+
+class Look(NamedTuple):
+    """How much had been copied at a moment, in seconds of any clock that never goes back."""
+
+    at: float
+    copied: Copied
+
+
+def excess(before: Look, now: Look, budget: Budget) -> str:
+    """Which part of a budget was exceeded between two looks, in words with the figures; empty where none was."""
+    seconds = now.at - before.at
+    if seconds <= 0:
+        return ""
+    rates = (
+        (now.copied.requests - before.copied.requests, budget.requests_per_second, "requests"),
+        (now.copied.size - before.copied.size, budget.bytes_per_second, "bytes"),
+    )
+    for moved, most, words in rates:
+        if most is not None and moved / seconds > most:
+            return f"{moved / seconds:,.0f} {words} a second were copied, and {most:,.0f} are its budget"
+    return ""
+
+
+class Guard:
+    """The guard of every shadow of one gateway. ``run`` it beside the controller."""
+
+    def __init__(self, store: Store, gateway: Gateway) -> None:
+        self._store = store
+        self._gateway = gateway
+        self._looks: dict[str, deque[Look]] = {}
+        self._version = _NEVER
+        self._latest: dict[str, Revision | None] = {}
+        self._off_at: dict[str, int] = {}
+        self._said = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until ``stop`` is set. A gateway without such counts has nothing to guard."""
+        if not isinstance(self._gateway, Measured):
+            return
+        while not stop.is_set():
+            try:
+                await self._look(self._gateway)
+                self._said = ""
+            except (StoreError, OSError) as error:
+                if str(error) != self._said:
+                    log.warning("the budgets of shadows cannot be kept now: %s", error)
+                    self._said = str(error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+
+    async def _look(self, gateway: Measured) -> None:
+        copied, now = await gateway.copied(), time.monotonic()
+        off = await gateway.switched_off()
+        if not copied and not off:
+            return
+        version = await asyncio.to_thread(self._store.version)
+        if version != self._version:
+            self._version = version
+            self._latest.clear()
+        for route, counts in copied.items():
+            if (over := self._measure(route, Look(now, counts))) and route not in off:
+                await self._switch_off(gateway, route, over)
+        for route in off:
+            await self._follow(gateway, route)
+
+    def _measure(self, route: str, look: Look) -> Look | None:
+        """The look that is ``SPAN`` seconds ago, where something was copied since."""
+        looks = self._looks.setdefault(route, deque())
+        if looks and look.copied.requests < looks[-1].copied.requests:
+            looks.clear()
+        looks.append(look)
+        while len(looks) > 1 and look.at - looks[1].at >= SPAN:
+            looks.popleft()
+        whole = look.at - looks[0].at >= SPAN
+        return looks[0] if whole and look.copied.requests > looks[0].copied.requests else None
+
+    async def _switch_off(self, gateway: Measured, route: str, before: Look) -> None:
+        revision = await self._desired(route)
+        if revision is None or revision.spec is None or revision.spec.shadow is None:
+            return
+        why = excess(before, self._looks[route][-1], revision.spec.shadow.budget)
+        if not why:
+            return
+        self._off_at[route] = revision.number
+        await gateway.switch_off_shadow(route)
+        self._looks[route].clear()
+        log.warning("the shadow of %s is off: %s", route, why)
+        spec = revision.spec.model_copy(update={"shadow": None})
+        await asyncio.to_thread(self._store.routes.put, spec, who=WHO, why=f"the shadow is off: {why}")
+        self._version = _NEVER
+
+    async def _follow(self, gateway: Measured, route: str) -> None:
+        """Turn a switch on again where a later revision desires a shadow and the gateway has it."""
+        revision = await self._desired(route)
+        wanted = revision is not None and revision.spec is not None and revision.spec.shadow is not None
+        if revision is None or not wanted or revision.number <= self._off_at.get(route, _NEVER):
+            return
+        served = self._gateway.observed().routes.get(route)
+        if served is not None and served.number == revision.number:
+            await gateway.switch_off_shadow(route, off=False)
+            self._looks.pop(route, None)
+
+    async def _desired(self, route: str) -> Revision | None:
+        if route not in self._latest:
+            self._latest[route] = await asyncio.to_thread(self._store.routes.get, route)
+        return self._latest[route]

@@ -1,0 +1,120 @@
+"""Read-only calls of a registry's HTTP interface: bounded, and patient with throttling.
+
+No redirect is followed: a credential goes to the host that it is for.
+"""
+
+import ipaddress
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+MOST_BYTES = 64 * 1024 * 1024
+SECONDS = 10.0
+TRIES = 3
+LONGEST_WAIT = 20.0
+_TRY_AGAIN = {429, 500, 502, 503, 504}
+
+
+class ApiError(RuntimeError):
+    """A call that failed. Its text is part of a sentence; ``status`` is the answer's, None where there was none."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Api:
+    """The interface below one base URL. ``calls`` counts what was sent; ``wait`` is how it waits, in seconds."""
+
+    def __init__(
+        self,
+        base: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        wait: Callable[[float], object] = time.sleep,
+        allow_public: bool = False,
+    ) -> None:
+        """Raises ApiError for a base that is no http or https URL."""
+        parts = urlsplit(base)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ApiError(f"{base!r} is not an http or https URL")
+        self.calls = 0
+        self._base = base.rstrip("/")
+        self._host, self._port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+        self._headers = {"Accept": "application/json", "User-Agent": "gnomon", **(headers or {})}
+        self._wait = wait
+        self._allow_public = allow_public
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        """The JSON that a GET answers. Raises ApiError."""
+        given = {name: value for name, value in query.items() if value is not None}
+        url = f"{self._base}{path}" + (f"?{urlencode(given)}" if given else "")
+        self._check_authorised()
+        for attempt in range(1, TRIES + 1):
+            self.calls += 1
+            request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - the base was checked
+            try:
+                with self._opener.open(request, timeout=SECONDS) as response:
+                    return _json(response)
+            except urllib.error.HTTPError as error:
+                with error:
+                    if error.code not in _TRY_AGAIN or attempt == TRIES:
+                        raise ApiError(f"it answered {error.code} to GET {path}", error.code) from error
+                    pause = _pause(error.headers.get("Retry-After"), attempt)
+            except (OSError, HTTPException, ValueError) as error:
+                if attempt == TRIES or isinstance(error, ValueError):
+                    raise ApiError(f"GET {path} failed: {_cause(error)}") from error
+                pause = _pause(None, attempt)
+            self._wait(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _check_authorised(self) -> None:
+        """A public address needs the scope's word, as it does for a scan."""
+        if self._allow_public:
+            return
+        try:
+            found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise ApiError(f"the name {self._host!r} has no address that can be found") from error
+        for entry in found:
+            address = ipaddress.ip_address(str(entry[4][0]).partition("%")[0])
+            if not (address.is_private or address.is_loopback):
+                raise ApiError(
+                    f"{self._host} has the public address {address}: add --allow-public where you are authorised"
+                )
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error: a credential goes to the host that it is for."""
+
+    def redirect_request(self, *args: object) -> None:
+        """Follow none."""
+
+
+def _json(response: HTTPResponse) -> Any:
+    body = response.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise ValueError(f"the answer is larger than {MOST_BYTES >> 20} MiB")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("the answer is not JSON") from error
+
+
+def _pause(retry_after: str | None, attempt: int) -> float:
+    if retry_after and retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), LONGEST_WAIT)
+    return min(0.5 * 2.0**attempt, LONGEST_WAIT)
+
+
+def _cause(error: BaseException) -> str:
+    reason = getattr(error, "reason", None)
+    inner = reason if isinstance(reason, BaseException) else error
+    return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__

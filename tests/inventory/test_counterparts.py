@@ -1,0 +1,114 @@
+"""Which endpoint is which declared thing."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from making import NOW, endpoint
+
+from inventory.counterparts import Tier, match, socket_of
+from inventory.model import Declaration, DeclarationKind, Endpoint, Exposure, InferenceRoute, Ruling
+
+SOURCE = "catalogue:/lab/approved.csv"
+
+
+def declared(key: str = "iris", **parts: object) -> Declaration:
+    defaults = {"source": SOURCE, "key": key, "name": key, "scope": "list", "scan": "s1", "at": NOW}
+    return Declaration.model_validate(defaults | parts)
+
+
+def ruling(verdict: str, key: str = "iris", of: str = "abc234") -> Ruling:
+    return Ruling(source=SOURCE, key=key, endpoint=of, verdict=verdict, who="ana", why="asked", at=NOW)
+
+
+def tiers(declaration: Declaration, *endpoints: Endpoint) -> dict[str, Tier]:
+    found = match([declaration], endpoints, [])
+    return {one.endpoint.id: one.tier for one in (*found.matches, *found.proposals)}
+
+
+BY_EXPOSURE = endpoint(
+    id="pod", address="10.1.0.7", exposures=(Exposure(via="ingress", url="https://ml.example/iris"),)
+)
+BY_NAME = endpoint(id="tls", scheme="https", port=443, certificate_names=("ml.example", "*.wild.example"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "known", "expected"),
+    [
+        ({"urls": ("http://127.0.0.9:5000/predict",)}, endpoint(), Tier.URL),
+        ({"urls": ("127.0.0.9:5000",)}, endpoint(), Tier.URL),
+        ({"urls": ("http://127.0.0.9:5001",)}, endpoint(), None),
+        ({"urls": ("http://127.0.0.9",)}, endpoint(port=80), Tier.URL),
+        ({"urls": ("https://ml.example/iris",)}, BY_EXPOSURE, Tier.URL),
+        ({"urls": ("https://ML.example/v1",)}, BY_NAME, Tier.CERTIFICATE),
+        ({"urls": ("https://a.wild.example/v1",)}, BY_NAME, Tier.OPERATIONS),
+        ({"urls": ("https://a.b.wild.example/v1",)}, BY_NAME, None),
+        ({"urls": ("http://iris.example:5000",), "places": ("127.0.0.9:5000",)}, endpoint(), Tier.PLACE),
+        ({"kind": DeclarationKind.ROUTE, "urls": ("http://127.0.0.9:5000",)}, endpoint(), None),
+        ({"kind": DeclarationKind.ROUTE, "backends": ("http://127.0.0.9:5000",)}, endpoint(), Tier.URL),
+        ({"model": "churn-model"}, endpoint(base_path="/ml/churn-model"), Tier.MODEL_NAME),
+        ({"model": "Churn-Model"}, endpoint(title="The churn-model of team b"), Tier.MODEL_NAME),
+        ({"model": "v1"}, endpoint(base_path="/v1"), None),
+        ({"urls": ("http://[::1", "")}, endpoint(), None),
+    ],
+)
+def test_what_they_have_in_common(parts: dict[str, object], known: Endpoint, expected: Tier | None) -> None:
+    assert tiers(declared(**parts), known).get(known.id) == expected
+
+
+def test_operations_point_at_what_has_no_others() -> None:
+    routes = (InferenceRoute(method="POST", path="/score"),)
+    same = endpoint(id="same", inference_routes=routes)
+    more = endpoint(id="more", inference_routes=(*routes, InferenceRoute(method="POST", path="/other")))
+    assert tiers(declared(operations=("POST /score", "GET /health")), same, more) == {"same": Tier.OPERATIONS}
+    crowd = [endpoint(id=f"e{number}", inference_routes=routes) for number in range(6)]
+    assert tiers(declared(operations=("POST /score",)), *crowd) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/ml/iris/predict", {"iris"}), ("/ml", {"iris", "churn"}), ("/", {"root"}), ("/other", {"root"}), ("", {"root"})],
+)
+def test_a_path_leads_to_the_application_below_it(path: str, expected: set[str]) -> None:
+    known = [endpoint(id="iris", base_path="/ml/iris"), endpoint(id="churn", base_path="/ml/churn")]
+    if "root" in expected:
+        known.append(endpoint(id="root", base_path="/"))
+    assert set(tiers(declared(urls=(f"http://127.0.0.9:5000{path}",)), *known)) == expected
+
+
+def test_a_persons_word_wins() -> None:
+    by_url = declared(urls=("http://127.0.0.9:5000",))
+    other = endpoint(id="other", address="127.0.0.8")
+    found = match([by_url], [endpoint(), other], [ruling("rejected"), ruling("confirmed", of="other")])
+    assert [(one.endpoint.id, one.tier) for one in found.matches] == [("other", Tier.CONFIRMED)]
+    assert "ana confirmed it on 2026-05-04: asked" in found.matches[0].why
+    weak = declared(model="churn-model")
+    titled = endpoint(title="churn-model")
+    assert match([weak], [titled], [ruling("rejected")]).proposals == ()
+    assert match([weak], [titled], [ruling("confirmed", of="unknown")]).matches == ()
+
+
+def test_a_proof_leaves_no_proposal() -> None:
+    named = declared(urls=("http://127.0.0.9:5000",), model="churn-model")
+    found = match([named], [endpoint(), endpoint(id="other", address="127.0.0.8", title="churn-model")], [])
+    assert [one.endpoint.id for one in found.matches] == ["abc234"]
+    assert found.proposals == ()
+    assert found.of_declaration[named.id] == found.of_endpoint["abc234"] == list(found.matches)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_socket_or_none(text: str) -> None:
+    found = socket_of(text)
+    assert found is None or (found[0] and 0 < found[1] <= 65535)
+
+
+def test_order_does_not_matter_and_each_pair_is_said_once() -> None:
+    addresses = [f"10.0.0.{number}" for number in range(1, 20)]
+    known = [endpoint(id=f"{a}-{p}", address=a, port=p) for a, p in product(addresses, (80, 8000))]
+    said = [declared(a, urls=(f"http://{a}:8000", f"http://{a}:8000/predict")) for a in addresses[::2]]
+    one = match(said, known, [])
+    other = match(reversed(said), list(reversed(known)), [])
+    pairs = [(m.declaration.key, m.endpoint.id) for m in one.matches]
+    assert sorted(pairs) == sorted((m.declaration.key, m.endpoint.id) for m in other.matches)
+    assert sorted(pairs) == sorted((a, f"{a}-8000") for a in addresses[::2])

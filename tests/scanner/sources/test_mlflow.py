@@ -1,0 +1,149 @@
+"""MLflow's registry over HTTP: pages, stages, tags, credentials, and everything that can go wrong on the way."""
+
+import base64
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from inventory.model import DeclarationKind, DeclarationState, ScanStatus
+
+MODELS = [
+    {"name": f"model-{number}", "tags": [{"key": "team", "value": f"team-{number % 3}"}], "aliases": []}
+    for number in range(5)
+]
+MODELS[0]["aliases"] = [{"alias": "champion", "version": "2"}]
+VERSIONS = [
+    {"name": f"model-{number}", "version": "1", "current_stage": "None", "source": f"models:/m-{number}"}
+    for number in range(5)
+] + [
+    {
+        "name": "model-0", "version": "2", "current_stage": "Production", "source": "s3://bucket/2",
+        "tags": [
+            {"key": "serving_url", "value": "http://user:s3cret@127.0.0.9:8000/m"}, {"key": "owner", "value": "ana"},
+        ],
+    },
+    {"name": "model-1", "version": "9", "current_stage": "Archived", "source": "s3://bucket/9"},
+]  # fmt: skip
+PAGE = 2
+
+
+def paged(path: str, headers: dict[str, str]):
+    """As the REST API 2.0 answers: the token of the next page is absent on the last one."""
+    parts = urlsplit(path)
+    query = parse_qs(parts.query)
+    for name, items in (("registered-models", MODELS), ("model-versions", VERSIONS)):
+        if parts.path == f"/api/2.0/mlflow/{name}/search":
+            start = int(query.get("page_token", ["0"])[0])
+            page = {name.replace("-", "_"): items[start : start + PAGE]}
+            if start + PAGE < len(items):
+                page["next_page_token"] = str(start + PAGE)
+            return 200, page, {}
+    return 404, {"error_code": "ENDPOINT_NOT_FOUND"}, {}
+
+
+def test_every_version_of_every_page_is_read(read, registry) -> None:
+    registry.answer = paged
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, scan.reason, scan.account.answered) == (ScanStatus.COMPLETE, None, 1)
+    assert set(found) == {*(f"model-{n}/1" for n in range(5)), "model-0/2", "model-1/9"}
+    assert scan.requests == len(registry.asked) == 3 + 4 + 1
+    served, retired, plain = found["model-0/2"], found["model-1/9"], found["model-3/1"]
+    assert (served.kind, served.owner, served.details) == (DeclarationKind.ENDPOINT, "ana", ("alias champion",))
+    assert (served.urls, served.places) == (("http://127.0.0.9:8000/m",), ("127.0.0.9:8000",))
+    assert (retired.state, retired.artifact) == (DeclarationState.RETIRED, "s3://bucket/9")
+    assert (plain.kind, plain.state, plain.owner) == (DeclarationKind.MODEL, DeclarationState.ACTIVE, "team-0")
+    assert "s3cret" not in served.model_dump_json()
+
+
+def test_what_is_deleted_there_is_withdrawn_here_by_a_complete_scan_only(read, registry, declared_store) -> None:
+    registry.answer = paged
+    read(f"mlflow:{registry.url}")
+    registry.answer = lambda path, headers: paged(path, headers) if "page_token" not in path else (500, {}, {})
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, len(found)) == (ScanStatus.INCOMPLETE, 7)
+    registry.answer = lambda path, headers: (200, {}, {}) if "mlflow" in path else (404, {}, {})
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, found) == (ScanStatus.COMPLETE, {})
+    assert len(declared_store.declarations.list(withdrawn=True)) == 7
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"MLFLOW_TRACKING_TOKEN": "t0ken"}, "Bearer t0ken"),
+        (
+            {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": "pw"},
+            f"Basic {base64.b64encode(b'ana:pw').decode()}",
+        ),
+        ({}, None),
+    ],
+)
+def test_credentials_are_mlflows_own_and_kept_nowhere(
+    read, registry, declared_store, monkeypatch, tmp_path, environment, expected
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    registry.answer = paged
+    read(f"mlflow:{registry.url}")
+    assert {headers.get("authorization") for _, headers in registry.asked} == {expected}
+    kept = (tmp_path / "inventory.db").read_bytes() + (tmp_path / "inventory.db-wal").read_bytes()
+    for secret in filter(None, (expected, *environment.values())):
+        assert secret.encode() not in kept or secret == "ana"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((401, {}, {}), "set MLFLOW_TRACKING_TOKEN"),
+        ((403, {}, {}), "does not let us read (it answered 403"),
+        ((429, {}, {"Retry-After": "1"}), "it answered 429"),
+        ((302, {}, {"Location": "http://127.0.0.1:1/"}), "it answered 302"),
+        ((200, b"<html>login</html>", {}), "the answer is not JSON"),
+        ((200, b"[" * 100_000, {}), "the answer is not JSON"),
+        ((200, ["no", "mapping"], {}), "is not MLflow's"),
+        ((200, {"registered_models": "x"}, {}), "is not MLflow's"),
+        ((200, {"registered_models": [], "next_page_token": "again"}, {}), "the same page again and again"),
+        ((200, b'{"registered_models": [', {"Content-Length": "1000"}), "failed: "),
+    ],
+)
+def test_what_is_not_read_to_the_end_says_so_and_withdraws_nothing(read, registry, answer, said) -> None:
+    registry.answer = paged
+    read(f"mlflow:{registry.url}")
+    registry.asked.clear()
+    registry.answer = lambda path, headers: answer
+    scan, found = read(f"mlflow:{registry.url}")
+    assert scan.status is ScanStatus.INCOMPLETE
+    assert said in (scan.reason or "")
+    assert len(found) == 7
+    assert len(registry.asked) <= 4
+
+
+def test_throttling_is_waited_for(read, registry) -> None:
+    throttled = iter([True, True])
+    registry.answer = lambda path, headers: (
+        (429, {}, {"Retry-After": "2"}) if next(throttled, False) else paged(path, headers)
+    )
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, len(found)) == (ScanStatus.COMPLETE, 7)
+
+
+def test_one_source_that_fails_keeps_no_other_from_being_read(read, registry) -> None:
+    registry.answer = paged
+    scan, found = read("mlflow:http://127.0.0.1:1", f"mlflow:{registry.url}")
+    assert (scan.status, len(found)) == (ScanStatus.INCOMPLETE, 7)
+    assert (scan.account.planned, scan.account.answered, scan.account.refused) == (2, 1, 1)
+
+
+def test_a_public_registry_needs_a_word(read) -> None:
+    scan, found = read("mlflow:http://1.1.1.1:5000")
+    assert (scan.status, found) == (ScanStatus.INCOMPLETE, {})
+    assert "1.1.1.1 has the public address 1.1.1.1: add --allow-public" in (scan.reason or "")
+
+
+def test_endpoints_of_a_deployments_server(read, registry) -> None:
+    served = {"name": "m", "provider": "p"}
+    listed = {"endpoints": [{"name": "chat", "endpoint_url": "/gateway/chat/invocations", "model": served}]}
+    registry.answer = lambda path, headers: (200, listed, {}) if path == "/api/2.0/endpoints/" else (200, {}, {})
+    _, found = read(f"mlflow:{registry.url}")
+    assert found["endpoint/chat"].urls == (f"{registry.url}/gateway/chat/invocations",)
+    assert found["endpoint/chat"].model == "m"

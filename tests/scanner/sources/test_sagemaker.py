@@ -1,0 +1,187 @@
+"""SageMaker by the real SDK against moto's server."""
+
+import json
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import botocore.client
+import pytest
+
+from inventory.model import DeclarationState, ScanStatus
+from scanner.sources.aws_policies import grants_of
+
+READS = {
+    "ListEndpoints", "DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "ListTags",
+    "GetAccountAuthorizationDetails",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[str]:
+    """The URL of a moto server of this module's own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "Running on http://" in line)
+        reading = threading.Thread(target=lambda: deque(process.stderr or (), maxlen=0))
+        reading.start()
+        yield line.partition("Running on ")[2].split()[0]
+    finally:
+        process.terminate()
+        process.wait(20)
+        reading.join(20)
+        process.stderr.close()
+
+
+@pytest.fixture
+def aws(cloud: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
+    """A fresh account, with one endpoint that has a live and a shadow variant."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": cloud, "AWS_ACCESS_KEY_ID": "AKIAPLANTED", "AWS_SECRET_ACCESS_KEY": "s3cret-planted",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true", "no_proxy": "127.0.0.1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    urllib.request.urlopen(urllib.request.Request(f"{cloud}/moto-api/reset", method="POST")).close()
+    made = boto3.client("sagemaker", region_name="eu-west-1")
+    yield made
+    made.close()
+
+
+def endpoint(sagemaker: Any, name: str, **parts: Any) -> None:
+    container = {"Image": "registry/iris:3", "ModelDataUrl": f"s3://bucket/{name}"}
+    role = "arn:aws:iam::123456789012:role/run"
+    sagemaker.create_model(ModelName=f"{name}-m", PrimaryContainer=container, ExecutionRoleArn=role)
+    variant = {
+        "VariantName": "live",
+        "ModelName": f"{name}-m",
+        "InitialInstanceCount": 1,
+        "InstanceType": "ml.m5.large",
+    }
+    sagemaker.create_endpoint_config(
+        EndpointConfigName=f"{name}-c", ProductionVariants=[variant | {"InitialVariantWeight": 1}], **parts
+    )
+    tags = [{"Key": "Team", "Value": "ana"}]
+    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-c", Tags=tags)
+
+
+def grant(name: str, document: Any) -> None:
+    iam = boto3.client("iam", region_name="us-east-1")
+    trust = {"Version": "2012-10-17", "Statement": []}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+    whole = {"Version": "2012-10-17", "Statement": document}
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps(whole))
+    iam.close()
+
+
+def test_endpoints_with_all_that_can_be_told(read, aws, monkeypatch, tmp_path) -> None:
+    capture = {
+        "EnableCapture": True, "InitialSamplingPercentage": 25, "DestinationS3Uri": "s3://bucket/capture",
+        "CaptureOptions": [{"CaptureMode": "Input"}],
+    }  # fmt: skip
+    endpoint(aws, "iris", DataCaptureConfig=capture)
+    grant("caller", [{"Effect": "Allow", "Action": "sagemaker:Invoke*", "Resource": "*"}])
+    grant("other", [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}])
+    called: list[str] = []
+    real = botocore.client.BaseClient._make_api_call
+
+    def recording(self: Any, operation: str, arguments: Any) -> Any:
+        called.append(operation)
+        return real(self, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recording)
+    scan, found = read("sagemaker:eu-west-1")
+    assert (scan.status, scan.reason) == (ScanStatus.COMPLETE, None)
+    one = found["iris"]
+    assert (one.model, one.artifact, one.image, one.owner) == ("iris-m", "s3://bucket/iris", "registry/iris:3", "ana")
+    assert one.urls == ("https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/iris/invocations",)
+    assert one.state is DeclarationState.ACTIVE
+    assert {"captures 25 % of its data", "no network isolation", "may be invoked by role/caller"} <= set(one.details)
+    assert set(called) <= READS
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
+    assert b"s3cret-planted" not in kept
+    assert b"AKIAPLANTED" not in kept
+
+
+def test_what_is_deleted_is_withdrawn(read, aws) -> None:
+    for number in range(3):
+        endpoint(aws, f"e{number}")
+    _, found = read("sagemaker:eu-west-1")
+    assert len(found) == 3
+    aws.delete_endpoint(EndpointName="e0")
+    _, found = read("sagemaker:eu-west-1")
+    assert set(found) == {"e1", "e2"}
+    assert read("sagemaker:us-east-1")[1] == {}
+
+
+NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+NOBODY_THERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("target", "environment", "said"),
+    [
+        ("sagemaker:nosuch/eu-west-1", {}, "no AWS credentials were found"),
+        ("sagemaker:eu-west-1", NO_KEYS, "no AWS credentials were found"),
+        ("sagemaker:eu-west-1", NOBODY_THERE, "EndpointConnection"),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_withdraws_nothing(read, aws, monkeypatch, target, environment, said) -> None:
+    endpoint(aws, "iris")
+    read("sagemaker:eu-west-1")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    scan, found = read(target)
+    assert scan.status is ScanStatus.INCOMPLETE
+    assert said in (scan.reason or "")
+    assert set(found) == {"iris"}
+
+
+ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+INVOKE = "sagemaker:InvokeEndpoint"
+ARN = "arn:aws:sagemaker:eu-west-1:1:endpoint/iris"
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ([ALL], "role/r"),
+        ([{**ALL, "Action": ["s3:*", "SageMaker:invokeendpoint"]}], "role/r"),
+        ([{**ALL, "Resource": "arn:aws:sagemaker:*:*:endpoint/i?is"}], "role/r"),
+        ([{**ALL, "Resource": "arn:aws:sagemaker:*:*:endpoint/[i]ris"}], None),
+        ([{**ALL, "Action": "sagemaker:InvokeEndpointAsync"}], None),
+        ([{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}], "role/r"),
+        ([{"Effect": "Allow", "NotAction": "sagemaker:*", "Resource": "*"}], None),
+        ([{"Effect": "Allow", "Action": "*", "NotResource": ARN}], None),
+        ([ALL, {**ALL, "Effect": "Deny", "Action": INVOKE}], None),
+        ([ALL, {**ALL, "Effect": "Deny", "Action": INVOKE, "Condition": {"Bool": {}}}], "role/r"),
+        ([{**ALL, "Condition": {"Bool": {}}}], "role/r (under conditions)"),
+        ([], None),
+    ],
+)
+def test_who_may(statements: list[dict[str, Any]], expected: str | None) -> None:
+    policy = {"PolicyName": "p", "PolicyDocument": {"Statement": statements}}
+    page = {"RoleDetailList": [{"RoleName": "r", "RolePolicyList": [policy]}]}
+    assert grants_of([page]).allowed(INVOKE, ARN) == ([expected] if expected else [])
+
+
+def test_groups_and_managed_policies_over_pages() -> None:
+    document = {"Statement": ALL}
+    versions = [{"IsDefaultVersion": False, "Document": {}}, {"IsDefaultVersion": True, "Document": document}]
+    pages = [
+        {"UserDetailList": [{"UserName": "ana", "GroupList": ["ml"]}, {"UserName": "bo"}]},
+        {"GroupDetailList": [{"GroupName": "ml", "AttachedManagedPolicies": [{"PolicyArn": "arn:p"}]}]},
+        {"Policies": [{"Arn": "arn:p", "PolicyVersionList": versions}]},
+    ]
+    assert grants_of(pages).allowed(INVOKE, ARN) == ["user/ana"]

@@ -1,0 +1,459 @@
+"""A Kubernetes API server for tests: real HTTP, objects in memory, and what was seen of a real one in 1.36.
+
+Pages are one snapshot, and a limit is ignored with resourceVersion=0. An expired continue token is a 410
+that offers an inconsistent one. A watch from too old a version is HTTP 200 with an ERROR event. A group
+without a CRD is 404 in plain text for an admin and 403 for a restricted user. The service proxy names its
+own errors, rewrites Location and links, and takes away Authorization only. It also misbehaves on demand.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+CORE = {"namespaces": "Namespace", "pods": "Pod", "services": "Service"}
+BUILT_IN = {
+    "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
+    "apps/v1": {
+        "deployments": "Deployment", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet",
+        "daemonsets": "DaemonSet",
+    },
+    "batch/v1": {"jobs": "Job", "cronjobs": "CronJob"},
+    "networking.k8s.io/v1": {"ingresses": "Ingress", "networkpolicies": "NetworkPolicy"},
+}  # fmt: skip
+CRDS = {
+    "gateway.networking.k8s.io/v1": {"gateways": "Gateway", "httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"},
+    "networking.istio.io/v1": {"virtualservices": "VirtualService"},
+    "serving.kserve.io/v1beta1": {"inferenceservices": "InferenceService"},
+    "serving.kserve.io/v1alpha1": {
+        "servingruntimes": "ServingRuntime", "clusterservingruntimes": "ClusterServingRuntime",
+    },
+    "mlops.seldon.io/v1alpha1": {"models": "Model"},
+    "machinelearning.seldon.io/v1": {"seldondeployments": "SeldonDeployment"},
+    "kubeflow.org/v1": {"notebooks": "Notebook"},
+    "inference.networking.k8s.io/v1": {"inferencepools": "InferencePool"},
+}  # fmt: skip
+CLUSTER_SCOPED = {"namespaces", "clusterservingruntimes"}
+_PROXY = re.compile(r"/api/v1/namespaces/([^/]+)/services/(?:(https?):)?([^/:]+)(?::([^/]*))?/proxy(/.*)?$")
+_PATH = re.compile(r"(?:/api/v1|/apis/([^/]+)/([^/]+))(?:/namespaces/([^/]+))?/([a-z]+)$")
+
+
+def status(code: int, reason: str, message: str, **more: Any) -> web.Response:
+    body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code}
+    return web.json_response(body | {"reason": reason, "message": message} | more, status=code)
+
+
+@dataclass
+class Seen:
+    """One request that came in."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    at: float = field(default_factory=time.monotonic)
+
+
+class ApiServerDouble:
+    """The server. Change it from any thread; ``requests`` is what was asked.
+
+    ``denied`` holds (resource, namespace) pairs that are forbidden, with ``*`` for any; ``faults`` maps a
+    pattern of paths to hang, reset, html, half, busy or lying.
+    """
+
+    def __init__(self, *, crds: dict[str, dict[str, str]] | None = None, token: str | None = "secret-token-of-the-api"):
+        self.kinds = {"v1": dict(CORE)} | {k: dict(v) for k, v in BUILT_IN.items()}
+        self.kinds |= {k: dict(v) for k, v in (CRDS if crds is None else crds).items()}
+        self.token = token
+        self.objects: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
+        self.version = 1000
+        self.oldest = 0
+        self.denied: set[tuple[str, str]] = set()
+        self.faults: dict[str, str] = {}
+        self.requests: list[Seen] = []
+        self.asked = threading.Condition()
+        self.expired_tokens = 0
+        self.watch_status = 200
+        self.bookmark_every = 60.0
+        self.bookmarks = 0
+        self.watching: dict[str, int] = {}
+        self._events: list[tuple[int, str, str, str, dict[str, Any]]] = []
+        self._snapshots: dict[int, list[dict[str, Any]]] = {}
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed: set[asyncio.Event] = set()
+        self._streams: set[asyncio.Task[Any]] = set()
+        self.url = ""
+        self.namespace("kube-system")
+        self.namespace("default")
+
+    # What tests do to it.
+
+    def namespace(self, name: str, **meta: Any) -> dict[str, Any]:
+        return self.put("namespaces", {"metadata": {"name": name, **meta}})
+
+    def put(self, plural: str, item: dict[str, Any], group: str | None = None) -> dict[str, Any]:
+        """Make or replace an object. It gets a UID and a version."""
+        key = self._key(plural, group)
+        with self._lock:
+            self.version += 1
+            known = self.objects.setdefault(key, {})
+            meta = item.setdefault("metadata", {})
+            name = (meta.get("namespace", ""), meta["name"])
+            meta.setdefault("uid", known[name]["metadata"]["uid"] if name in known else str(uuid.uuid4()))
+            meta.setdefault("creationTimestamp", "2026-01-02T03:04:05Z")
+            kind = "MODIFIED" if name in known else "ADDED"
+            item = json.loads(json.dumps(item))
+            item["metadata"]["resourceVersion"] = str(self.version)
+            known[name] = item
+            self._event(kind, key, item)
+        return item
+
+    def delete(self, plural: str, namespace: str, name: str) -> None:
+        key = self._key(plural, None)
+        with self._lock:
+            self.version += 1
+            item = self.objects[key].pop((namespace, name))
+            item["metadata"]["resourceVersion"] = str(self.version)
+            self._event("DELETED", key, item)
+
+    def compact(self) -> None:
+        """Forget the history: what is older than now can be watched no more."""
+        with self._lock:
+            self.oldest = self.version
+            self._snapshots.clear()
+
+    def break_watches(self) -> None:
+        """Cut every stream that is open."""
+        assert self._loop is not None
+        for task in list(self._streams):
+            self._loop.call_soon_threadsafe(task.cancel)
+
+    def wait_for(self, path: str, times: int = 1) -> None:
+        """Wait until a path was asked for so many times."""
+
+        def came() -> bool:
+            return sum(seen.path == path for seen in self.requests) >= times
+
+        with self.asked:
+            assert self.asked.wait_for(came, 30)
+
+    def counted(self, *, watches: bool = False) -> int:
+        """How many requests came, with or without watches."""
+        return sum(watches or seen.query.get("watch") != "true" for seen in self.requests)
+
+    def _key(self, plural: str, group: str | None) -> tuple[str, str]:
+        return next(
+            (gv, plural) for gv, kinds in self.kinds.items() if plural in kinds and (group is None or group in gv)
+        )
+
+    def _event(self, kind: str, key: tuple[str, str], item: dict[str, Any]) -> None:
+        self._events.append((self.version, kind, key[0], key[1], item))
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for event in self._changed:
+            event.set()
+
+    # What it serves.
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        with self.asked:
+            self.requests.append(Seen(request.method, request.path, dict(request.query), headers))
+            self.asked.notify_all()
+        fault = next((what for pattern, what in self.faults.items() if re.search(pattern, request.path)), None)
+        if fault is not None and (broken := await self._broken(fault, request)) is not None:
+            return broken
+        if self.token and headers.get("authorization") != f"Bearer {self.token}":
+            return status(401, "Unauthorized", "Unauthorized")
+        if found := _PROXY.match(request.path):
+            return await self._proxy(request, *found.groups())
+        if request.path.endswith("/selfsubjectaccessreviews") and request.method == "POST":
+            return await self._review(request)
+        if request.path == "/apis":
+            return self._groups()
+        if found := re.fullmatch(r"/apis/([^/]+)/([^/]+)", request.path):
+            return self._group(f"{found[1]}/{found[2]}")
+        if found := re.fullmatch(r"/api/v1/namespaces/([^/]+)", request.path):
+            return self._one_namespace(found[1])
+        return await self._collection(request)
+
+    async def _collection(self, request: web.Request) -> web.StreamResponse:
+        found = _PATH.match(request.path)
+        if found is None:
+            return web.Response(status=404, text="404 page not found\n")
+        group, version, namespace, plural = found.groups()
+        gv = f"{group}/{version}" if group else "v1"
+        if self._is_denied(plural, namespace):
+            where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+            return status(403, "Forbidden", f'{plural} is forbidden: User "reader" cannot list resource {where}')
+        if plural not in self.kinds.get(gv, {}):
+            return web.Response(status=404, text="404 page not found\n")
+        if request.query.get("watch") == "true":
+            return await self._watch(request, gv, plural, namespace)
+        return self._list(request, gv, plural, namespace)
+
+    def _is_denied(self, resource: str, namespace: str | None) -> bool:
+        if ("*", namespace or "") in self.denied or (resource, "*") in self.denied:
+            return True
+        return (resource, namespace or "") in self.denied
+
+    async def _broken(self, fault: str, request: web.Request) -> web.StreamResponse | None:
+        transport = request.transport
+        assert transport is not None
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        if fault == "reset":
+            transport.abort()
+        if fault == "html":
+            return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
+        if fault == "busy":
+            return status(429, "TooManyRequests", "slow down")
+        if fault == "lying":
+            items = [
+                {"metadata": 7},
+                "pod",
+                None,
+                {"metadata": {"name": "x" * 9, "uid": "u", "labels": [1]}, "spec": 3},
+            ]
+            return web.json_response({"kind": "List", "metadata": {"resourceVersion": "5"}, "items": items})
+        if fault == "half":
+            answer = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "5000"})
+            await answer.prepare(request)
+            await answer.write(b'{"kind":"PodList","metadata":{"resourceVersion":"5"},"items":[{"metadata":{"name":')
+            transport.close()
+            return answer
+        return None
+
+    def _groups(self) -> web.Response:
+        if ("apis", "") in self.denied:
+            return status(403, "Forbidden", "forbidden")
+        groups: dict[str, list[str]] = {}
+        for gv in self.kinds:
+            if "/" in gv:
+                groups.setdefault(gv.split("/")[0], []).append(gv.split("/")[1])
+        said = [
+            {"name": name, "versions": [{"groupVersion": f"{name}/{v}", "version": v} for v in versions]}
+            for name, versions in groups.items()
+        ]
+        return web.json_response({"kind": "APIGroupList", "apiVersion": "v1", "groups": said})
+
+    def _group(self, gv: str) -> web.Response:
+        if gv not in self.kinds:
+            return web.Response(status=404, text="404 page not found\n")
+        found = [{"name": plural, "kind": kind} for plural, kind in self.kinds[gv].items()]
+        return web.json_response({"kind": "APIResourceList", "groupVersion": gv, "resources": found})
+
+    def _one_namespace(self, name: str) -> web.Response:
+        if ("namespaces", name) in self.denied or ("namespaces", "*") in self.denied:
+            return status(403, "Forbidden", "forbidden")
+        item = self.objects[("v1", "namespaces")].get(("", name))
+        return web.json_response(item) if item else status(404, "NotFound", f'namespaces "{name}" not found')
+
+    async def _review(self, request: web.Request) -> web.Response:
+        asked = (await request.json())["spec"]["resourceAttributes"]
+        name = asked["resource"] + (f"/{asked['subresource']}" if asked.get("subresource") else "")
+        allowed = not self._is_denied(name, asked.get("namespace") or None)
+        return web.json_response({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}, status=201)
+
+    def _select(self, gv: str, plural: str, namespace: str | None) -> list[dict[str, Any]]:
+        with self._lock:
+            found = self.objects.get((gv, plural), {}).values()
+            chosen = [one for one in found if namespace is None or one["metadata"].get("namespace") == namespace]
+            return sorted(chosen, key=lambda one: (one["metadata"].get("namespace", ""), one["metadata"]["name"]))
+
+    def _list(self, request: web.Request, gv: str, plural: str, namespace: str | None) -> web.Response:
+        limit = int(request.query.get("limit", "0"))
+        token = request.query.get("continue")
+        start, version = 0, self.version
+        if token:
+            version, start = map(int, base64.b64decode(token).decode().split(":"))
+            if self.expired_tokens or version not in self._snapshots:
+                self.expired_tokens = max(0, self.expired_tokens - 1)
+                fresh = base64.b64encode(f"{self.version}:{start}".encode()).decode()
+                self._snapshots[self.version] = self._select(gv, plural, namespace)
+                return status(
+                    410, "Expired", "the provided continue parameter is too old", metadata={"continue": fresh}
+                )
+            items = self._snapshots[version]
+        else:
+            items = self._select(gv, plural, namespace)
+        meta: dict[str, Any] = {"resourceVersion": str(version)}
+        end = len(items)
+        if limit and request.query.get("resourceVersion") != "0" and start + limit < len(items):
+            end = start + limit
+            self._snapshots[version] = items
+            meta["continue"] = base64.b64encode(f"{version}:{end}".encode()).decode()
+            meta["remainingItemCount"] = len(items) - end
+        body = {"kind": f"{self.kinds[gv][plural]}List", "apiVersion": gv, "metadata": meta, "items": items[start:end]}
+        return web.json_response(body)
+
+    async def _watch(self, request: web.Request, gv: str, plural: str, namespace: str | None) -> web.StreamResponse:
+        since = int(request.query.get("resourceVersion") or self.version)
+        if self.watch_status != 200:
+            return status(self.watch_status, "Expired", "too old resource version")
+        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await answer.prepare(request)
+        task = asyncio.current_task()
+        assert task is not None
+        self._streams.add(task)
+        self.watching[plural] = self.watching.get(plural, 0) + 1
+        try:
+            await self._stream(request, answer, since, gv, plural, namespace)
+        except (asyncio.CancelledError, ConnectionError):
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            self._streams.discard(task)
+            self.watching[plural] -= 1
+        return answer
+
+    async def _stream(
+        self, request: web.Request, answer: web.StreamResponse, since: int, gv: str, plural: str, namespace: str | None
+    ) -> None:
+        async def send(kind: str, item: dict[str, Any]) -> None:
+            await answer.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+
+        if since < self.oldest:
+            message = f"too old resource version: {since} ({self.oldest})"
+            await send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": message})
+            return
+        deadline = time.monotonic() + float(request.query.get("timeoutSeconds", "1800"))
+        bookmark = time.monotonic() + self.bookmark_every
+        changed = asyncio.Event()
+        self._changed.add(changed)
+        try:
+            while time.monotonic() < deadline:
+                changed.clear()
+                with self._lock:
+                    due = [one for one in self._events if one[0] > since and one[2:4] == (gv, plural)]
+                for version, kind, _, _, item in due:
+                    since = version
+                    if namespace is None or item["metadata"].get("namespace") == namespace:
+                        await send(kind, item)
+                if time.monotonic() >= bookmark and request.query.get("allowWatchBookmarks") == "true":
+                    bookmark = time.monotonic() + self.bookmark_every
+                    self.bookmarks += plural == "pods"
+                    await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
+                until = min(deadline, bookmark) - time.monotonic()
+                # Not wait_for, which in Python 3.11 loses a cancellation that comes with the event.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.001, until)):
+                        await changed.wait()
+        finally:
+            self._changed.discard(changed)
+
+    # The service proxy.
+
+    async def _proxy(
+        self, request: web.Request, namespace: str, scheme: str | None, name: str, port: str | None, path: str | None
+    ) -> web.StreamResponse:
+        denied = self._is_denied("services/proxy", namespace) or (request.method == "OPTIONS" and self.denied)
+        if denied:
+            return status(403, "Forbidden", f'services "{name}" is forbidden: cannot get resource "services/proxy"')
+        service = self.objects.get(("v1", "services"), {}).get((namespace, name))
+        if service is None:
+            return status(404, "NotFound", f'services "{name}" not found')
+        chosen = self._backend(service, port)
+        if chosen is None:
+            return status(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
+        prefix = request.path[: len(request.path) - len(path or "")]
+        sent = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "host"}}
+        url = f"{scheme or 'http'}://{chosen[0]}:{chosen[1]}{request.raw_path[len(prefix) :] or '/'}"
+        try:
+            async with (
+                aiohttp.ClientSession(auto_decompress=False) as session,
+                session.request(request.method, url, headers=sent, allow_redirects=False, ssl=False) as reply,
+            ):
+                body = await reply.read()
+        except (aiohttp.ClientError, OSError) as error:
+            return web.Response(status=503, text=f"Error trying to reach service: {str(error)!r}")
+        headers = {k: v for k, v in reply.headers.items() if k.lower() not in {"content-length", "transfer-encoding"}}
+        if headers.get("Location", "").startswith("/"):
+            headers["Location"] = prefix + headers["Location"]
+        if "text/html" in headers.get("Content-Type", ""):
+            body = re.sub(rb'(href|src|action)="/', rb'\1="' + prefix.encode() + b"/", body)
+        return web.Response(status=reply.status, reason=reply.reason, headers=headers, body=body)
+
+    def _backend(self, service: dict[str, Any], port: str | None) -> tuple[str, int] | None:
+        """A ready pod behind a port that is named as the API wants it: by its name, or by the Service's number."""
+        ports = service["spec"]["ports"]
+        named = [one for one in ports if (port or "") in {one.get("name", ""), str(one["port"])}]
+        if not named:
+            return None
+        target = named[0].get("targetPort", named[0]["port"])
+        selector = service["spec"].get("selector", {})
+        for pod in self._select("v1", "pods", service["metadata"]["namespace"]):
+            labels = pod["metadata"].get("labels", {})
+            conditions = {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions", [])}
+            if selector and selector.items() <= labels.items() and conditions.get("Ready") == "True":
+                known = {
+                    p.get("name"): p["containerPort"] for c in pod["spec"]["containers"] for p in c.get("ports", [])
+                }
+                number = target if isinstance(target, int) else known.get(target)
+                if number is not None:
+                    return pod["status"]["podIP"], number
+        return None
+
+
+@contextlib.contextmanager
+def serving(double: ApiServerDouble, host: str = "127.0.0.1") -> Iterator[ApiServerDouble]:
+    """Serve the double on a free port, from a thread of its own, until the end of the block."""
+    started = threading.Event()
+    stop: asyncio.Event | None = None
+
+    async def main() -> None:
+        nonlocal stop
+        stop = asyncio.Event()
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_route("*", "/{path:.*}", double.handle)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, host, 0)
+        await site.start()
+        double.url = f"http://{host}:{runner.addresses[0][1]}"
+        double._loop = asyncio.get_running_loop()
+        started.set()
+        await stop.wait()
+        for task in list(double._streams):
+            task.cancel()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+    thread.start()
+    assert started.wait(20)
+    try:
+        yield double
+    finally:
+        loop = double._loop
+        assert loop is not None
+        assert stop is not None
+        double._loop = None
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def kubeconfig(contexts: dict[str, ApiServerDouble | str], *, user: dict[str, Any] | None = None) -> str:
+    """A kubeconfig, as JSON (which is YAML), with a context for each server."""
+    said: dict[str, Any] = {"apiVersion": "v1", "kind": "Config", "clusters": [], "users": [], "contexts": []}
+    for name, server in contexts.items():
+        url = server if isinstance(server, str) else server.url
+        token = "none" if isinstance(server, str) else (server.token or "none")
+        said["clusters"].append({"name": f"cluster-{name}", "cluster": {"server": url}})
+        said["users"].append({"name": f"user-{name}", "user": user or {"token": token}})
+        said["contexts"].append({"name": name, "context": {"cluster": f"cluster-{name}", "user": f"user-{name}"}})
+    said["current-context"] = next(iter(contexts))
+    return json.dumps(said)

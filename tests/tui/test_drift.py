@@ -1,0 +1,80 @@
+"""``gnomon drift`` and ``gnomon declared``, as typed."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from making import identified, observation
+
+from inventory.model import Endpoint, Exposed, Scheme, utc_now
+from inventory.store import open_store
+
+
+@pytest.fixture
+def known(database_url: str) -> Endpoint:
+    with open_store(database_url) as store:
+        now = utc_now()
+        seen = [observation(Exposed(scheme=Scheme.HTTP), at=now), observation(identified(title="churn-model"), at=now)]
+        store.observations.append(seen)
+        return store.endpoints.refold([seen[0].listener], now)[0]
+
+
+@pytest.fixture
+def approved(tmp_path: Path) -> str:
+    rows = "name,url,owner,state,model\niris,http://127.0.0.9:6000,ana,active,\nchurn,,bo,active,churn-model\n"
+    (tmp_path / "approved.csv").write_text(rows)
+    return f"catalogue:{tmp_path / 'approved.csv'}"
+
+
+def test_nothing_declared_is_said(gnomon, known: Endpoint) -> None:
+    ran = gnomon("drift")
+    assert ran.code == 0
+    assert f"shadow  {known.url}" in ran.out
+    assert "1 shadow, 0 zombie, 1 orphan, 0 ghost, 0 bypass, 0 unseen; by 0 sources" in ran.err
+    assert "nothing declares anything yet: scan a source" in ran.err
+
+
+def test_from_a_file_to_a_confirmed_match(gnomon, known: Endpoint, approved: str) -> None:
+    assert gnomon("scan", approved).code == 0
+    ran = gnomon("drift", "shadow", "unseen", "--format", "json")
+    said = json.loads(ran.out)
+    assert {(item["list"], item["title"].split()[0]) for item in said["items"]} == {
+        ("shadow", known.url), ("unseen", "iris"), ("unseen", "churn"),
+    }  # fmt: skip
+    assert [(one["key"], one["endpoint"]) for one in said["proposals"]] == [("churn", known.id)]
+    assert "gnomon declared confirm" in ran.err
+    assert gnomon("declared", "confirm", approved, "churn", known.id[:6]).code == 2
+    ran = gnomon("declared", "confirm", approved, "churn", known.id[:6], "--why", "asked the team")
+    assert (ran.code, ran.err) == (0, f"confirmed: churn of {approved} is {known.url}\n")
+    assert json.loads(gnomon("drift", "shadow", "orphan", "-f", "json").out)["items"] == []
+    rows = list(csv.DictReader(io.StringIO(gnomon("declared", "list", "-f", "csv").out)))
+    assert {row["key"]: row["endpoint"] for row in rows} == {"iris": "", "churn": known.id[:8]}
+    ran = gnomon("declared", "reject", approved, "churn", known.id, "--why", "another one")
+    assert ran.err.startswith(f"rejected: churn of {approved} is not ")
+    assert [item["list"] for item in json.loads(gnomon("drift", "shadow", "-f", "json").out)["items"]] == ["shadow"]
+
+
+def test_a_source_that_was_not_read_makes_the_exit_code_three(gnomon, known: Endpoint, tmp_path: Path) -> None:
+    assert gnomon("scan", f"catalogue:{tmp_path / 'missing.csv'}").code == 3
+    ran = gnomon("drift", "shadow")
+    assert ran.code == 3
+    assert "not read to the end: " in ran.err
+    assert "no" in ran.out.splitlines()[1].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("drift", "ghosts"), "there is no list 'ghosts': the lists are bypass, ghost, orphan, shadow, unseen, zombie"),
+        (("declared", "confirm", "a:b", "c", "zzzz", "--why", "x"), "zzzz"),
+        (("scan", "catalogue:"), "'catalogue:' names nothing to read"),
+        (("scan", "catalogue:x", "--shard", "1/2"), "leave out --shard"),
+    ],
+)
+def test_bad_input_is_one_sentence(gnomon, arguments: tuple[str, ...], said: str) -> None:
+    ran = gnomon(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+    assert ran.err.count("\n") == 1
