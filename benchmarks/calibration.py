@@ -19,21 +19,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from inventory.model import Identified, Listener
-from inventory.settings import Settings
-from scanner.asking import asker
+from interview import interview
+
+from inventory.model import Identified
 from scanner.authoring import replay_all
-from scanner.findings import Finding, Limits
+from scanner.findings import Limits
 from scanner.knowledge import Knowledge, load_knowledge
-from scanner.questioning import Questioning
 
 TRANSCRIPTS = Path(__file__).parent.parent / "tests" / "data" / "transcripts"
 EDGES = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 BAR = 0.1
 FEW = 10
 """With fewer answers a bucket's accuracy is an anecdote: it is shown, and not held to the bar."""
-
-ML_KINDS = {"model-endpoint", "notebook", "ml-ui", "ml-platform"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,34 +81,11 @@ def of_zoo(folder: Path) -> Iterable[Said]:
     truth = {(row["address"], row["port"]): row for row in json.loads(told.stdout) if not row["aux"]}
     if not truth:
         raise SystemExit("nothing of the zoo runs: bring it up first, with its own ZOO_CACHE")
-    for place, facts in asyncio.run(ask_all(truth)).items():
+    for place, interviewed in asyncio.run(interview(truth)).items():
         row = truth[place]
-        if facts:
+        if interviewed.facts:
             name = f"{row['member']} {place[0]}:{place[1]}"
-            yield _said(name, max(facts, key=_weight), row["kind"], is_model=row["is_model_endpoint"])
-
-
-async def ask_all(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], list[Identified]]:
-    """Question these listeners as a scan does. What was found by place."""
-    settings = Settings()
-    found: dict[tuple[str, int], list[Identified]] = {}
-
-    def done(listener: Listener, result: tuple[Finding, ...] | Exception) -> None:
-        if isinstance(result, Exception):
-            raise result
-        place = listener.address, listener.port
-        found[place] = [finding.fact for finding in result if isinstance(finding.fact, Identified)]
-
-    questioning = Questioning(asker(settings), done, concurrency=settings.scan_concurrency)
-    for address, port in places:
-        await questioning.put(Listener(site="zoo", address=address, port=port))
-    await questioning.finish()
-    return found
-
-
-def _weight(fact: Identified) -> tuple[bool, bool, float]:
-    """Where one listener has several applications, the one that matters most stands for it."""
-    return fact.is_model_endpoint, fact.kind.value in ML_KINDS, fact.confidence
+            yield _said(name, interviewed.best, row["kind"], is_model=row["is_model_endpoint"])
 
 
 def _said(about: str, fact: Identified, kind: str | None, *, is_model: bool | None) -> Said:

@@ -25,7 +25,7 @@ from inventory.store import Store, open_store
 from router import desired
 from router.controller import Controller
 from router.gateways.envoy.binary import envoy_binary
-from router.gateways.envoy.resources import API
+from router.gateways.envoy.upstream import API
 
 HOST = "bench.localhost"
 CONNECTIONS = 16

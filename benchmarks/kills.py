@@ -1,160 +1,140 @@
-"""Scans that are killed at random moments (SIGKILL) and resumed: what they find, and what they send twice.
+"""Kills a writer again and again, at moments that chance chooses, and looks at what it left behind.
 
-Two network namespaces, as in packets.py. Many scans run at once, each over a network of its own at a low rate,
-so that it takes minutes and a tenth of it is silent; the far end counts what arrives. What is sent twice at a
-kill is what went since the last word in the database: a second or two of the scan, however long it is. So the
-share depends on how long a scan takes: say both. Needs root, ip and nft.
+Run: python benchmarks/kills.py [KILLS]     (default 1000; exits with 1 where anything is not as it should be)
+
+A child process writes scans into a SQLite database as `gnomon scan` does: the scan, its observations, the fold,
+the end of the scan, what follows from it. It is killed by SIGKILL. Afterwards the file has to pass SQLite's
+integrity check, and every scan that is marked complete has to have all its observations. In the end the writer
+may run to its end, and what it made has to be what an undisturbed writer makes.
 """
 
-import argparse
-import asyncio
-import json
 import os
 import random
-import shutil
-import subprocess
+import signal
 import sys
 import tempfile
-from dataclasses import dataclass
-
-from packets import Lab, laboratory
-
-SIZE, PORTS, SILENT_PORTS = 1024, "8000-8019", "8018-8019"
-PLANNED, ANSWERING, SILENT = SIZE * 20, SIZE * 18, SIZE * 2
-AT_MOST = 0.01
-
-SCAN = """
-import asyncio, json, sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from inventory.model import Exposed, Scheme, Scope, utc_now
-from inventory.settings import Settings
-from inventory.store import open_store
-from scanner.findings import Finding
-from scanner.runner import Runner
 
-async def ask(listener):
-    return (Finding(fact=Exposed(scheme=Scheme.TCP)),)
+from sqlalchemy import text
 
-folder, network, ports, rate = sys.argv[1:]
-settings = Settings(database=f"sqlite:///{folder}/inventory.db", state_folder=Path(folder), scan_timeout=0.5)
-scope = Scope(name="lab", targets=(network,), ports=ports, rate=int(rate), created_at=utc_now())
-begun = iter(["begun"])
+from inventory.model import (
+    Exposed,
+    Identified,
+    Kind,
+    Listener,
+    Observation,
+    Posture,
+    Postured,
+    Scan,
+    ScanStatus,
+    Scheme,
+)
+from inventory.store import Store, open_store
 
-def report(_):
-    for word in begun:
-        print(word, flush=True)
-
-with open_store(settings.database) as store:
-    scan = asyncio.run(Runner(store, settings, ask).run(scope, resume=True, report=report))
-    found = sorted([one.address, one.port] for one in store.endpoints.list())
-    print(json.dumps({"found": found, "status": scan.status, "id": scan.id, "lost": scan.account.lost}))
-"""
+SCANS = 24
+HOSTS = 40
+START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """One scan that was killed and resumed: ``repeated`` counts probes that were sent once too often.
-
-    ``resumed`` is False where it had ended by then, so that another one began.
-    """
-
-    missing: int
-    repeated: int
-    complete: bool
-    resumed: bool
+def scan_of(number: int, status: ScanStatus) -> Scan:
+    started = START + timedelta(hours=number)
+    return Scan(
+        id=f"scan-{number:03}", scope="lab", site="lab", source="subnet", targets=("10.0.0.0/24",), ports=(8000,),
+        started_at=started, ended_at=started if status is ScanStatus.COMPLETE else None, status=status,
+    )  # fmt: skip
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--kills", type=int, default=200)
-    arguments.add_argument("--at-once", type=int, default=24, help="scans that run at the same time, 32 at most")
-    arguments.add_argument("--rate", type=int, default=110, help="probes a second of each scan")
-    given = arguments.parse_args()
-    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nft"):
-        print("not measured: network namespaces need root, ip and nft")
-        return 0
-    done: list[Outcome] = []
-    with laboratory() as lab:
-        far = ["ip", "netns", "exec", lab.near.replace("near", "far"), "nft"]
-        chain = "add chain inet lab kills { type filter hook input priority -10; }"
-        subprocess.run([*far, chain], check=True)
-        while len(done) < given.kills:
-            subprocess.run([*far, "flush chain inet lab kills"], check=True)
-            done += batch(lab, far, min(given.at_once, given.kills - len(done)), given.rate)
-            tell(done, given.rate)
-    return 0
+def observations(number: int) -> Iterator[Observation]:
+    """A scan sees each host but every seventh, whose posture and version change now and then."""
+    at = START + timedelta(hours=number, minutes=1)
+    for host in range(HOSTS):
+        if (host + number) % 7 == 0:
+            continue
+        listener = Listener(site="lab", address=f"10.0.0.{host}", port=8000)
+        kind = Kind.NOTEBOOK if host % 3 else Kind.MODEL_ENDPOINT
+        for fact in (
+            Exposed(scheme=Scheme.HTTP),
+            Identified(kind=kind, product="jupyter-server", version=f"{number // 5}"),
+            Postured(posture=tuple(Posture)[(number + host) % 3]),
+        ):
+            yield Observation(scan=f"scan-{number:03}", scope="lab", listener=listener, at=at, fact=fact)
 
 
-def batch(lab: Lab, far: list[str], scans: int, rate: int) -> list[Outcome]:
-    for number in range(scans):
-        for ports in ("8000-8017", SILENT_PORTS):
-            # Control probes come from odd ports, and are no part of the plan.
-            rule = f"ip daddr {network(number)} tcp dport {ports} tcp flags syn tcp sport & 1 == 0 counter"
-            subprocess.run([*far, f"add rule inet lab kills {rule}"], check=True)
-    subprocess.run([*far, f"add rule inet lab kills tcp dport {SILENT_PORTS} drop"], check=True)
-    ends = asyncio.run(all_killed(lab, scans, rate))
-    told = json.loads(subprocess.run([*far, "-j", "list chain inet lab kills"], check=True, capture_output=True).stdout)
-    rules = [one["rule"]["expr"] for one in told["nftables"] if "rule" in one]
-    counts = [part["counter"]["packets"] for rule in rules for part in rule if "counter" in part]
-    return [outcome(number, *ends[number], counts[2 * number : 2 * number + 2]) for number in range(scans)]
+def write(store: Store, order: list[int]) -> None:
+    """Write scans as the scanner's journal does; writing one twice changes nothing."""
+    for number in order:
+        seen = list(observations(number))
+        now = START + timedelta(days=2)
+        store.scans.save(scan_of(number, ScanStatus.RUNNING))
+        store.observations.append(seen)
+        store.endpoints.refold({one.listener for one in seen}, now)
+        done = scan_of(number, ScanStatus.COMPLETE)
+        store.scans.save(done)
+        store.endpoints.settle(done, now)
 
 
-async def all_killed(lab: Lab, scans: int, rate: int) -> list[tuple[dict[str, object], bool]]:
-    return await asyncio.gather(*(killed_once(lab, number, rate) for number in range(scans)))
+def child(url: str, seed: int) -> int:
+    """Fork a writer that goes on until it is killed. Its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    chance = random.Random(seed)
+    with open_store(url) as store:
+        while True:
+            write(store, [chance.randrange(SCANS) for _ in range(SCANS)])
 
 
-def network(number: int) -> str:
-    return f"10.72.{4 * number}.0/22"
+def faults(url: str) -> list[str]:
+    """What is not whole after a kill."""
+    found = []
+    expected = {f"scan-{number:03}": len(list(observations(number))) for number in range(SCANS)}
+    with open_store(url) as store, store._database.read() as session:  # noqa: SLF001 - it looks behind the counter
+        connection = session.connection()
+        found += [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check")) if row[0] != "ok"]
+        counts = dict(connection.execute(text("SELECT scan, count(*) FROM observation GROUP BY scan")).all())
+        for scan in store.scans.list(limit=SCANS):
+            if scan.status is ScanStatus.COMPLETE and counts.get(scan.id) != expected[scan.id]:
+                found.append(f"{scan.id} is complete with {counts.get(scan.id)} of {expected[scan.id]} observations")
+        for scan_id, count in counts.items():
+            if count != expected[scan_id]:
+                found.append(f"{scan_id} has {count} of {expected[scan_id]} observations: a transaction was torn")
+    return found
 
 
-async def killed_once(lab: Lab, number: int, rate: int) -> tuple[dict[str, object], bool]:
-    """What the resumed scan tells, and whether it is the killed one that went on."""
+def made(url: str) -> list[dict]:
+    with open_store(url) as store:
+        write(store, list(range(SCANS)))
+        problems = list(store.upkeep.check())
+        assert problems == [], problems
+        return sorted((one.model_dump() for one in store.endpoints.list()), key=lambda one: one["id"])
+
+
+def main() -> None:
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    chance = random.Random(7)
+    wrong: list[str] = []
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        command = lab.inside([sys.executable, "-c", SCAN, folder, network(number), PORTS, str(rate)])
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"begun\n"
-        await asyncio.sleep(random.uniform(0, PLANNED / rate))
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-        before = latest(folder)
-        again = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        out, _ = await again.communicate()
-        told: dict[str, object] = json.loads(out.splitlines()[-1])
-        return told, told["id"] == before
-
-
-def latest(folder: str) -> str | None:
-    from inventory.store import open_store
-
-    with open_store(f"sqlite:///{folder}/inventory.db") as store:
-        return next((scan.id for scan in store.scans.list()), None)
-
-
-def outcome(number: int, told: dict[str, object], resumed: bool, counts: list[int]) -> Outcome:
-    first = 4 * number
-    hosts = ((one % 128, one // 128 * 7 + 3, 8000 + one % 20) for one in range(4000))
-    opened = [
-        [f"10.72.{third}.{last}", port] for third, last, port in hosts if first <= third < first + 4 and port < 8018
-    ]
-    found = told["found"]
-    assert isinstance(found, list)
-    missing = sum(one not in found for one in opened) + sum(one not in opened for one in found)
-    # Whatever is silent is sent twice without any kill: where all that is watched arrives, once more is enough.
-    repeated = counts[0] - ANSWERING + counts[1] - 2 * SILENT
-    return Outcome(missing, repeated, told["status"] == "complete", resumed)
-
-
-def tell(done: list[Outcome], rate: int) -> None:
-    missing, shares = sum(one.missing for one in done), sorted(one.repeated / PLANNED for one in done)
-    mean = sum(shares) / len(shares)
-    print(f"{len(done)} scans of {PLANNED} probes at {rate}/s (about {PLANNED / rate:.0f} s), each killed and resumed:")
-    print(f"  {sum(one.complete for one in done)} complete, {sum(one.resumed for one in done)} went on where they were")
-    print(f"  {missing} open ports missing or wrong: {'met' if not missing else 'missed'}")
-    verdict = "met" if mean < AT_MOST else "missed"
-    print(f"  sent once too often: {mean:.2%} in the mean, {shares[-1]:.2%} at most: {verdict}", flush=True)
+        url = f"sqlite:///{Path(folder)}/killed.db"
+        open_store(url).close()
+        for number in range(1, kills + 1):
+            pid = child(url, number)
+            time.sleep(chance.uniform(0.0, 0.25))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            if number % 10 == 0 or number == kills:
+                wrong += faults(url)
+            if number % 100 == 0:
+                print(f"{number} kills, {len(wrong)} faults, {time.perf_counter() - began:.0f} s", flush=True)
+        same = made(url) == made(f"sqlite:///{Path(folder)}/undisturbed.db")
+    for fault in wrong:
+        print(fault)
+    print(f"{kills} kills, {len(wrong)} faults; the end is {'the same' if same else 'ANOTHER'} as undisturbed")
+    sys.exit(0 if same and not wrong else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -83,7 +83,7 @@ def fill(store: Store, count: int) -> None:
     dice = random.Random(1)
     for start in range(0, count, BATCH):
         with store._database.write() as session:  # noqa: SLF001 - rows without their observations
-            keep(session, [Due(endpoint(n, dice), None) for n in range(start, min(start + BATCH, count))])
+            keep(session, [Due(endpoint(n, dice), None) for n in range(start, min(start + BATCH, count))], utc_now())
 
 
 def write_on(url: str) -> None:
@@ -98,7 +98,7 @@ def write_on(url: str) -> None:
                 one.model_copy(update={"risk": dice.randrange(101), "last_seen": utc_now()}) for one in some.values()
             ]
             with store._database.write() as session:  # noqa: SLF001 - rows without their observations
-                keep(session, [Due(one, None) for one in changed])
+                keep(session, [Due(one, None) for one in changed], utc_now())
             due += 1 / BATCHES_A_SECOND
             time.sleep(max(due - time.monotonic(), 0))
 

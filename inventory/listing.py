@@ -95,3 +95,15 @@ def place_key(address: str, port: int, endpoint_id: str) -> str:
         # A name inside a cluster that leads nowhere: after all addresses.
         return f"9{address}{port:04x}{endpoint_id}"
     return f"{numeric.version}{numeric.packed.hex()}{port:04x}{endpoint_id}"
+
+
+def block_key(place: str) -> str:
+    """The part of a place that its /24 of IPv4, or its /64 of IPv6, begins with; "" for a name."""
+    return {"4": place[:7], "6": place[:17]}.get(place[0], "")
+
+
+def block_network(key: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network of a block's key."""
+    if key.startswith("4"):
+        return ipaddress.IPv4Network((bytes.fromhex(key[1:]).ljust(4, b"\0"), 24))
+    return ipaddress.IPv6Network((bytes.fromhex(key[1:]).ljust(16, b"\0"), 64))

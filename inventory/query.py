@@ -3,12 +3,13 @@
 ``kind:notebook posture:open -owner:* seen<7d risk>70 site:"lab a" predict`` reads: every term must
 hold; ``-`` negates; ``:`` takes alternatives after commas and ``*`` as a wildcard, alone meaning
 "any value at all"; ``<`` and ``>`` compare numbers and ages (``seen<7d`` is seen less than seven
-days ago; units s, m, h, d, w); a bare word, or a URL, is looked for in what a person would
-recognise the endpoint by. Letter case does not matter.
+days ago; units s, m, h, d, w); ``@NAME`` stands for the saved view of that name; a bare word, or a
+URL, is looked for in what a person would recognise the endpoint by. Letter case does not matter.
 """
 
 import fnmatch
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -53,11 +54,18 @@ _TERM = re.compile(
 
 
 class QueryError(ValueError):
-    """A filter that cannot be read. ``column`` is where it went wrong, counted from 1."""
+    """A filter that cannot be read. ``column`` is where it went wrong, counted from 1; ``text`` is the filter."""
 
-    def __init__(self, message: str, column: int) -> None:
+    def __init__(self, message: str, column: int, text: str = "") -> None:
         super().__init__(f"{message} (column {column} of the filter)")
+        self.message = message
         self.column = column
+        self.text = text
+
+    @property
+    def pointer(self) -> str:
+        """The filter, and under it a caret where it went wrong; "" where the filter is not known."""
+        return f"{self.text}\n{' ' * (self.column - 1)}^" if self.text else ""
 
 
 @dataclass(frozen=True)
@@ -90,10 +98,27 @@ class Term:
 
 
 @dataclass(frozen=True)
+class Group:
+    """A saved view as one condition: all of its conditions hold, or where ``negated`` not all of them."""
+
+    terms: "tuple[Term | Group, ...]"
+    negated: bool = False
+
+    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
+        """Whether the condition holds for the endpoint at this moment."""
+        return all(term.matches(endpoint, now) for term in self.terms) != self.negated
+
+    @property
+    def fields(self) -> frozenset[str | None]:
+        """The fields that its conditions are about."""
+        return frozenset().union(*(term.fields if isinstance(term, Group) else {term.field} for term in self.terms))
+
+
+@dataclass(frozen=True)
 class Query:
     """A parsed filter: the conjunction of its terms. Without terms it matches everything."""
 
-    terms: tuple[Term, ...] = ()
+    terms: tuple[Term | Group, ...] = ()
 
     def matches(self, endpoint: Endpoint, now: datetime) -> bool:
         """Whether every term holds for the endpoint at this moment."""
@@ -119,9 +144,16 @@ def as_text(value: object) -> str:
     return str(value).lower()
 
 
-def parse(text: str) -> Query:
-    """Read a filter. Raises QueryError with the column of the first mistake."""
-    terms = []
+def parse(text: str, views: Mapping[str, str] | None = None) -> Query:
+    """Read a filter. ``views`` are saved filters by name. Raises QueryError with the column of the first mistake."""
+    try:
+        return Query(_terms(text, views or {}, ()))
+    except QueryError as error:
+        raise QueryError(error.message, error.column, text) from None
+
+
+def _terms(text: str, views: Mapping[str, str], within: tuple[str, ...]) -> tuple[Term | Group, ...]:
+    terms: list[Term | Group] = []
     position = 0
     while position < len(text):
         if text[position].isspace():
@@ -132,9 +164,26 @@ def parse(text: str) -> Query:
             raise QueryError('a quote (") is not closed', position + 1)
         if match.end() < len(text) and not text[match.end()].isspace():
             raise QueryError('a quote (") is not closed, or is followed by more text', match.end() + 1)
-        terms.append(_term(match))
+        if match["field"] is None and (match["bare"] or "").startswith("@"):
+            terms.append(_view(match, views, within))
+        else:
+            terms.append(_term(match))
         position = match.end()
-    return Query(tuple(terms))
+    return tuple(terms)
+
+
+def _view(match: re.Match[str], views: Mapping[str, str], within: tuple[str, ...]) -> Group:
+    name, column = match["bare"][1:].lower(), match.start("bare") + 1
+    if name in within:
+        raise QueryError(f"the view @{name} is made of itself", column)
+    if name not in views:
+        known = f"the views are {', '.join(f'@{one}' for one in sorted(views))}" if views else "no view is saved"
+        raise QueryError(f"there is no view @{name}: {known}", column)
+    try:
+        terms = _terms(views[name], views, (*within, name))
+    except QueryError as error:
+        raise QueryError(f"in the view @{name}: {error.message}", column) from error
+    return Group(terms, negated=bool(match["minus"]))
 
 
 def _term(match: re.Match[str]) -> Term:

@@ -90,6 +90,23 @@ class Settings(BaseSettings):
     gateway_domain: str = Field(
         default="localhost", description="Routes are served as NAME.DOMAIN; *.localhost needs no DNS."
     )
+    gateway_certificate: Path | None = Field(
+        default=None,
+        description="A certificate chain (PEM): the gateway then speaks TLS. Read again when its folder changes.",
+    )
+    gateway_key: Path | None = Field(default=None, description="The key (PEM) of the gateway's certificate.")
+    gateway_drain: int = Field(
+        default=60, ge=1, description="Seconds that a gateway which is replaced has for the requests under way."
+    )
+    gateway_memory: int = Field(
+        default=2048, ge=128, description="MiB that the gateway may use before it refuses further requests."
+    )
+    gateway_connections: int = Field(
+        default=50_000, ge=1, description="Connections of callers that the gateway holds at once at most."
+    )
+    metrics_port: int = Field(
+        default=9464, ge=0, le=65535, description="The port on 127.0.0.1 of serve's /metrics; 0 serves none."
+    )
     keys: dict[str, str] = Field(
         default_factory=dict, description="Keys of the terminal UI, by action: a table in the file."
     )

@@ -1,31 +1,32 @@
 """The level-triggered loop: what is desired in the store becomes what the gateway has, over and over.
 
 It keeps no queue of changes. Whatever was missed, killed or refused, the next look at the two states tells what is
-left to do. The store's failures stop nothing: the gateway goes on serving what it has.
+left to do. The store's failures stop nothing: the gateway goes on serving what it has. A change costs what it touches,
+however many routes there are: only routes that were written, or that stirred in the gateway, are looked at.
 """
 
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inventory.model import GatewayStatus, Revision, Routing, Traffic, utc_now
+from inventory.model import GatewayStatus, Refusal, Revision, Routing, utc_now
 from inventory.settings import Settings
 from inventory.store import Store, StoreError
+from inventory.store.routes import News, StaleError
+from router.catalogue import Catalogue, endpoints_of
+from router.desired import ROLLBACK_AUTHOR, ROLLED_BACK
+from router.ear import Ear
 from router.gateways import Gateway, capture_file, make_gateway
-from router.observed import Observed
+from router.meter import Meter
+from router.observed import Observed, Rejection
 from router.plan import Limits, reconcile
+from router.scribe import Scribe
 from router.stages import stages
 
 log = logging.getLogger(__name__)
-
-POLL_SECONDS = 0.05
-BUSY_POLL_SECONDS = 0.01
-BUSY_SECONDS = 2.0
-"""Changes come in bursts: after one, the store is asked more often for a while, which an idle machine is spared."""
 
 HEARTBEAT_SECONDS = 1.0
 COMPANION_SECONDS = 5.0
@@ -65,14 +66,17 @@ class Controller:
         self._settings = settings
         self._companions = tuple(companions)
         self.gateway: Gateway = make_gateway(kind, settings, detached=detached)
+        self._scribe = Scribe(store)
+        self._meter = Meter(store)
+        self._catalogue = Catalogue()
         self._running = asyncio.Event()
-        self._look = False
-        self._desired: list[Revision] = []
-        self._errors: dict[str, str] = {}
-        self._stages: dict[str, Routing] | None = None
-        self._totals: dict[tuple[str, str], Traffic] = {}
+        self._wake = asyncio.Event()
+        self._dirty: set[str] = set()
+        self._version: int | None = None
+        self._cursor = 0
+        self._acknowledged: dict[str, int] = {}
+        self._rolled_back: dict[str, Rejection] = {}
         self._said = ""
-        self._changed = time.monotonic()
 
     async def started(self) -> None:
         """Wait until the gateway was started and the first plan was done."""
@@ -82,145 +86,199 @@ class Controller:
         """Start the gateway, converge until ``stop`` is set, and stop it. GatewayError where it cannot start."""
         kept = self.gateway.last_good()
         self.gateway.seed(kept)
-        self._desired = list(kept)
+        self._catalogue.desire(kept)
+        self._catalogue.observe([one.route for one in kept], Observed(routes={one.route: one for one in kept}))
         await self.gateway.start()
         beside_it = Beside(self._store, self.gateway, capture_file(self._settings.state_folder.absolute()))
+        scribe = asyncio.create_task(self._scribe.run(), name="scribe")
         beside = [asyncio.create_task(self._beat(stop), name="heartbeat")]
         beside += [
             asyncio.create_task(companion(beside_it, stop), name=f"companion {number}")
             for number, companion in enumerate(self._companions, 1)
         ]
-        for task in beside:
+        for task in (scribe, *beside):
             task.add_done_callback(_mourn)
         try:
             await self._converge(stop)
         finally:
             # Companions see the same event: what they still have to save, they may.
             _, late = await asyncio.wait(beside, timeout=COMPANION_SECONDS if stop.is_set() else 0)
-            for task in late:
+            for task in (scribe, *late):
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
-            await self._count()
+            await asyncio.gather(scribe, *late, return_exceptions=True)
+            await self._meter.count(self.gateway, last=True)
             await self.gateway.stop()
-            await self._report(healthy=False)
+            self._scribe.status(self._status(healthy=False))
+            await self._scribe.flush()
 
     async def _converge(self, stop: asyncio.Event) -> None:
-        seen: int | None = None
-        again = True
-        while not stop.is_set():
-            try:
-                version = await asyncio.to_thread(self._store.version)
-                if again or self._look or version != seen:
-                    self._look = False
-                    self._desired = await asyncio.to_thread(self._store.routes.list)
-                    again = await self._round()
-                    seen = version
+        ear = Ear(self._store, self._wake)
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not stop.is_set():
+                patience = await ear.listen()
+                self._wake.clear()
+                try:
+                    await self._read()
+                    busy = await self._round()
                     self._said = ""
-            except StoreError as error:
-                await self._without_store(error)
-            with contextlib.suppress(TimeoutError):
-                busy = time.monotonic() - self._changed < BUSY_SECONDS
-                pause = BUSY_POLL_SECONDS if busy else POLL_SECONDS
-                await asyncio.wait_for(stop.wait(), pause)
+                except StoreError as error:
+                    busy = await self._without_store(error)
+                if not busy:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._wake.wait(), patience)
+        finally:
+            stopped.cancel()
+            ear.close()
+
+    async def _read(self) -> None:
+        """Take in what is new in the store. The first time, that is everything."""
+        found = await asyncio.to_thread(self._news)
+        if found is None:
+            return
+        version, news = found
+        if self._version is None:
+            told = {one.id: one for one in await asyncio.to_thread(self._store.gateways.list)}
+            mine = told.get(self._settings.gateway_id)
+            self._acknowledged = dict(mine.revisions) if mine else {}
+            # Served by an earlier run, or told of it: looked at once, so that nothing of it stays by mistake.
+            self._dirty |= self._catalogue.desired.keys() | self._acknowledged.keys()
+            served = Observed(routes=self._catalogue.served)
+            self._catalogue = Catalogue()
+            self._catalogue.observe(served.routes, served)
+        self._catalogue.desire(news.revisions)
+        self._dirty |= {revision.route for revision in news.revisions}
+        self._version, self._cursor = version, news.cursor
+
+    def _news(self) -> tuple[int, News] | None:
+        version = self._store.version()
+        return None if version == self._version else (version, self._store.routes.since(self._cursor))
 
     async def _round(self) -> bool:
-        """One look at both states and one plan. Whether another is due at once."""
-        plan = reconcile(self._desired, self.gateway.observed(), LIMITS)
+        """One look at what may have changed, and one plan. Whether another is due at once."""
+        first = not self._running.is_set()
+        self._dirty |= self.gateway.stirred()
+        if not self._dirty and not first:
+            return False
+        routes = self._catalogue.around(self._dirty)
+        before = [self._catalogue.served[route] for route in routes if route in self._catalogue.served]
+        if self.gateway.healthy or first:
+            self._catalogue.observe(routes, self.gateway.observed(routes))
+        part = self._catalogue.part(routes)
+        plan = reconcile(part.desired, part.observed, LIMITS)
         for action in plan.actions:
             log.info("%s %s: %s", action.step.value, action.route, action.reason)
-        if plan.actions or not self._running.is_set():
+        if plan.actions or first:
             await self.gateway.apply(plan)
-            self._changed = time.monotonic()
-        after = self.gateway.observed()
-        left = reconcile(self._desired, after, LIMITS)
-        errors_before, self._errors = self._errors, left.refused
-        if plan.actions or not self._running.is_set() or errors_before != self._errors:
-            await self._follow(after, settled=not left.actions)
-            await self._report(healthy=self.gateway.healthy)
+        if self.gateway.healthy:
+            self._catalogue.observe(routes, self.gateway.observed(routes))
+        part = self._catalogue.part(routes)
+        left = reconcile(part.desired, part.observed, LIMITS)
+        self._dirty = set(left.routes) | (self.gateway.stirred() - routes)
+        await self._roll_back(part.observed.rejected)
+        self._tell(routes, before, left.refused, settled=not left.actions)
+        if not left.postponed and not left.actions and first:
+            wanted = self._catalogue.desired.items()
+            self.gateway.forget_others([route for route, revision in wanted if revision.spec is not None])
         self._running.set()
-        return bool(left.actions)
+        return bool(self._dirty) and self.gateway.healthy
 
-    async def _without_store(self, error: StoreError) -> None:
-        """While the store is away, the gateway serves what it has, or what it last had."""
-        if str(error) != self._said:
-            log.error("the gateway serves what it has, because the store cannot be used: %s", error)
-            self._said = str(error)
-        if not self._running.is_set():
-            await self.gateway.apply(reconcile(self._desired, self.gateway.observed()))
-            self._running.set()
+    def _tell(
+        self, routes: Iterable[str], before: Iterable[Revision], refused: Mapping[str, str], *, settled: bool
+    ) -> None:
+        """Report what the gateway has of some routes, and how far their endpoints' callers have come.
 
-    async def _follow(self, observed: Observed, *, settled: bool) -> None:
-        """Record how far each endpoint's callers have come, as the gateway really has it.
-
-        While it is away or still busy, what is not acknowledged yet is no news: nothing is set back.
+        While it is away, nothing is news; while it is still busy, what is not acknowledged yet is not set back.
         """
         if not self.gateway.healthy:
             return
-        reached = stages(observed.routes.values())
-        before = self._stages if self._stages is not None else stages(self.gateway.last_good())
-        after = dict(reached) if settled else {**before, **reached}
-        for endpoint in before.keys() | after.keys():
-            routing = after.get(endpoint, Routing.DIRECT)
-            if self._stages is None or before.get(endpoint) != routing:
-                await asyncio.to_thread(self._set_routing, endpoint, routing)
-        self._stages = after
+        served = self._catalogue.served
+        numbers = {route: served[route].number if route in served else None for route in routes}
+        self._acknowledged |= {route: number for route, number in numbers.items() if number is not None}
+        self._scribe.routes(self._settings.gateway_id, numbers, self._refusals(routes, refused))
+        endpoints = {one for revision in before for one in endpoints_of(revision)}
+        endpoints |= {one for route in routes if route in served for one in endpoints_of(served[route])}
+        reached: dict[str, Routing] = stages(self._catalogue.serving(endpoints))
+        if settled:
+            reached = {endpoint: reached.get(endpoint, Routing.DIRECT) for endpoint in endpoints}
+        self._scribe.routing(reached)
 
-    def _set_routing(self, endpoint: str, routing: Routing) -> None:
-        with contextlib.suppress(LookupError):
-            sealed = self._store.endpoints.get(endpoint).routing is Routing.SEALED
-            if not (sealed and routing is Routing.ENFORCED):
-                self._store.endpoints.set_routing(endpoint, routing)
+    def _refusals(self, routes: Iterable[str], refused: Mapping[str, str]) -> dict[str, Refusal]:
+        """What is held against the desired revisions of some routes, and against what was rolled back just before."""
+        found: dict[str, Refusal] = {}
+        for route in routes:
+            desired, back = self._catalogue.desired.get(route), self._rolled_back.get(route)
+            number = desired.number if desired is not None else None
+            if route in refused:
+                found[route] = Refusal(error=refused[route], number=number)
+            elif back is not None and number == back.number + 1:
+                found[route] = Refusal(error=back.error, number=back.number)
+            else:
+                self._rolled_back.pop(route, None)
+        return found
+
+    async def _roll_back(self, rejected: Mapping[str, Rejection]) -> None:
+        """Desire again what was desired before a revision that the gateway refused, its whole change included.
+
+        One that was served before is left: another gateway, or an earlier version of this one, took it.
+        """
+        desired = self._catalogue.desired
+        due = {
+            route: rejection
+            for route, rejection in rejected.items()
+            if route in desired
+            and desired[route].number == rejection.number
+            and self._acknowledged.get(route) != rejection.number
+        }
+        for change in {desired[route].change or route for route in due}:
+            routes = [route for route in due if (desired[route].change or route) == change]
+            cause = next((route for route in routes if "together with" not in due[route].error), routes[0])
+            why = f"{ROLLED_BACK} revision {due[cause].number} of {cause}: {due[cause].error}"
+            try:
+                await asyncio.to_thread(self._restore, {route: due[route].number for route in routes}, why)
+            except StaleError:
+                continue
+            for route in routes:
+                error = f"the gateway refused revision {due[route].number}: {due[route].error}"
+                self._rolled_back[route] = Rejection(number=due[route].number, error=error)
+
+    def _restore(self, refused: Mapping[str, int], why: str) -> None:
+        earlier = {route: self._store.routes.revision(route, number - 1) for route, number in refused.items()}
+        wanted = {route: revision.spec if revision else None for route, revision in earlier.items()}
+        self._store.routes.change(wanted, who=ROLLBACK_AUTHOR, why=why, after=refused)
+
+    async def _without_store(self, error: StoreError) -> bool:
+        """While the store is away, the gateway serves what it has, or what it last had. Whether more is due at once."""
+        if str(error) != self._said:
+            log.error("the gateway serves what it has, because the store cannot be used: %s", error)
+            self._said = str(error)
+        if self._running.is_set():
+            return False
+        self._dirty |= self._catalogue.desired.keys()
+        with contextlib.suppress(StoreError):
+            return await self._round()
+        return False
 
     async def _beat(self, stop: asyncio.Event) -> None:
         """Each second: a heartbeat, the traffic, the last good configuration, and a look at the gateway."""
         while not stop.is_set():
-            await self._count()
-            await self._report(healthy=self.gateway.healthy)
+            await self._meter.count(self.gateway)
+            self._scribe.status(self._status(healthy=self.gateway.healthy))
             await self.gateway.keep()
-            self._look = True
+            self._wake.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)
 
-    async def _count(self) -> None:
-        """Add what passed to what the store has."""
-        moved = await self.gateway.traffic()
-        if moved:
-            try:
-                await asyncio.to_thread(self._add, moved)
-            except StoreError as error:
-                log.warning("the traffic of this second is not recorded yet: %s", error)
-
-    def _add(self, moved: Iterable[Traffic]) -> None:
-        changed = []
-        for one in moved:
-            key = one.route, one.backend
-            if key not in self._totals:
-                known = {(row.route, row.backend): row for row in self._store.shadow.traffic(one.route)}
-                self._totals[key] = known.get(key, Traffic(route=one.route, backend=one.backend))
-            total = self._totals[key]
-            self._totals[key] = total.model_copy(
-                update={
-                    "requests": total.requests + one.requests,
-                    "failures": total.failures + one.failures,
-                    "shadowed": total.shadowed + one.shadowed,
-                }
-            )
-            changed.append(self._totals[key])
-        self._store.shadow.save_traffic(changed)
-
-    async def _report(self, *, healthy: bool) -> None:
-        status = GatewayStatus(
+    def _status(self, *, healthy: bool) -> GatewayStatus:
+        return GatewayStatus(
             id=self._settings.gateway_id,
             address=self.gateway.address,
             healthy=healthy,
             heartbeat_at=utc_now(),
-            revisions={route: revision.number for route, revision in self.gateway.observed().routes.items()},
-            errors=self._errors,
+            restarts=self.gateway.restarts,
+            unknown_hosts=self.gateway.unknown_hosts,
         )
-        try:
-            await asyncio.to_thread(self._store.gateways.report, status)
-        except StoreError as error:
-            log.warning("the gateway's heartbeat is not recorded: %s", error)
 
 
 def _mourn(task: asyncio.Task[None]) -> None:

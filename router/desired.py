@@ -1,11 +1,12 @@
 """Pure edits of a route: what a person asks for becomes the next desired state, or one sentence that says why not."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 from pydantic import ValidationError
 
-from inventory.model import Backend, Endpoint, RouteSpec, Scheme, Shadow
+from inventory.model import Backend, Endpoint, Lane, Revision, RouteSpec, Scheme, Shadow, Sticky
 from router.errors import RouteError
 
 ORIGIN = "origin"
@@ -13,6 +14,10 @@ ORIGIN = "origin"
 
 REPLACEMENT = "replacement"
 """The backend that is meant to take over."""
+
+ROLLBACK_AUTHOR = "gnomon"
+ROLLED_BACK = "rolled back: the gateway refused"
+"""Who takes back a revision that a gateway refused, and how the reason begins."""
 
 ADOPTED_TIMEOUT = 300.0
 """Seconds. An adopted application had no limit before: the gateway's only ends what hangs."""
@@ -81,7 +86,32 @@ def shift(spec: RouteSpec, weights: Mapping[str, int]) -> RouteSpec:
         raise RouteError(f"the weights of {spec.name} must add up to 100, and {listed} add up to {sum(after.values())}")
     shadow = spec.shadow if spec.shadow and after[spec.shadow.backend] < 100 else None
     backends = tuple(backend.model_copy(update={"weight": after[backend.name]}) for backend in spec.backends)
-    return _edited(spec, backends=backends, shadow=shadow)
+    lanes = moved(spec, after) if spec.sticky is not None and len(spec.backends) > 2 else ()
+    return _edited(spec, backends=backends, shadow=shadow, lanes=lanes)
+
+
+def moved(spec: RouteSpec, weights: Mapping[str, int]) -> tuple[Lane, ...]:
+    """The lanes of a sticky route under new weights.
+
+    A backend whose weight falls gives up just that share of its callers, to those whose weight rises; nobody else
+    moves. Weights name every backend and add up to 100.
+    """
+    lanes = spec.lanes or tuple(Lane(backend=one.name, weight=one.weight) for one in spec.backends if one.weight)
+    slots = [lane.backend for lane in lanes for _ in range(lane.weight)]
+    free: list[int] = []
+    for backend in weights:
+        own = [place for place, owner in enumerate(slots) if owner == backend]
+        free += own[weights[backend] :]
+    places = iter(sorted(free))
+    for backend, weight in weights.items():
+        for _ in range(weight - slots.count(backend)):
+            slots[next(places)] = backend
+    return tuple(Lane(backend=backend, weight=len(list(run))) for backend, run in groupby(slots))
+
+
+def stick(spec: RouteSpec, sticky: Sticky | None) -> RouteSpec:
+    """The route with what tells its callers apart; None lets each request go anywhere."""
+    return _edited(spec, sticky=sticky, lanes=())
 
 
 def shadow(spec: RouteSpec, backend: str, percent: float, settings: Mapping[str, object] | None = None) -> RouteSpec:
@@ -113,6 +143,24 @@ def declared(endpoint: Endpoint) -> tuple[str, ...]:
     """The paths of an endpoint that are known to run a model and nothing else, as patterns for its shadow."""
     paths = {re.sub(r"\{[^}/]*\}|<[^>/]*>", "*", route.path.partition("?")[0]) for route in endpoint.inference_routes}
     return tuple(sorted(path for path in paths if _PATTERN.fullmatch(path)))
+
+
+def earlier(route: str, history: Sequence[Revision], number: int | None = None) -> RouteSpec | None:
+    """What a route was at a revision; None where there was no such route then. The history is newest first.
+
+    Without a number: the newest revision that desires something else than the latest, and was not refused.
+    RouteError where there is none.
+    """
+    if number is None:
+        refused = {one.number - 1 for one in history if one.who == ROLLBACK_AUTHOR and ROLLED_BACK in one.why}
+        others = (one for one in history[1:] if one.spec != history[0].spec and one.number not in refused)
+        found = next(others, None)
+    else:
+        found = next((one for one in history if one.number == number), None)
+    if found is None or (found.spec is None and number is not None):
+        which = "no earlier revision" if number is None else f"no revision {number}"
+        raise RouteError(f"route {route!r} has {which} to go back to: `gnomon route {route}` lists them")
+    return found.spec
 
 
 def parse_weights(words: Iterable[str]) -> dict[str, int]:

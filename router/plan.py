@@ -6,7 +6,7 @@ only after no route names it any more (make before break).
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -29,7 +29,8 @@ _OPPOSITE = {Step.WARM: Step.RETIRE, Step.RETIRE: Step.WARM, Step.WITHDRAW: Step
 class Action(Value):
     """One step for one route. ``before`` and ``after`` are revisions of it; None where there is no route.
 
-    ``backend`` is set where the step is about a backend (warm, retire).
+    ``backend`` is set where the step is about a backend (warm, retire). Routes whose actions have one ``change``
+    stand or fall together; empty where the route stands alone. ``number`` is of the revision that asks for it.
     """
 
     step: Step
@@ -38,6 +39,8 @@ class Action(Value):
     backend: Backend | None = None
     before: Revision | None = None
     after: Revision | None = None
+    change: str = ""
+    number: int = 0
 
     def inverse(self) -> Self:
         """The action that undoes this one."""
@@ -53,7 +56,10 @@ class Action(Value):
 
 
 class Limits(Value):
-    """How much one plan may touch. ``routes`` None sets no limit; the rest follows in the next plan."""
+    """How much one plan may touch. ``routes`` None sets no limit; the rest follows in the next plan.
+
+    A change of several routes is never divided, so one that is larger than the limit has a plan of its own.
+    """
 
     routes: int | None = None
 
@@ -74,6 +80,13 @@ class Plan(Value):
         """The routes that the plan touches, each once."""
         return tuple(dict.fromkeys(action.route for action in self.actions))
 
+    def together(self, route: str) -> frozenset[str]:
+        """The routes that stand or fall with this one, itself included."""
+        change = next((action.change for action in self.actions if action.route == route), "")
+        if not change:
+            return frozenset({route})
+        return frozenset(action.route for action in self.actions if action.change == change)
+
     def inverse(self) -> "Plan":
         """The plan that undoes this one."""
         return Plan(actions=tuple(action.inverse() for action in reversed(self.actions)))
@@ -87,23 +100,24 @@ class Plan(Value):
 def reconcile(desired: Iterable[Revision], observed: Observed, limits: Limits | None = None) -> Plan:
     """The plan that takes a gateway from what it has to what is desired. Equal states give an empty plan.
 
-    A revision that the gateway refused is not tried again; a newer one is. Where two routes want one host,
-    the one that is served keeps it, and otherwise the first by name gets it.
+    A revision that the gateway refused is not tried again; a newer one is. Where one of a change is refused, all of
+    it is. Where two routes want one host, the one that is served keeps it, and otherwise the first by name gets it.
     """
-    wanted = {revision.route: revision for revision in desired if revision.spec is not None}
-    refused = _rejected(wanted, observed)
+    latest = {revision.route: revision for revision in desired}
+    wanted = {route: revision for route, revision in latest.items() if revision.spec is not None}
+    refused = _with_their_change(_rejected(latest, observed), latest)
     for route in refused:
-        del wanted[route]
+        wanted.pop(route, None)
     # A route that is refused goes on holding the hosts that it is served under: that may refuse another.
     while collisions := _collisions(wanted, observed, kept=frozenset(refused)):
-        refused |= collisions
-        for route in collisions:
-            del wanted[route]
+        refused = _with_their_change(refused | collisions, latest)
+        for route in refused:
+            wanted.pop(route, None)
     gone = [route for route in observed.routes if route not in wanted and route not in refused]
-    changed = [route for route, revision in wanted.items() if observed.routes.get(route) != revision]
+    changed = [route for route, revision in wanted.items() if not _same(observed.routes.get(route), revision)]
     touched = sorted(gone) + sorted(changed)
-    allowed = touched if limits is None or limits.routes is None else touched[: limits.routes]
-    actions = [action for route in allowed for action in _actions(route, observed.routes.get(route), wanted.get(route))]
+    allowed = _within(touched, latest, limits)
+    actions = [action for route in allowed for action in _actions(route, observed.routes.get(route), latest.get(route))]
     order = list(Step)
     return Plan(
         actions=tuple(sorted(actions, key=lambda action: order.index(action.step))),
@@ -123,20 +137,41 @@ def perform(plan: Plan, observed: Observed) -> Observed:
     return observed.model_copy(update={"routes": routes})
 
 
-def _actions(route: str, before: Revision | None, after: Revision | None) -> Iterable[Action]:
+def _same(one: Revision | None, other: Revision) -> bool:
+    return one is other or one == other
+
+
+def _within(touched: list[str], latest: Mapping[str, Revision], limits: Limits | None) -> list[str]:
+    if limits is None or limits.routes is None or len(touched) <= limits.routes:
+        return touched
+    change = {route: latest[route].change for route in touched if route in latest}
+    taken = set(touched[: limits.routes])
+    whole = {change.get(route, "") for route in taken} - {""}
+    # The last change that does not fit waits for the next plan, unless it is the first.
+    first = change.get(touched[0], "")
+    for divided in whole - {first}:
+        members = {route for route in touched if change.get(route) == divided}
+        if not members <= taken:
+            taken -= members
+    return [route for route in touched if route in taken or (first and change.get(route) == first)]
+
+
+def _actions(route: str, before: Revision | None, latest: Revision | None) -> Iterable[Action]:
+    after = latest if latest is not None and latest.spec is not None else None
+    asked: dict[str, Any] = {"change": latest.change, "number": latest.number} if latest is not None else {}
     had, has = _backends(before), _backends(after)
     if after is None:
-        why = "the route was removed"
+        why = f"the route was removed{f': {latest.why}' if latest is not None else ''}"
     elif before is None:
         why = f"revision {after.number} is new here: {after.why}"
     else:
         why = f"revision {before.number} is served, {after.number} is desired: {after.why}"
-    for backend in has - had:
-        yield Action(step=Step.WARM, route=route, backend=backend, reason=f"{route} will send requests to it")
+    for backend in sorted(has - had, key=lambda one: one.name):
+        yield Action(step=Step.WARM, route=route, backend=backend, reason=f"{route} will send requests to it", **asked)
     step = Step.WITHDRAW if after is None else Step.SERVE
-    yield Action(step=step, route=route, before=before, after=after, reason=why)
-    for backend in had - has:
-        yield Action(step=Step.RETIRE, route=route, backend=backend, reason=f"{route} no longer names it")
+    yield Action(step=step, route=route, before=before, after=after, reason=why, **asked)
+    for backend in sorted(had - has, key=lambda one: one.name):
+        yield Action(step=Step.RETIRE, route=route, backend=backend, reason=f"{route} no longer names it", **asked)
 
 
 def _backends(revision: Revision | None) -> frozenset[Backend]:
@@ -146,12 +181,23 @@ def _backends(revision: Revision | None) -> frozenset[Backend]:
     return frozenset(backend.model_copy(update={"weight": 0}) for backend in revision.spec.backends)
 
 
-def _rejected(wanted: Mapping[str, Revision], observed: Observed) -> dict[str, str]:
+def _rejected(latest: Mapping[str, Revision], observed: Observed) -> dict[str, str]:
     return {
-        route: f"the gateway refused revision {revision.number}: {rejection.error}"
-        for route, revision in wanted.items()
-        if (rejection := observed.rejected.get(route)) and rejection.number == revision.number
+        route: f"the gateway refused revision {rejection.number}: {rejection.error}"
+        for route, rejection in observed.rejected.items()
+        if route in latest and rejection.number == latest[route].number
     }
+
+
+def _with_their_change(refused: Mapping[str, str], latest: Mapping[str, Revision]) -> dict[str, str]:
+    """Why routes are refused, those included that were to change together with one of them."""
+    causes = {latest[route].change: route for route in sorted(refused) if route in latest and latest[route].change}
+    found = dict(refused)
+    for route, revision in latest.items() if causes else ():
+        cause = causes.get(revision.change)
+        if cause is not None and route not in found:
+            found[route] = f"it was to change together with {cause}, and {refused[cause]}"
+    return found
 
 
 def _collisions(wanted: Mapping[str, Revision], observed: Observed, kept: frozenset[str]) -> dict[str, str]:

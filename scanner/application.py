@@ -13,6 +13,9 @@ from scanner.knowledge import Knowledge, parse_request
 from scanner.openapi import Description
 from scanner.signature import Layer
 
+Asks = Generator[Request, Answer, None]
+"""Questions that are asked for what the application keeps of them."""
+
 _LOGIN = re.compile(r"(log[-_]?in|sign[-_]?in|auth|sso|oauth2?)([/?.]|$)", re.IGNORECASE)
 
 
@@ -33,8 +36,10 @@ class Application:
     described_raw: str | None = None
     found: list[InferenceRoute] = field(default_factory=list)
     post_only: set[str] = field(default_factory=set)
+    unnamed: set[str] = field(default_factory=set)
     pages: list[Answer] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
+    looked_for_routes: bool = False
 
     def __post_init__(self) -> None:
         self.beliefs = Beliefs(self.knowledge, self.port)
@@ -82,7 +87,7 @@ class Application:
             return self.canary
         return None
 
-    def greet(self, token: str) -> Generator[Request, Answer, None]:
+    def greet(self, token: str) -> Asks:
         """The canary, and where it is answered as if it were there, a second one that is surely not."""
         self.canary = yield from self.ask("GET", CANARY, "canary")
         if self.canary.ok:
@@ -92,7 +97,7 @@ class Application:
                 self.canary = second
                 self.beliefs.hear(second, ("canary", "any"), news=True)
 
-    def visit(self) -> Generator[Request, Answer, None]:
+    def visit(self) -> Asks:
         """The root page, through redirects on the same listener; its head where the page may do harm."""
         answer = yield from self.ask("GET", "/", "root")
         if answer.outcome == "forbidden":

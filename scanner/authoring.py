@@ -195,6 +195,7 @@ class Transcript:
             headers=known.headers,
             body=b"" if request.method == "HEAD" else known.body,
             outcome=known.outcome,
+            host_names=frozenset({_NOWHERE, f"{_NOWHERE}:{self.port}"}),
         )
 
 

@@ -1,31 +1,42 @@
-"""The questions to one application, sans-I/O: steps 2 to 6 of the machine in ``scanner.identify``."""
+"""The questions to one application, sans-I/O: steps 2 to 5 of the machine in ``scanner.identify``."""
 
-import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from inventory.model import InferenceRoute
-from scanner.application import Application, local_target
+from scanner.application import Application, Asks, local_target
 from scanner.belief import SURE
+from scanner.descriptions import (
+    base_in_policy,
+    is_plain_site,
+    likely_documents,
+    may_mount,
+    other_documents,
+    read_description,
+    speaks_json,
+)
 from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
-from scanner.lexicon import page_weight
-from scanner.openapi import describe
-from scanner.routes import MOVED, candidates, mentioned, siblings, signposts
+from scanner.lexicon import page_doubt, page_weight
+from scanner.routes import SELF, candidates, linked_bases, mentioned, named_route, siblings, signposts
 from scanner.signature import Layer, Signature
 from scanner.verdict import judge
-
-Asks = Generator[Request, Answer, None]
 
 _WORTH_ASKING = 0.12
 """Expected nats from which a request of a suspected product is worth sending."""
 _WORTH_A_DOUBT = 3.0
 """Expected nats from which another product is looked into although one is sure already."""
 _WORTH_A_SURVEY = 0.5
-_MOST_SURVEY = 4
+_MOST_SURVEY = 2
+_FIRST_LOOK, _MOUNTED_LOOK, _SECOND_LOOK, _ALL = 4, 10, 12, 40
+"""How many paths are tried before products are looked for, before other places of a description, and in all."""
+_FEW, _FEWER, _FEWEST, _DOUBTED = 6, 3, 2, 8
+_ALIKE = 2
+"""After so many answers to OPTIONS like the baseline's, which is no 404, the host does not route OPTIONS."""
+_LONGEST_OF_ITSELF = 16 * 1024
 
 
 def examine(app: Application, *, distinct: bool = True) -> Asks:
-    """Steps 2 to 6 for one application; other products are looked for only where it is ``distinct`` from the root."""
+    """Steps 2 to 5 for one application; other products are looked for only where it is ``distinct`` from the root."""
     yield from app.visit()
     yield from _pursue(app)
     if known(app) is None and app.root is not None and app.root.request.method == "HEAD":
@@ -41,13 +52,46 @@ def examine(app: Application, *, distinct: bool = True) -> Asks:
 
 
 def _explore(app: Application, *, distinct: bool) -> Asks:
-    """Steps 4 to 6, for a host that no product's clue explained."""
-    yield from read_description(app)
+    """Steps 4 and 5, for a host that no product's clue explained: what is likeliest to tell comes first."""
+    yield from read_description(app, likely_documents(app))
     yield from _pursue(app)
-    if known(app) is None and distinct and not judge(app).model.is_model:
+    alone = distinct and not (base_in_policy(app) and not app.base)
+    most = _how_many(app) if alone else 0
+    second = _MOUNTED_LOOK if may_mount(app) else _SECOND_LOOK
+    yield from _try_more(app, min(most, _FIRST_LOOK))
+    if distinct and not _settled(app) and not (app.base and not most):
         yield from _survey(app)
-    if known(app) is None and app.description is None and distinct and not (base_in_policy(app) and not app.base):
-        yield from try_routes(app)
+    yield from _try_more(app, min(most, second))
+    if not _settled(app) and not app.catch_all:
+        yield from read_description(app, other_documents(app))
+    if distinct and not (_settled(app) or is_plain_site(app) or may_mount(app) or most == _ALL):
+        yield from _survey(app)
+    if not may_mount(app):
+        yield from _try_more(app, most)
+    if most > second and "OPTIONS /predict" not in app.asked and not app.catch_all:
+        yield from _look_at_itself(app)
+    app.looked_for_routes = True
+
+
+def _settled(app: Application) -> bool:
+    """Whether it is known what the application is: a product, or a service with a route that runs a model."""
+    return known(app) is not None or judge(app).model.is_model
+
+
+def _try_more(app: Application, most: int) -> Asks:
+    if most and app.description is None and not _settled(app):
+        yield from try_routes(app, most=most)
+        yield from _pursue(app)
+
+
+def _look_at_itself(app: Application) -> Asks:
+    """Pages on which services tell of themselves, where OPTIONS tells nothing of their routes."""
+    for path in SELF:
+        if app.description is not None or _settled(app):
+            return
+        answer = yield from app.ask("GET", path)
+        if answer.ok and app.is_news(answer) and len(answer.body) <= _LONGEST_OF_ITSELF:
+            app.pages.append(answer)
 
 
 def known(app: Application) -> Signature | None:
@@ -67,16 +111,31 @@ def _pursue(app: Application) -> Asks:
 
 
 def _survey(app: Application) -> Asks:
-    """Ask what divides the products that nothing contradicts; stop when the next would tell too little."""
-    worth = _WORTH_A_SURVEY * (4 if _is_plain_site(app) else 1)
+    """Ask what divides the products that nothing contradicts; stop when the next would tell too little.
+
+    Where the service describes itself, only what its description lists is worth asking.
+    """
+    worth = _WORTH_A_SURVEY * (4 if is_plain_site(app) else 1)
+    left_out = frozenset(_undescribed(app))
     for _ in range(_MOST_SURVEY):
-        name, gain = app.beliefs.next_request(app.stacks, frozenset(app.asked), clued_only=False)
+        name, gain = app.beliefs.next_request(app.stacks, frozenset(app.asked) | left_out, clued_only=False)
         if app.dialogue.over or not name or gain < worth:
             return
         yield from app.ask_named(name)
         yield from _pursue(app)
         if known(app) is not None:
             return
+
+
+def _undescribed(app: Application) -> Iterator[str]:
+    """The requests of signatures for paths that the service's own description does not have."""
+    if app.description is None:
+        return
+    described = {operation.path.removeprefix(app.base).rstrip("/") for operation in app.description.operations}
+    for name in app.knowledge.signals_on:
+        path = name.partition(" ")[2].partition("?")[0].rstrip("/")
+        if path and path not in described:
+            yield name
 
 
 def _settle(app: Application, product: Signature) -> Asks:
@@ -91,111 +150,79 @@ def _settle(app: Application, product: Signature) -> Asks:
         if on not in {"canary", "root", "any"}:
             yield from app.ask_named(on)
     if product.model.value == "routes" and app.description is None:
-        yield from read_description(app)
+        yield from read_description(app, (*likely_documents(app), *other_documents(app)))
 
 
-def _documents(app: Application) -> tuple[str, ...]:
-    """Where a description may be: as pages say, as the framework puts it, as it is usually moved."""
-    said = [match for page in app.pages for match in re.findall(
-        r"[\"'(](/?[\w./-]{0,80}(?:openapi|swagger|apispec)[\w-]{0,10}\.json)[\"')]", page.text[:32768])]  # fmt: skip
-    stacks = app.stacks
-    own = [path for name in sorted(stacks) for path in app.knowledge.signatures[name].documents]
-    own = own[:1] if app.base else own[:2] if _is_plain_site(app) else own
-    if not own and _speaks_json(app):
-        own = list(app.knowledge.documents[:3])
-    named = [path if path.startswith("/") else "/" + path for path in said if not path.startswith("//")]
-    return tuple(dict.fromkeys([*named, *own]))
-
-
-def _speaks_json(app: Application) -> bool:
-    answers = (app.canary, app.root)
-    return any(answer is not None and "json" in answer.media for answer in answers)
-
-
-def read_description(app: Application) -> Asks:
-    """Step 4: ask for the description of the interface where the framework puts it, and where it is moved to."""
-    moved = MOVED if app.stacks & {"fastapi", "litestar"} and not app.base else ()
-    documents = _documents(app)
-    for path in (*documents, *moved):
-        if app.dialogue.over or app.description is not None:
-            return
-        if path in moved and path not in documents and app.pages and not _speaks_json(app):
-            return
-        answer = yield from app.ask("GET", path)
-        take_description(app, answer)
-
-
-def take_description(app: Application, answer: Answer) -> None:
-    """Keep the description in an answer, where there is one."""
-    if not answer.ok:
-        return
-    description = describe(answer.document, app.base)
-    if description is not None:
-        app.description, app.described_by, app.described_raw = description, str(answer.request), answer.digest
-
-
-def try_routes(app: Application) -> Asks:
+def try_routes(app: Application, *, most: int = _FEW) -> Asks:
     """OPTIONS on inference paths, which runs no handler in any framework that knows its routes' methods.
 
-    It tells something only where OPTIONS of a path that does not exist is answered 404.
+    It tells something only where OPTIONS of a path that does not exist does not seem to allow POST. Of the pages
+    beside a route, ``/health`` is left out where two model servers that run a model there are written in the same
+    framework: below a prefix the ledger would not know them.
     """
     if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
     baseline = yield from app.ask("OPTIONS", CANARY)
-    if baseline.status != 404:
+    if baseline.ok or baseline.status in {None, 501} or "POST" in _allowed(baseline):
         return
     told = frozenset(mentioned([app.canary, *app.pages]))
-    tried = list(candidates([app.canary, *app.pages], most=_how_many(app)))
-    while tried and not app.dialogue.over:
-        path = tried.pop(0)
-        answer = yield from app.ask("OPTIONS", path)
-        if local_target(answer) == app.base + path + "/":
-            path += "/"
-            answer = yield from app.ask("OPTIONS", path)
+    ranked = candidates([app.canary, *app.pages], most=min(most, _how_many(app)), below=bool(app.base))
+    tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
+    alike = 0
+    while tried and not app.dialogue.over and alike < _ALIKE:
+        path, answer = yield from _options(app, tried.pop(0))
+        alike += answer.shape == baseline.shape and baseline.status != 404
         if _takes_posts(answer, baseline):
             first = not app.found
-            app.found.append(InferenceRoute(method="POST", path=app.base + path))
-            app.post_only |= {app.base + path} if "GET" not in answer.header("allow").upper() else set()
+            app.found.append(InferenceRoute(method="POST", path=app.base + named_route(path)))
+            allowed = _allowed(answer)
+            kind = app.unnamed if not allowed else app.post_only if "GET" not in allowed else set()
+            kind.add(app.found[-1].path)
             if first and judge(app).model.is_model:
                 tried = [p for p in tried if p in told] if path in told else list(siblings(path))
     if app.found:
         for path in signposts(app.pages)[:2]:
-            yield from app.ask("GET", path)
+            if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
+                yield from app.ask("GET", path)
+
+
+def _options(app: Application, path: str) -> Generator[Request, Answer, tuple[str, Answer]]:
+    """OPTIONS of a path, or of the same with the slash that it is redirected to."""
+    answer = yield from app.ask("OPTIONS", path)
+    if local_target(answer) == app.base + path + "/":
+        path += "/"
+        answer = yield from app.ask("OPTIONS", path)
+    return path, answer
 
 
 def _how_many(app: Application) -> int:
-    """How many paths are worth trying: few where a page shows a site about something else."""
-    if app.walled is not None or app.base:
-        return 5
+    """How many paths are worth trying: few where pages show something else, or a server answers for itself."""
+    if app.walled is not None:
+        return _FEW
     if any("tried these URL patterns" in answer.text for answer in (app.canary, app.root) if answer is not None):
         return 8
-    if _is_plain_site(app):
-        return 4
-    if "fastapi" in app.stacks:
-        return 12
-    return 26 if not app.pages else 16
+    if is_plain_site(app):
+        return 0 if app.base else _FEWEST
+    if not app.beliefs.best(Layer.FRAMEWORK) and not speaks_json(app):
+        return _FEWER
+    about_models = any(page_weight(page.text)[0] for page in app.pages)
+    doubtful = any(page.media == "text/html" or page_doubt(page.text)[0] or linked_bases(page) for page in app.pages)
+    if doubtful and not about_models:
+        return 0 if app.base else _DOUBTED
+    return _ALL
 
 
-def _is_plain_site(app: Application) -> bool:
-    """Whether the root is a page about something else, or every path leads elsewhere."""
-    if app.canary is not None and app.canary.status in {301, 302, 303, 307, 308, 401, 403, 502, 503}:
-        return True
-    said = max((page_weight(page.text)[0] for page in app.pages), default=0.0)
-    return said == 0 and any(page.media == "text/html" for page in app.pages)
+def _allowed(answer: Answer) -> frozenset[str]:
+    return frozenset(method.strip().upper() for method in answer.header("allow").split(",")) - {""}
 
 
 def _takes_posts(answer: Answer, baseline: Answer) -> bool:
-    """Whether the answer to OPTIONS shows a route for POST. Tornado names no methods, but knows its routes."""
-    allowed = {method.strip().upper() for method in answer.header("allow").split(",")}
+    """Whether the answer to OPTIONS shows a route, and POST among its methods where it names any.
+
+    Tornado and plumber name no methods, but say 405 where a route exists and 404 where none does.
+    """
     if answer.status is None or answer.shape == baseline.shape:
         return False
-    if "POST" in allowed and (answer.ok or answer.status == 405):
+    if "POST" in _allowed(answer) and (answer.ok or answer.status == 405):
         return True
-    return answer.status == 405 and allowed == {""} and "405: Method Not Allowed" in answer.text
-
-
-def base_in_policy(app: Application) -> list[str]:
-    """The base path that a Jupyter server under a prefix names in its policy's report address."""
-    policy = app.canary.header("content-security-policy") if app.canary is not None else ""
-    report = re.search(r"report-uri\s+(/\S+?)/api/security/csp-report", policy)
-    return [report.group(1)] if report else []
+    return answer.status == 405 and baseline.status == 404 and not _allowed(answer)

@@ -10,7 +10,7 @@ from scanner.belief import Beliefs
 from scanner.dialogue import CANARY
 from scanner.findings import TLS_PORTS, Limits
 from scanner.knowledge import Knowledge
-from scanner.routes import MOVED, PAGES, PREFIXES, USUAL
+from scanner.routes import MOVED, PAGES, PREFIXES, SELF, USUAL
 from scanner.signature import Layer, Never, Signature
 
 Row = dict[str, str]
@@ -57,8 +57,8 @@ def _questions(port: int, knowledge: Knowledge) -> Iterator[Row]:
     yield _row("first", "description", moved, "where a description is moved to, if its own place has none")
     yield from _survey(port, knowledge)
     tried = ", ".join(f"OPTIONS {path}" for path in USUAL[:_LISTED]) + f" and {len(USUAL) - _LISTED} more"
-    yield _row("first", "routes", f"OPTIONS {CANARY}", "whether unknown paths answer OPTIONS with 404; else no path is "
-               "tried")  # fmt: skip
+    yield _row("first", "routes", f"OPTIONS {CANARY}", "whether OPTIONS tells paths that exist from others; else none "
+               "is tried")  # fmt: skip
     yield _row(
         "first",
         "routes",
@@ -66,6 +66,8 @@ def _questions(port: int, knowledge: Knowledge) -> Iterator[Row]:
         "a route for POST shows in the answer, and no handler runs; paths that pages mention come first, then "
         "PATH_batch and PATH/batch beside one that was found; not where a product or a description explained the host",
     )
+    itself = ", ".join(f"GET {path}" for path in SELF)
+    yield _row("first", "routes", itself, "what the service tells of itself, where OPTIONS tells nothing of its routes")
     beside = (
         "pages that it names beside the routes found: health, status, models; they show whether it asks for a login"
     )

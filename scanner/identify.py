@@ -6,10 +6,11 @@ are transcripts, and the one interpreter (``scanner.questions``) does all the I/
 1. a canary that is harmless everywhere; its error shape names the framework and unmasks catch-alls
 2. the root page, or its head where a signature says that the page may do harm
 3. the most telling requests of the products that something spoke for
-4. the service's own description of its interface, also at moved places
-5. the most telling requests of the products that nothing contradicts
-6. OPTIONS on a short list of inference paths, where unknown paths answer 404
-7. other base paths: what the root links or redirects to, and usual prefixes
+4. the service's own description of its interface: where pages or the framework say, later where it is moved to
+5. OPTIONS on inference paths, the most usual first; between the first few and the rest, what divides the
+   products that nothing contradicts
+6. other base paths: what pages link or redirect to, where an unknown path is answered otherwise than at the
+   root, and usual prefixes
 """
 
 import re
@@ -17,9 +18,10 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from inventory.model import Evidence, Identified, Kind
-from scanner.application import Application, is_wall, local_target
-from scanner.dialogue import Dialogue
-from scanner.examine import Asks, base_in_policy, examine, known, take_description, try_routes
+from scanner.application import Application, Asks, is_wall, local_target
+from scanner.descriptions import base_in_policy, may_mount, take_description
+from scanner.dialogue import CANARY, Dialogue
+from scanner.examine import examine, known, try_routes
 from scanner.exchange import Answer, Request
 from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge
@@ -30,6 +32,7 @@ from scanner.verdict import findings, judge
 
 Machine = Generator[Request, Answer, tuple[Finding, ...]]
 
+_MOST_PROXIED = 12
 _API_FRAMEWORKS = frozenset(
     {"aiohttp", "bottle", "express", "falcon", "fastapi", "flask", "litestar", "quart", "sanic", "starlette", "tornado"}
 )
@@ -50,6 +53,8 @@ def identify(knowledge: Knowledge, limits: Limits, subject: Subject) -> Machine:
     yield from app.greet(subject.token)
     if app.canary is None or (app.canary.status is None and not _began_http(app.canary)):
         return ()
+    if app.canary.raw and not app.canary.raw.startswith(b"HTTP/"):
+        return ()  # RTSP and ICE answer in HTTP's form
     if app.canary.status is None:
         return (_hardly_http(app.canary),)
     yield from examine(app)
@@ -70,7 +75,7 @@ def _hardly_http(answer: Answer) -> Finding:
 
 
 def _others(app: Application, subject: Subject) -> Generator[Request, Answer, list[Application]]:
-    """Step 7: applications under other base paths than the root."""
+    """Step 6: applications under other base paths than the root."""
     judged = judge(app)
     if judged.product is not None or judged.model.is_model or app.walled or app.catch_all:
         return []
@@ -116,9 +121,21 @@ def _bases_told(app: Application) -> tuple[str, ...]:
     if first is not None and target and not is_wall(first):
         bases.append("/" + target.partition("?")[0].strip("/"))
     bases += base_in_policy(app)
+    bases += unlike_the_root(app)
     for page in app.pages:
         bases += linked_bases(page)
     return tuple(dict.fromkeys(base for base in bases if 1 < len(base) < 100))[:4]
+
+
+def unlike_the_root(app: Application) -> list[str]:
+    """Folders below which an unknown path is answered otherwise than at the root: another application is there."""
+    if app.canary is None or app.canary.status != 404 or app.base:
+        return []
+    unknown = {app.canary.shape} | {answer.shape for text, answer in app.dialogue.answers.items()
+                                    if text.endswith(f" {CANARY}")}  # fmt: skip
+    folders = [answer.request.path.partition("?")[0].rpartition("/")[0] for answer in app.dialogue.answers.values()
+               if answer.status == 404 and answer.request.method != "HEAD" and answer.shape not in unknown]  # fmt: skip
+    return list(dict.fromkeys(folder for folder in folders if folder))[:2]
 
 
 def _stands_alone(other: Application) -> bool:
@@ -136,15 +153,22 @@ def _hides_something(app: Application) -> bool:
 
 
 def _under_prefixes(app: Application, subject: Subject) -> Generator[Request, Answer, list[Application]]:
-    fits = "fastapi" in app.stacks or app.beliefs.best(Layer.FRAMEWORK) is None
-    for base in PREFIXES if fits else ():
+    """Ask below usual prefixes for a description; an answer unlike the root's shows another application there."""
+    if app.canary is None or not (may_mount(app) or app.beliefs.best(Layer.FRAMEWORK) is None):
+        return []
+    for base in PREFIXES if may_mount(app) else PREFIXES[:_MOST_PROXIED]:
         if app.dialogue.over:
             return []
         other = Application(base, app.dialogue, app.knowledge, subject.port)
-        other.canary = app.canary
         answer = yield from other.ask("GET", "/openapi.json")
         take_description(other, answer)
         if other.description is not None:
+            other.canary = app.canary
             other.beliefs.hear(answer, ("any",), news=True)
             return [other]
+        if answer.status in {401, 404} and answer.shape != app.canary.shape:
+            yield from other.greet(subject.token)
+            yield from examine(other)
+            if _stands_alone(other):
+                return [other]
     return []

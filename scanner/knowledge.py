@@ -148,7 +148,7 @@ class Knowledge:
             headers = [(name, self._told(name, value)) for name, value in answer.by_name.items()]
         # Whose address a redirect names is known only beside the host's own names.
         names = sorted(answer.host_names) if "//" in answer.header("location") else None
-        return answer.status, answer.outcome, answer.reason, answer.digest, headers, names
+        return answer.status, answer.outcome, answer.reason, answer.digest, headers, names, answer.raw[:5]
 
     def _told(self, name: str, value: str) -> object:
         patterns = self._passing.get(name)

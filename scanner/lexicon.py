@@ -80,6 +80,8 @@ PAGE_WORDS: dict[str, float] = {
     r"\bpredict(ion|ions|or|ive)?\b|\binference\b|\bclassif(y|ier|ication)\b|\bembeddings?\b": 2.0,
     r"\b(ml|ai|language|regression|classification|forecasting|ranking|scoring|recommendation|fraud|churn|risk"
     r"|demand|price|credit|vision|speech|toxicity|sentiment)[ _-]?(model|models|predictor|scoring)\b": 2.0,
+    r'"(service|name|app|title|message|description)"\s*:\s*"[^"]{0,40}\bmodel\b': 2.0,
+    r"\bmodels?[ _-](is |are )?(running|ready|loaded|online|up|server|serving|service|api)\b": 2.0,
     r"\brecommender|recommendation engine|matrix factori[sz]ation|anomaly detection|random forest\b": 1.8,
     r"named entity|entity recognition|\btagger\b|object detection|\bllm\b": 2.0,
     r'"model(_?(name|version|loaded|id))?"\s*:': 2.2,
@@ -90,6 +92,7 @@ DOUBTS: dict[str, float] = {
     r"prediction markets?|\b(place|make) (a|your) (bet|prediction|trade)s?\b|\bbetting\b|\bodds\b|\bwagers?\b": -5.0,
     r"\bleader ?boards?\b|\bscore ?boards?\b|\barcade\b|\bleague\b|\btournaments?\b|\bhigh ?scores?\b": -2.0,
     r"\bshop(ping)?\b|\bcart\b|\bcheckout\b|\bdealer(ship)?s?\b|\bshowroom\b|\bmotors\b|\bbookings?\b": -2.0,
+    r'"(firmware|serial(_?number)?|mac(_?address)?|vendor|manufacturer|mileage|sku)"\s*:': -2.5,
     r"\balbums?\b|\bblog\b|\brecipes?\b|\bnewsletters?\b|\bwebhooks?\b|\bweather\b|\b3d[ -]models?\b": -1.5,
 }
 """Patterns that say that the same words mean something else here."""

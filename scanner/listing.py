@@ -69,14 +69,26 @@ class Lister:
         self._served = await self._groups()
         listing = Listing(World(await self._identity(), any_namespace=not self._only))
         listing.world.namespaces.update(self._only)
-        await self._read(listing, NAMESPACES)
+        await (self._named(listing) if self._only else self._read(listing, NAMESPACES))
         if not self._only and listing.world.is_hole(NAMESPACES, ""):
             listing.notes.append("the namespaces cannot be listed: those are known in which something was seen")
         await self._read(listing, PODS)
-        rest = [one for one in RESOURCES if one not in {NAMESPACES, PODS}]
+        rest = [one for one in RESOURCES if one not in {NAMESPACES, PODS} and (one.namespaced or not self._only)]
         await asyncio.gather(*(self._read(listing, one) for one in rest))
         await self._deleted_meanwhile(listing)
         return listing
+
+    async def _named(self, listing: Listing) -> None:
+        """Look at each namespace that was named: one that does not exist would pass for an empty one."""
+        for name in self._only:
+            reply = await self._get(f"/api/v1/namespaces/{name}")
+            if reply.status == 200:
+                listing.world.put(NAMESPACES, reply.document)
+            else:
+                why = {403: FORBIDDEN, 404: "there is no such namespace"}.get(
+                    reply.status, f"it answered {reply.status}"
+                )
+                listing.world.holes.append(Hole(NAMESPACES, name, why))
 
     async def _groups(self) -> dict[str, tuple[str, ...]] | None:
         """The API groups that are served, with their versions. None where that is not told."""
@@ -174,7 +186,7 @@ class Lister:
     async def _deleted_meanwhile(self, listing: Listing) -> None:
         """A namespace that was deleted while it was read is no hole: nothing of it is there any more."""
         world = listing.world
-        for name in sorted({hole.namespace for hole in world.holes if hole.namespace is not None}):
+        for name in sorted({hole.namespace for hole in world.holes if hole.namespace is not None} - {*self._only}):
             reply = await self._get(f"/api/v1/namespaces/{name}")
             if reply.status == 404:
                 world.forget(name)

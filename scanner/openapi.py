@@ -18,7 +18,10 @@ _KEY = re.compile(r"^(x-)?(api|access|auth|secret|subscription)?[-_]?(key|token)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation. ``path`` has its base path in front; ``takes`` and ``gives`` are field names with types."""
+    """One operation. ``path`` has its base path in front; ``takes`` and ``gives`` are field names with types.
+
+    ``secured`` says that callers must show who they are, ``keyed`` that they may.
+    """
 
     method: str
     path: str
@@ -27,6 +30,7 @@ class Operation:
     gives: tuple[tuple[str, str], ...] = ()
     media: tuple[str, ...] = ()
     secured: bool = False
+    keyed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
         gives=tuple(gives[:MOST_FIELDS]),
         media=tuple(str(name).lower()[:80] for name in list(content)[:8]),
         secured=_is_secured(document, operation),
+        keyed=any(_KEY.search(name) for name, _ in _credentials(document, operation)),
     )
 
 
@@ -124,13 +129,17 @@ def _is_secured(document: dict[str, Any], operation: dict[str, Any]) -> bool:
     required = _sequence(operation.get("security", document.get("security")))
     if required and all(_mapping(alternative) for alternative in required):
         return True
+    if any(required and _KEY.search(name) for name, required in _credentials(document, operation)):
+        return True
+    return "401" in _mapping(operation.get("responses"))
+
+
+def _credentials(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The parameters outside the path, which may carry a key: their names, and whether they are required."""
     for entry in _sequence(operation.get("parameters"))[:MOST_FIELDS]:
         parameter = _resolve(document, entry)
-        where = parameter.get("in")
-        name = str(parameter.get("name", ""))[:60]
-        if where in {"header", "query", "cookie"} and parameter.get("required") is True and _KEY.search(name):
-            return True
-    return "401" in _mapping(operation.get("responses"))
+        if parameter.get("in") in {"header", "query", "cookie"}:
+            yield str(parameter.get("name", ""))[:60], parameter.get("required") is True
 
 
 def _fields(document: dict[str, Any], schema: Any, depth: int = 0) -> Iterator[tuple[str, str]]:

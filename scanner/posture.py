@@ -4,6 +4,7 @@ from inventory.model import Evidence, InferenceRoute, Posture, Postured
 from scanner.application import Application, is_wall
 from scanner.classify import Verdict
 from scanner.exchange import Answer
+from scanner.lexicon import page_weight
 from scanner.routes import asks_for_key
 from scanner.signature import Signature
 
@@ -42,6 +43,9 @@ def _of_routes(app: Application, model: Verdict) -> Decision:
         return Postured(posture=Posture.PROTECTED, decided_by=app.described_by), (
             Evidence(signal=why, request=app.described_by),
         )
+    if model.keyed:
+        why = "its description takes a key and does not say that it must be there: only a call would show"
+        return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why, request=app.described_by),)
     if app.described_by:
         why = "the description declares no security for an inference route, and nothing asked for a login"
         return Postured(posture=Posture.OPEN, decided_by=app.described_by), (
@@ -51,10 +55,11 @@ def _of_routes(app: Application, model: Verdict) -> Decision:
 
 
 def _of_shown(app: Application) -> Decision:
-    """The posture of routes that only OPTIONS showed, by what stands beside them.
+    """The posture of routes that only OPTIONS or a page showed, by what stands beside them.
 
-    A check inside the handler cannot be seen without calling it, so a login beside it decides, then a word
-    about keys leaves it open to question, then a page that speaks to strangers speaks for the whole.
+    A check inside the handler cannot be seen without calling it. So a login beside it decides, then a word about
+    keys leaves it open to question, then a page that tells strangers of the model or how to call it decides. A
+    page that only greets says nothing of the routes.
     """
     answers = [answer for answer in app.dialogue.answers.values() if answer.request.path.startswith(app.base)]
     wall = next((answer for answer in answers if is_wall(answer) or answer.status == 403), None)
@@ -64,9 +69,9 @@ def _of_shown(app: Application) -> Decision:
     if keyed is not None:
         why = "it tells of keys or credentials, and whether its routes ask for them only a call would show"
         return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why, request=str(keyed.request)),)
-    page = next((page for page in reversed(app.pages) if page.body), None)
+    page = next((page for page in app.pages if _invites(page, app)), None)
     if page is not None:
-        why = "its pages serve strangers and nothing asked for a login; a check inside a handler would not show"
+        why = "it tells strangers of its model and asks for no key; a check inside a handler would not show"
         return _decided(Posture.OPEN, page, why)
     shown = next((answer for answer in answers if answer.request.method == "OPTIONS" and answer.ok), None)
     if shown is not None and (app.stacks & _GUARDED_WHOLE or _is_rest_framework(shown)):
@@ -74,6 +79,13 @@ def _of_shown(app: Application) -> Decision:
         return _decided(Posture.OPEN, shown, why)
     why = "nothing but its routes is there to ask, and a check inside a handler shows only to a call"
     return Postured(posture=Posture.UNKNOWN), (Evidence(signal=why),)
+
+
+def _invites(page: Answer, app: Application) -> bool:
+    """Whether a page speaks of the model, or names one of its routes."""
+    text = page.text[:65536]
+    named = any(route.path.rstrip("/") in text for route in app.found if len(route.path) > 1)
+    return named or page_weight(text)[0] > 0
 
 
 def _is_rest_framework(answer: Answer) -> bool:

@@ -16,7 +16,7 @@ from scanner.io.http import HttpConnection
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
 from scanner.recall import Recall
-from scanner.rpc import judge_services
+from scanner.second import speak_http2
 
 _PLAIN_TO_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server", b"sent an HTTP request")
 _FEWEST, _MOST_REDIRECTS, _MOST_FIRST = 6, 8, 4
@@ -88,12 +88,14 @@ class _Conversation:
     async def run(self) -> None:
         """Try plain HTTP and TLS, the likelier first, until one of them is answered by HTTP."""
         order = (True, False) if self._listener.port in TLS_PORTS else (False, True)
+        only_http2 = False
         for tls in order:
             self.close()
             self._connection = self._connect(tls=tls)
             if not await self._connection.connect():
                 if self._connection.failure in {"refused", "timeout"} and not tls:
                     return
+                only_http2 = only_http2 or self._connection.failure == "alpn"
                 continue
             if tls:
                 self._certificate = self._connection.certificate
@@ -102,8 +104,10 @@ class _Conversation:
                 await self._ask_by_name(tls=tls)
                 return
             if self._scheme is Scheme.GRPC:
-                await self._ask_services()
+                await self._speak_http2(tls=False)
                 return
+        if self._certificate is not None or only_http2:
+            await self._speak_http2(tls=True)
 
     def _connect(self, *, tls: bool, name: str | None = None) -> HttpConnection:
         address, port, ignored = self._listener.address, self._listener.port, self._knowledge.ignored
@@ -127,15 +131,13 @@ class _Conversation:
             if tells_more(self._applications):
                 return
 
-    async def _ask_services(self) -> None:
-        """Let a gRPC server list its services and tell its health."""
-        from scanner.io.grpc import ask_services
-
+    async def _speak_http2(self, *, tls: bool) -> None:
+        """Question a listener that speaks HTTP/2 and no HTTP/1.1."""
         self.close()
-        replies = await ask_services(self._listener.address, self._listener.port, self._limits)
-        for reply in replies:
-            self._ledger.record_call(self._listener, reply)
-        self._applications = judge_services(replies, self._knowledge)
+        spoken = await speak_http2(self._listener, self._knowledge, self._limits, self._ledger, tls=tls)
+        self._certificate = spoken.certificate or self._certificate
+        if spoken.scheme is not None:
+            self._scheme, self._applications = spoken.scheme, spoken.findings
 
     async def _differs(self) -> bool:
         """Whether the root or an unknown path is answered otherwise by name than by address."""

@@ -6,31 +6,67 @@ from collections.abc import Iterable, Iterator
 from scanner.exchange import Answer
 from scanner.lexicon import ROUTE_WORDS, page_weight, route_weight, words_of
 
-_VERSIONS = ("v1", "v2", "v3")
+_VERBS: dict[str, float] = {
+    "predict": 0.32, "score": 0.04, "classify": 0.04, "detect": 0.035, "embed": 0.035, "generate": 0.04,
+    "infer": 0.03, "inference": 0.03, "recommend": 0.03, "transcribe": 0.025, "summarize": 0.025, "analyze": 0.04,
+    "forecast": 0.02, "sentiment": 0.02, "translate": 0.02, "prediction": 0.015, "predictions": 0.012,
+    "embeddings": 0.015, "segment": 0.015, "rerank": 0.015, "tag": 0.015, "ner": 0.015, "ocr": 0.015,
+    "similarity": 0.015, "anomaly": 0.012, "caption": 0.01, "knn": 0.01, "toxicity": 0.01, "encode": 0.01,
+    "rank": 0.01, "spam": 0.01, "run": 0.008,
+}  # fmt: skip
+"""What the last segment of an inference path is, as a share: counted over some ninety hand-written services in public
+repositories that were looked up by their task and their framework, and rounded; tasks seen once share what is left."""
 
-USUAL = (
-    "/predict", "/api/predict", "/score", "/invocations", "/classify", "/v1/predict", "/api/v1/predict",
-    "/infer", "/inference", "/model/predict", "/embed", "/recommend", "/forecast", "/detect", "/v1/embeddings",
-    "/translate", "/api/v2/predict", "/summarize", "/sentiment", "/transcribe", "/v1/chat/completions",
-    "/ner", "/tag", "/knn", "/generate",
+_BEFORE: dict[str, float] = {
+    "": 0.60, "/api": 0.12, "/api/v1": 0.06, "/v1": 0.06, "/model": 0.03, "/ml": 0.03, "/api/v2": 0.025,
+    "/models": 0.02, "/v2": 0.015, "/ai": 0.015, "/inference": 0.015, "/serving": 0.01,
+}  # fmt: skip
+"""What stands before it, from the same services; a service that stands alone mostly has nothing."""
+
+_PRESCRIBED: dict[str, float] = {
+    "/invocations": 0.03, "/models/-/predict": 0.008, "/predict/-": 0.004, "/v1/chat/completions": 0.004,
+    "/v1/models/-:predict": 0.003, "/-/predict": 0.003,
+}  # fmt: skip
+"""What clouds and protocols prescribe, and routes with a name in them: any name fits, so ``-`` is asked for."""
+
+_MOST_USUAL = 40
+
+
+def _usual() -> tuple[str, ...]:
+    shares = {f"{before}/{verb}": a * b for before, a in _BEFORE.items() for verb, b in _VERBS.items()}
+    shares.update(_PRESCRIBED)
+    gains = {path: share if route_weight(path) > _TELLING else share / 2 for path, share in shares.items()}
+    return tuple(sorted(gains, key=lambda path: (-round(gains[path], 6), -route_weight(path), path))[:_MOST_USUAL])
+
+
+_TELLING = 1.5
+"""The weight of a name from which a route that takes only POST is likelier a model than not (``scanner.classify``)."""
+
+USUAL = _usual()
+"""Inference paths, the most telling first: how usual a path is, halved where its name alone would not say enough."""
+
+PREFIXES = (
+    "/api", "/ml", "/model", "/api/v1", "/ai", "/v1", "/models", "/inference", "/serving", "/predict",
+    *(f"{word}/{version}" for version in ("v1", "v2", "v3") for word in ("/model", "/ml", "/serving", "/inference")),
+    "/api/v2", "/app", "/service",
 )  # fmt: skip
-"""Inference paths by how usual they are: predict under the usual prefixes, what model servers and clouds prescribe,
-and the verbs of common tasks."""
+"""Where proxies and parent applications mount services: a word for it, with or without a version."""
 
-_MOUNTS = ("/model", "/ml", "/serving", "/inference")
-PREFIXES = (*_MOUNTS, *(f"{mount}/{v}" for v in _VERSIONS for mount in _MOUNTS))
-"""Where proxies and parent applications mount model services: a word for it, with or without a version."""
+SELF = ("/info", "/healthz")
+"""Pages on which services tell of themselves. ``/health`` is not among them: two model servers run a model there."""
 
 PAGES = ("/gradio", "/demo", "/ui")
 """Where pages are mounted beside an API."""
 
-MOVED = ("/api/openapi.json", "/api/v1/openapi.json")
-"""Where descriptions are moved to when they are not at the framework's own place."""
+MOVED = ("/docs", "/api/openapi.json", "/api/v1/openapi.json")
+"""Where descriptions are moved to when they are not at the framework's own place, and pages that say where."""
 
 _QUOTED = re.compile(r"(?:[\"'\s=(>]|^)(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})(?=[\"'\s)<>,.?]|$)")
 _DJANGO = re.compile(r"<li>\s*<code>\s*([a-z0-9_/^-]{2,80}/?)\$?\s*</code>", re.IGNORECASE)
 _POSTED = re.compile(r"\bPOST(?:\s+to)?(?:\s|<[^>]{1,40}>|:)+(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80}[A-Za-z0-9_/-])")
 _FORM = re.compile(r"<form\b[^>]{0,200}?\baction=[\"']?(/[A-Za-z0-9_][A-Za-z0-9_./-]{1,80})", re.IGNORECASE)
+_FORM_TAG = re.compile(r"<form\b[^>]{0,400}>", re.IGNORECASE)
+_POSTS = re.compile(r"\bmethod\s*=\s*[\"']?post\b", re.IGNORECASE)
 _HREF = re.compile(r"href=[\"']?(?:\./)?(/?[A-Za-z0-9_-]{2,40}(?:/[A-Za-z0-9_-]{1,40})?/)[\"'\s>]")
 _SIGNPOST = re.compile(
     r"[\"'\s=(>](/[A-Za-z0-9_][A-Za-z0-9_./-]{0,80})/"
@@ -107,8 +143,64 @@ def linked_bases(page: Answer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(folder for folder in folders if not _STATIC.search(folder)))[:4]
 
 
-def candidates(pages: list[Answer], *, most: int) -> tuple[str, ...]:
-    """The paths to try, best first, each once, at most ``most`` and never one with a parameter."""
+_STOP = frozenset({
+    "a", "an", "and", "api", "app", "application", "by", "demo", "for", "from", "hello", "home", "is", "it", "its",
+    "json", "main", "my", "of", "ok", "online", "page", "ready", "root", "running", "server", "service", "services",
+    "status", "super", "team", "test", "the", "this", "to", "up", "version", "web", "welcome", "with", "world", "your",
+})  # fmt: skip
+_NAMED = re.compile(r"\"(?:service|name|app|application)\"\s*:\s*\"([\w .-]{2,40})\"", re.IGNORECASE)
+
+
+def named_things(pages: Iterable[Answer]) -> tuple[str, ...]:
+    """What short pages call the service: the words of its title or name that are no filler, joined by hyphens."""
+    found: list[str] = []
+    for page in pages:
+        if page.ok and len(page.body) <= 4096:
+            titles = [page.title] if page_weight(page.text)[0] > 0 else []
+            names = titles if page.media == "text/html" else _NAMED.findall(page.text)[:3]
+            for name in names:
+                words = [word for word in words_of(name) if _names_a_thing(word)]
+                if 1 <= len(words) <= 2:
+                    found.append("-".join(words))
+    return tuple(dict.fromkeys(found))[:2]
+
+
+def _names_a_thing(word: str) -> bool:
+    """Whether a word names what a model is about: no filler, no verb of inference, no word for a model as such."""
+    weight = ROUTE_WORDS.get(word, 0.0)
+    return word not in _STOP and not word.isdigit() and (weight == 0 or 0.3 < weight < 3.0)
+
+
+def of_things(pages: Iterable[Answer]) -> Iterator[str]:
+    """Paths made of what a service calls itself."""
+    for thing in named_things(pages):
+        yield from (f"/{thing}/predict", f"/{thing}", f"/predict/{thing}")
+
+
+def named_route(path: str) -> str:
+    """A path that was tried with ``-`` in a name's place, as a route with a parameter."""
+    return re.sub(r"(?<=/)-(?=[/:]|$)", "{name}", path)
+
+
+def candidates(pages: list[Answer], *, most: int, below: bool = False) -> tuple[str, ...]:
+    """The paths to try, best first, each once, at most ``most`` and never one with a parameter.
+
+    ``below`` a base path that is known the verb follows at once.
+    """
     listed = any("tried these URL patterns" in page.text[:65536] for page in pages)
-    ranked = [*mentioned(pages), *hinted(pages), *(() if listed else USUAL)]
+    general = [path for path in USUAL if not below or path.count("/") == 1]
+    usual = () if listed else (*general[:4], *of_things(pages), *general[4:])
+    ranked = [*mentioned(pages), *hinted(pages), *usual]
     return tuple(dict.fromkeys(path for path in ranked if "{" not in path and "<" not in path))[:most]
+
+
+def told_posts(pages: Iterable[Answer]) -> tuple[str, ...]:
+    """The paths that pages about a model say to POST to, by a form or in words."""
+    found: list[str] = []
+    for page in pages:
+        text = page.text[:65536]
+        if page.ok and page_weight(text)[0] > 0:
+            forms = [form for form in _FORM_TAG.findall(text)[:4] if _POSTS.search(form)]
+            said = (*_POSTED.findall(text)[:8], *(path for form in forms for path in _FORM.findall(form)))
+            found += [path for path in said if not _STATIC.search(path)]
+    return tuple(dict.fromkeys(found))

@@ -9,9 +9,15 @@ from scanner.belief import probability
 from scanner.classify import Seen, Verdict, classify
 from scanner.exchange import Answer, clean
 from scanner.findings import Finding
+from scanner.lexicon import page_doubt, page_weight
 from scanner.posture import decide_posture
 from scanner.predicates import values_at
+from scanner.routes import told_posts
 from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
+
+_HIDDEN, _GREETED, _WALLED, _BEHIND = 0.78, 0.82, 0.78, 0.92
+_SHORT, _SAYS_SO = 1024, 2.0
+_STOCK = re.compile(r"welcome to nginx|default page|it works|caddy works|test page", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +48,30 @@ def judge(app: Application) -> Judgement:
                 described_by=app.described_by,
                 found=tuple(app.found),
                 post_only=frozenset(app.post_only),
+                unnamed=frozenset(app.unnamed),
+                told=_told_routes(app),
                 pages=pages,
                 constant=_constant(app),
+                by_its_word=_by_its_word(app),
             )
         ),
     )
+
+
+def _by_its_word(app: Application) -> bool:
+    """Whether a program of a known framework calls itself a model in a short JSON page, after a look for its routes."""
+    if not app.looked_for_routes or app.catch_all or app.beliefs.best(Layer.FRAMEWORK) is None:
+        return False
+    own = (page for page in app.pages if isinstance(page.document, dict) and len(page.body) <= _SHORT)
+    return any(page_weight(page.text)[0] >= _SAYS_SO and not page_doubt(page.text)[0] for page in own)
+
+
+def _told_routes(app: Application) -> tuple[str, ...]:
+    """Paths that the application's pages say to POST to, and that OPTIONS neither showed nor denied."""
+    shown = {route.path for route in app.found}
+    answers = () if "express" in app.stacks else app.dialogue.answers.values()
+    denied = {a.request.path for a in answers if a.request.method == "OPTIONS" and a.status == 404}
+    return tuple(path for path in told_posts(app.pages) if path not in shown | denied)
 
 
 def _constant(app: Application) -> bool:
@@ -80,7 +105,8 @@ def findings(app: Application, *, conclusive: bool) -> tuple[Finding, ...]:
         evidence = app.beliefs.evidence(product)
     else:
         kind = Kind.MODEL_ENDPOINT if is_model else Kind.ORDINARY_WEB
-        confidence = judged.model.probability if is_model else round(1 - judged.model.probability, 4)
+        sure = judged.model.confidence
+        confidence = sure if is_model else min(round(1 - judged.model.probability, 4), _most_sure(app))
         named = app.beliefs.evidence(judged.named) if judged.named else ()
         evidence = (*judged.model.evidence, *named)
     server = app.canary.header("server") if app.canary else ""
@@ -102,6 +128,25 @@ def findings(app: Application, *, conclusive: bool) -> tuple[Finding, ...]:
     base_path = base
     said: list[tuple[Fact, tuple[Evidence, ...]]] = [(identified, evidence), (posture, why)]
     return tuple(Finding(base_path=base_path, fact=fact, evidence=because) for fact, because in said)
+
+
+def _most_sure(app: Application) -> float:
+    """How sure it can be that an application is no model where nothing was found, by how much of it was seen.
+
+    The shares are those of such hosts that were none, over the real servers and transcripts of
+    ``benchmarks/calibration.py``. Where most services are models, as in ``benchmarks/variants``, they are too high.
+    """
+    if app.description is not None:
+        return 1.0
+    if app.walled is not None:
+        return _WALLED
+    root = app.root
+    shows_nothing = root is None or not root.ok
+    if app.beliefs.best(Layer.FRAMEWORK) is None and not any("json" in a.media for a in (app.canary, root) if a):
+        return _BEHIND if shows_nothing or _STOCK.search(root.text[:4096] if root else "") else 1.0
+    if shows_nothing:
+        return _HIDDEN
+    return 1.0 if any(page.media == "text/html" or page_doubt(page.text)[0] for page in app.pages) else _GREETED
 
 
 def _is_model(product: Signature, verdict: Verdict, routes: tuple[InferenceRoute, ...]) -> bool:

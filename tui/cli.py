@@ -15,6 +15,9 @@ import typer
 
 from inventory.garbage import collect_seldom
 from tui.commands import (
+    code,
+    coverage,
+    database,
     demo,
     drift,
     endpoints,
@@ -29,8 +32,9 @@ from tui.commands import (
     screen,
     shadowing,
     signatures,
+    views,
 )
-from tui.exits import Exit, exit_of, sentence_of
+from tui.exits import Exit, exit_of, pointer_of, sentence_of
 from tui.wiring import Options
 
 app = typer.Typer(
@@ -46,12 +50,16 @@ COMMANDS = (
     scanning,
     endpoints,
     history,
+    coverage,
     overview,
     drift,
+    database,
+    views,
     moves,
     shadowing,
     routes,
     rollouts,
+    code,
     scopes,
     gateway,
     screen,
@@ -106,6 +114,8 @@ def _run() -> int:
         from tui.output import narrate
 
         narrate(f"gnomon: {sentence_of(error)}")
+        for line in pointer_of(error):
+            narrate(f"  {line}")
         return code
     return Exit.DONE
 

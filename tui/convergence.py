@@ -36,7 +36,7 @@ def judge(gateways: Sequence[GatewayStatus], revision: Revision, now: datetime) 
     running = alive(gateways, now)
     if not running:
         return Result(Outcome.PENDING, "no gateway runs: start one by `gnomon serve`")
-    refusals = [f"{one.id}: {one.errors[revision.route]}" for one in running if revision.route in one.errors]
+    refusals = [f"{one.id}: {error}" for one in running if (error := one.refusal_of(revision))]
     if refusals:
         return Result(Outcome.REFUSED, "; ".join(refusals))
     behind = [one.id for one in running if not _has(one, revision)]
@@ -51,15 +51,29 @@ def words_of(gateways: Sequence[GatewayStatus], revision: Revision) -> str:
     return result.words if result.outcome is Outcome.PENDING else f"{result.outcome.value} ({result.words})"
 
 
-def await_gateways(store: Store, revision: Revision, seconds: float | None = None) -> Result:
-    """Wait until the revision is in force or refused. Returns how it fares then.
+def judge_all(gateways: Sequence[GatewayStatus], revisions: Sequence[Revision], now: datetime) -> Result:
+    """How revisions fare that were made together: refused where one is, pending while one is."""
+    results = [judge(gateways, revision, now) for revision in revisions]
+    refused = [one for one in results if one.outcome is Outcome.REFUSED]
+    if refused:
+        # Of a change that fell together, the one that the gateway named tells why.
+        return next((one for one in refused if "together with" not in one.words), refused[0])
+    pending = [one for one in results if one.outcome is Outcome.PENDING]
+    if pending and len(revisions) > 1:
+        return Result(Outcome.PENDING, f"{len(pending)} of {len(revisions)} are not in force: {pending[0].words}")
+    return (pending or results)[0]
+
+
+def await_gateways(store: Store, revisions: Sequence[Revision], seconds: float | None = None) -> Result:
+    """Wait until the revisions are in force, or one is refused. Returns how they fare then.
 
     It waits at most ``seconds``; where that is None, some seconds while a gateway is there to wait for.
     """
     began = time.monotonic()
     while True:
-        gateways, now = store.gateways.list(), utc_now()
-        result = judge(gateways, revision, now)
+        one = revisions[0].route if len(revisions) == 1 else None
+        gateways, now = store.gateways.of(one) if one else store.gateways.list(), utc_now()
+        result = judge_all(gateways, revisions, now)
         patience = (PATIENCE if alive(gateways, now) else 0.0) if seconds is None else seconds
         if result.outcome is not Outcome.PENDING or time.monotonic() - began >= patience:
             return result

@@ -1,5 +1,6 @@
 """What works on this machine and what does not: each finding with what to do about it."""
 
+import asyncio
 import os
 import resource
 import shutil
@@ -38,6 +39,38 @@ def examine(settings: Settings) -> list[Finding]:
         _open_files(),
         _raw_sockets(),
     ]
+
+
+def examine_cluster(settings: Settings, target: str) -> list[Finding]:
+    """Check that a cluster can be looked at: its context, its API server, and what may be read of it.
+
+    Changes nothing. Raises TargetError for a target that is no one cluster.
+    """
+    from scanner.apiserver import ClusterError, Unanswered
+    from scanner.permissions import Permission, permissions
+    from scanner.sources.kubernetes import chosen, log_in
+    from scanner.targets import Prefixed, TargetError, parse_target
+
+    parsed = parse_target(target)
+    if not isinstance(parsed, Prefixed) or parsed.prefix != "k8s":
+        raise TargetError(f"{target!r} is no cluster: write k8s:CONTEXT")
+    cluster = chosen([parsed])
+
+    async def ask() -> list[Permission]:
+        api = await log_in(cluster.context, settings.cluster_rate)
+        try:
+            return await permissions(api, cluster.namespaces, proxy=settings.cluster_reach in {"auto", "proxy"})
+        finally:
+            await api.close()
+
+    try:
+        found = asyncio.run(ask())
+    except ClusterError as error:
+        return [Finding("log in", False, str(error))]
+    except Unanswered as error:
+        return [Finding("API server", False, f"{error}: check the address, the network and the credentials")]
+    there = Finding("API server", True, f"context {cluster.context} logs in, and the server answers")
+    return [there, *(Finding(one.what, one.allowed, str(one)) for one in found)]
 
 
 def _database(settings: Settings) -> Finding:

@@ -80,3 +80,8 @@ def sentence_of(error: Exception) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     what = problem["msg"].removeprefix("Value error, ")
     return f"{where}: {what} (got {problem['input']!r})" if where else what
+
+
+def pointer_of(error: BaseException) -> list[str]:
+    """The lines that show where in the input a failure is, where it says so: the input, and a caret below it."""
+    return str(getattr(error, "pointer", "")).splitlines()

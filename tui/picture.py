@@ -7,6 +7,7 @@ host, so that a viewer fetches nothing.
 import argparse
 import asyncio
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ PICTURES: Mapping[str, tuple[str, ...]] = {
     "endpoint": ("2", "enter"),
     "gaps": ("3",),
     "routes": ("4",),
+    "route": ("4", "enter"),
+    "adopt": ("2", "a"),
+    "space": ("3", "M"),
 }
 """The keys that lead to each pictured screen."""
 
@@ -35,11 +39,18 @@ async def pictures(
     size: tuple[int, int] = SIZE,
     clock: Callable[[], datetime] = utc_now,
     theme: str = "gnomon-dark",
+    settings: Settings | None = None,
 ) -> dict[str, str]:
-    """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows."""
+    """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows.
+
+    What a person kept of their own sessions is left out, unless ``settings`` name their folder.
+    """
+    if settings is None:
+        with tempfile.TemporaryDirectory() as folder:
+            return await pictures(store, names, size, clock, theme, Settings(state_folder=Path(folder)))
     drawn: dict[str, str] = {}
     for name in names:
-        app = GnomonApp(store, Settings(), read_only=True, clock=clock)
+        app = GnomonApp(store, settings, clock=clock)
         app.theme = theme
         async with app.run_test(size=size) as pilot:
             await app.settled()

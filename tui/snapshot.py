@@ -21,12 +21,12 @@ def read(store: Store, now: datetime) -> Snapshot:
     """
     version = store.version()
     scans = tuple(store.scans.list(limit=SCANS))
-    tally = store.pages.tally()
+    facets = store.coverage.facets()
     return Snapshot(
         version=version,
         at=now,
-        tally=tally,
-        metrics=metrics(tally, scans),
+        facets=facets,
+        metrics=metrics(facets, scans),
         worst=tuple(store.pages.worst(WORST)),
         scope_gaps=scope_gaps(scans),
         found=tuple(store.pages.found_by_day(now, DAYS)),

@@ -162,11 +162,24 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -
             parts: list[Service] = [notifier(here)]
             if gateway:
                 parts.append(gateway_service(here.store, here.settings, detached=True))
+            if here.settings.metrics_port:
+                parts.append(_metrics(here))
             if schedules:
                 parts.append(_schedules(here))
             if clusters:
                 parts.append(_clusters(here))
             await _all_until_stopped(parts, stop)
+
+    asyncio.run(run())
+
+
+def gateway_alone(settings: Settings) -> None:
+    """Serve the last good configuration, without a database, until Ctrl-C, SIGTERM or a controller takes over."""
+    from router.gateways import serve_alone
+
+    async def run() -> None:
+        async with _stop_on_signals() as stop:
+            await serve_alone("envoy", settings, stop)
 
     asyncio.run(run())
 
@@ -256,6 +269,12 @@ def switch_off_shadow(settings: Settings, route: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _metrics(here: Workspace) -> Service:
+    from router.metrics import Exporter
+
+    return Exporter(here.store, here.settings.metrics_port).run
 
 
 def _schedules(here: Workspace) -> Service:

@@ -32,7 +32,7 @@ class Gate(Value):
     latency_slack_ms: float = Field(default=5.0, ge=0.0)
     lost: float = Field(default=0.05, ge=0.0, le=1.0)
     incomparable: float = Field(default=0.2, ge=0.0, le=1.0)
-    error: float = Field(default=0.05, gt=0.0, lt=0.5)
+    error: float = Field(default=0.04, gt=0.0, lt=0.5)
     prove: bool = True
     window_pairs: int = Field(default=500, ge=10)
 

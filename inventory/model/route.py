@@ -1,11 +1,12 @@
 """Routes: the desired state of a name on the gateway, and what gateways and shadows report of it."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.serving import HealthCheck, Lane, Override, Sticky
 
 
 def _backend_url(url: str) -> str:
@@ -21,13 +22,31 @@ def _backend_url(url: str) -> str:
 BackendUrl = Annotated[str, AfterValidator(_backend_url)]
 
 
+def _server(text: str) -> str:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or not parts.port or parts.netloc != text or parts.username:
+        raise ValueError(f"a further server is HOST:PORT, not {text!r}")
+    return text
+
+
+Server = Annotated[str, AfterValidator(_server)]
+
+
 class Backend(Value):
-    """Where a share of a route's requests goes. ``weight`` is in percent of the live requests."""
+    """Where a share of a route's requests goes. ``weight`` is in percent of the live requests.
+
+    ``servers`` are further servers of the same application, beside that of the URL. ``protocol`` is what they speak:
+    gRPC needs ``http2``. ``authority_file`` is a file with the certificates (PEM) that must vouch for a server of
+    https; without one, any certificate will do, as it did before the gateway.
+    """
 
     name: Slug
     url: BackendUrl
     weight: int = Field(default=0, ge=0, le=100)
     endpoint: str | None = None
+    servers: tuple[Server, ...] = ()
+    protocol: Literal["http1", "http2"] = "http1"
+    authority_file: str | None = None
 
     @property
     def host(self) -> str:
@@ -44,6 +63,12 @@ class Backend(Value):
     def base_path(self) -> str:
         """The path prefix that the backend expects, without a slash at the end; may be empty."""
         return urlsplit(self.url).path.rstrip("/")
+
+    @property
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of every server, that of the URL first."""
+        further = (urlsplit(f"//{server}") for server in self.servers)
+        return ((self.host, self.port), *((one.hostname or "", one.port or 0) for one in further))
 
     @property
     def tls(self) -> bool:
@@ -147,6 +172,9 @@ class RouteSpec(Value):
     """The desired state of one name on the gateway.
 
     The weights of the backends add up to 100. ``endpoint`` is the inventory's id of what was adopted.
+    ``timeout_seconds`` is how long an answer may stand still; 0 is for ever. ``retries`` is how often a request that
+    never reached an application is sent again. ``lanes`` keep, for a sticky route of many backends, which part of
+    the callers each has, so that only those move who must; without them, the parts lie in the backends' order.
     """
 
     name: Slug
@@ -156,6 +184,11 @@ class RouteSpec(Value):
     comparison: Comparison = Comparison()
     samples: Samples | None = None
     timeout_seconds: float = Field(default=30.0, ge=0.0)
+    retries: int = Field(default=2, ge=0, le=10)
+    health: HealthCheck | None = None
+    sticky: Sticky | None = None
+    overrides: tuple[Override, ...] = ()
+    lanes: tuple[Lane, ...] = ()
     endpoint: str | None = None
 
     @model_validator(mode="after")
@@ -169,7 +202,18 @@ class RouteSpec(Value):
             raise ValueError(f"the shadow {self.shadow.backend!r} is not a backend of the route")
         if self.shadow and not self.shadow.baseline and self.backend(self.shadow.backend).weight == 100:
             raise ValueError("a backend that has all live requests cannot be its own shadow")
+        if missing := [one.backend for one in self.overrides if one.backend not in names]:
+            raise ValueError(f"an override sends requests to {missing[0]!r}, which is not a backend of the route")
+        if self.lanes and self.lanes_by_backend() != {b.name: b.weight for b in self.backends if b.weight}:
+            raise ValueError("the lanes of a route must add up to the weights of its backends")
         return self
+
+    def lanes_by_backend(self) -> dict[str, int]:
+        """The percent of the callers that each backend has by the lanes; empty without lanes."""
+        found: dict[str, int] = {}
+        for lane in self.lanes:
+            found[lane.backend] = found.get(lane.backend, 0) + lane.weight
+        return found
 
     def backend(self, name: str) -> Backend:
         """The backend of that name. KeyError where there is none."""
@@ -185,7 +229,10 @@ class RouteSpec(Value):
 
 
 class Revision(Value):
-    """One immutable version of a route. Undo is a new revision. ``spec`` None means removed."""
+    """One immutable version of a route. Undo is a new revision. ``spec`` None means removed.
+
+    Revisions with one ``change`` were made together, and stand or fall together; empty where one stands alone.
+    """
 
     route: Slug
     number: int = Field(ge=1)
@@ -193,27 +240,68 @@ class Revision(Value):
     at: Moment
     who: str
     why: str
+    change: str = ""
+
+
+class Refusal(Value):
+    """Why a gateway does not serve what is desired of a route.
+
+    ``number`` is of the revision that it refused; None where it leaves the route as it is without having tried.
+    """
+
+    error: str
+    number: int | None = None
 
 
 class GatewayStatus(Value):
-    """What one gateway reports of itself. ``revisions`` maps a route to the revision it acknowledged."""
+    """What one gateway reports of itself.
+
+    ``revisions`` maps a route to the revision it acknowledged, ``refused`` to what it refused last. ``restarts``
+    counts the starts of its proxy after the first; ``unknown_hosts`` the requests for a name that no route has.
+    """
 
     id: str
     address: str
     healthy: bool
     heartbeat_at: Moment
     revisions: dict[str, int] = Field(default_factory=dict)
-    errors: dict[str, str] = Field(default_factory=dict)
+    refused: dict[str, Refusal] = Field(default_factory=dict)
+    restarts: int = Field(default=0, ge=0)
+    unknown_hosts: int = Field(default=0, ge=0)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """Why routes are not served as desired, in words, by route."""
+        return {route: refusal.error for route, refusal in self.refused.items()}
+
+    def refusal_of(self, revision: Revision) -> str | None:
+        """Why this revision is not served; None where nothing is known against it."""
+        refusal = self.refused.get(revision.route)
+        return refusal.error if refusal is not None and refusal.number in {None, revision.number} else None
 
 
 class Traffic(Value):
-    """Live requests of one backend of one route, counted since the route was made."""
+    """Live requests of one backend of one route, counted since the route was made.
+
+    ``failures`` are answers of 5xx that callers got, the gateway's own included; ``shadowed`` are copies. ``latency``
+    counts answers by the upper bound, in milliseconds, of how long they took. ``in_flight`` is
+    how many requests were under way when this was counted last.
+    """
 
     route: Slug
     backend: Slug
     requests: int = 0
     failures: int = 0
     shadowed: int = 0
+    in_flight: int = 0
+    latency: dict[int, int] = Field(default_factory=dict)
+
+
+class Sample(Traffic):
+    """The same for a time of ``seconds`` that began at ``at``; ``in_flight`` is the most that was seen in it."""
+
+    at: Moment
+    seconds: float = Field(gt=0)
 
 
 class Disagreement(Value):

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, SQLModel, col, create_engine
 
+from inventory.store.bell import CHANNEL, Bell, FileBell, PostgresBell, ring
 from inventory.store.errors import StoreError, explain, hide_password
 from inventory.store.tables import ClockRow
 
@@ -28,7 +29,9 @@ class Database:
     def __init__(self, url: str) -> None:
         """Connect lazily. Raises StoreError for a URL that is neither SQLite nor PostgreSQL."""
         self.url = url
-        self.engine = _engine(_parse(url))
+        self._parsed = _parse(url)
+        self.engine = _engine(self._parsed)
+        self._file = Path(str(self._parsed.database)) if self._parsed.drivername == "sqlite" else None
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -48,7 +51,18 @@ class Database:
             if notify:
                 tick = update(ClockRow).values(value=ClockRow.value + 1).returning(col(ClockRow.value))
                 session.info[_CLOCK] = session.connection().execute(tick).scalar_one()
+                if self._file is None:
+                    session.connection().execute(text(f"NOTIFY {CHANNEL}"))
             yield session
+        if notify and self._file is not None:
+            ring(self._file)
+
+    def bell(self) -> Bell | None:
+        """Something that becomes readable whenever a write is committed; None where there is none to be had."""
+        try:
+            return PostgresBell(self._parsed) if self._file is None else FileBell(self._file)
+        except OSError:
+            return None
 
     @contextmanager
     def _session(self, *, write: bool) -> Iterator[Session]:

@@ -10,12 +10,14 @@ from sqlmodel import Session, col, select
 from inventory.lifecycle import PresenceRule
 from inventory.listing import Changed, Order, Page
 from inventory.model import Endpoint, Listener, Routing, Scan, utc_now
-from inventory.query import parse
+from inventory.query import Query, parse
 from inventory.settings import Settings
 from inventory.store import folding, paging
 from inventory.store.database import Database
 from inventory.store.rows import TABLE, by_ids, keep, read_endpoints, select_endpoints, successor_of
 from inventory.store.tables import ClockRow, TombstoneRow
+from inventory.store.trends import record_trend
+from inventory.store.views import views_in
 
 CHANGES_AT_ONCE: Final = 2000
 RISKIEST_FIRST: Final = Order()
@@ -48,6 +50,7 @@ class EndpointRepository:
             moved = folding.to_settle(session, scan, self._rule, now)
         with self._database.write() as session:
             folding.settle(session, scan, moved, self._rule, now)
+            record_trend(session, scan)
 
     def renew(self, now: datetime) -> int:
         """Work out again what time alone has changed: exemptions that ended, sightings that grew old. How many."""
@@ -59,6 +62,10 @@ class EndpointRepository:
             overdue = list(session.connection().execute(due).scalars())
             folding.renew(session, overdue, self._rule, now)
         return len(overdue)
+
+    def folded(self, session: Session, listeners: Iterable[Listener], now: datetime) -> Endpoints:
+        """What ``refold`` would keep, inside a transaction that is under way. Nothing is written."""
+        return folding.as_folded(session, listeners, self._rule, now)
 
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
         """Record what the gateway has. An endpoint that is not known is left alone."""
@@ -95,6 +102,13 @@ class EndpointRepository:
         why = f"there is no endpoint {endpoint_id!r} any more: {buried.why}" if buried else ""
         raise LookupError(why or f"there is no endpoint {endpoint_id!r}: `gnomon endpoints` lists them")
 
+    def parse(self, filter_text: str) -> Query:
+        """Read a filter, with the saved views that it names. Raises QueryError."""
+        if "@" not in filter_text:
+            return parse(filter_text)
+        with self._database.read() as session:
+            return parse(filter_text, views_in(session))
+
     def page(
         self, filter_text: str = "", *, order: Order = RISKIEST_FIRST, limit: int = 100, after: str | None = None
     ) -> Page:
@@ -102,19 +116,19 @@ class EndpointRepository:
 
         Raises QueryError for a filter, CursorError for an ``after`` that cannot be read.
         """
-        query = parse(filter_text)
+        query = self.parse(filter_text)
         with self._database.read() as session:
             return paging.page(session, query, order, limit, after, utc_now())
 
     def list(self, filter_text: str = "", limit: int | None = None, order: Order = RISKIEST_FIRST) -> Endpoints:
         """Every endpoint that matches a filter, or the first ``limit``. Raises QueryError."""
-        query = parse(filter_text)
+        query = self.parse(filter_text)
         with self._database.read() as session:
             return [*paging.listing(session, query, order, limit, utc_now())]
 
     def count(self, filter_text: str = "") -> int:
         """How many endpoints match a filter. Raises QueryError for a filter that cannot be read."""
-        query = parse(filter_text)
+        query = self.parse(filter_text)
         with self._database.read() as session:
             return paging.count(session, query, utc_now())
 

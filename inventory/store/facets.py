@@ -8,16 +8,17 @@ counts are kept by every transaction that writes endpoints; ``gnomon db check`` 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete
 from sqlmodel import Session, col
 
+from inventory.listing import block_key
 from inventory.model import Endpoint
 from inventory.query import value_of
 from inventory.store.database import batches, insert_into
-from inventory.store.tables import FacetRow
+from inventory.store.tables import BlockRow, FacetRow
 
 COLUMNS: Final = (
     "site", "scope", "scheme", "kind", "product", "is_model_endpoint", "posture", "presence", "governance", "routing",
@@ -79,21 +80,33 @@ class FacetDeltas:
         self._deltas.clear()
 
 
+class BlockDeltas:
+    """What a transaction does to the counts of blocks of addresses, summed up and written once."""
+
+    def __init__(self) -> None:
+        self._deltas: Counter[tuple[str, str]] = Counter()
+
+    def add(self, site: str, place: str, number: int) -> None:
+        """So many endpoints more, or fewer, at a place of a site."""
+        if key := block_key(place):
+            self._deltas[site, key] += number
+
+    def write(self, session: Session) -> None:
+        """Write the sums."""
+        rows = [{"site": site, "key": key, "count": n} for (site, key), n in sorted(self._deltas.items()) if n]
+        upsert = insert_into(session, BlockRow)
+        adding = upsert.on_conflict_do_update(
+            index_elements=["site", "key"], set_={"count": col(BlockRow.count) + upsert.excluded["count"]}
+        )
+        for batch in batches(rows, BATCH):
+            session.connection().execute(adding, batch)
+        if any(number < 0 for number in self._deltas.values()):
+            session.connection().execute(delete(BlockRow).where(col(BlockRow.count) <= 0))
+        self._deltas.clear()
+
+
 # Only ever conflicts with the row that is there: what leaves a facet had joined it.
 _PLACEHOLDER: Final[dict[str, Any]] = {
     "site": "", "scope": "", "scheme": "", "kind": None, "product": None, "is_model_endpoint": False, "posture": "",
     "presence": "", "governance": "", "routing": "", "owner": None, "risk": 0, "cluster": None, "namespace": None,
 }  # fmt: skip
-
-
-def count_anew(session: Session, endpoints: Iterable[tuple[int, dict[str, Any]]]) -> None:
-    """Replace all counts by those of the (facet, values) pairs given."""
-    counts: Counter[int] = Counter()
-    values: dict[int, dict[str, Any]] = {}
-    for number, its in endpoints:
-        counts[number] += 1
-        values.setdefault(number, its)
-    session.connection().execute(delete(FacetRow))
-    rows = [values[number] | {"id": number, "count": count} for number, count in sorted(counts.items())]
-    for batch in batches(rows, BATCH):
-        session.connection().execute(insert(FacetRow), batch)

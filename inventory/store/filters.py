@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column, ColumnElement, Integer, Text, and_, case, cast, false, func, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from inventory.query import AGE_FIELDS, WORD_FIELDS, Query, Term
+from inventory.query import AGE_FIELDS, WORD_FIELDS, Group, Query, Term
 from inventory.store.tables import EndpointRow, FacetRow
 
 Condition = ColumnElement[bool]
@@ -21,8 +21,11 @@ def where(query: Query, now: datetime, table: Table = EndpointRow) -> tuple[Cond
     return tuple(_term(term, now, table) for term in query.terms)
 
 
-def _term(term: Term, now: datetime, table: Table) -> Condition:
-    condition = _positive(term, now, table)
+def _term(term: Term | Group, now: datetime, table: Table) -> Condition:
+    if isinstance(term, Group):
+        condition = and_(true(), *(_term(one, now, table) for one in term.terms))
+    else:
+        condition = _positive(term, now, table)
     return not_(condition) if term.negated else condition
 
 

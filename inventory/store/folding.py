@@ -12,20 +12,23 @@ from typing import Final
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from inventory.changes import Happening
 from inventory.fold import fold_all
 from inventory.lifecycle import PresenceRule, by_scans, in_force, next_change, presence
 from inventory.matching import join
 from inventory.model import Endpoint, Governance, Listener, Presence, Routing, Scan, ScanStatus, Triage
 from inventory.risk import assess
 from inventory.store.database import batches
-from inventory.store.links import groups, on_listeners
+from inventory.store.events import append
+from inventory.store.links import groups, on_listeners, remove
 from inventory.store.observations import observations_of
 from inventory.store.placements import with_neighbours
-from inventory.store.recognition import link_at_once, recognise, still_one
+from inventory.store.recognition import link_at_once, recognise, told, void_links
 from inventory.store.rows import (
     BATCH,
     TABLE,
     Due,
+    Known,
     OnListener,
     by_ids,
     forget,
@@ -52,23 +55,47 @@ def refold(session: Session, listeners: Iterable[Listener], rule: PresenceRule, 
     places = {one.id: one for one in folded}
     rows = rows_on(session, near)
     link_at_once(session, wanted, rows, places, now)
-    endpoint_of, places = _with_siblings(session, wanted, places, now)
+    for one in void_links(on_listeners(session, wanted), places):
+        remove(session, one)
+        append(session, [told(places[one.place], one.endpoint, Happening.SPLIT, ("both paths answer",), now)])
+    joined, endpoint_of = _joined(session, wanted, places)
+    lost = _replaced(rows, set(wanted), workloads) - {one.id for one in joined}
+    forget(session, {id_: endpoint_of.get(id_) for id_ in lost}, "its place belongs to another endpoint", now)
+    known = known_of(session, [one.id for one in joined])
+    finished = _laid_over_all(session, joined, known, rule, now)
+    unbury(session, [one.id for one in finished if one.id not in known])
+    keep(session, due(finished, rule, now), now, known)
+    return finished
+
+
+def as_folded(session: Session, listeners: Iterable[Listener], rule: PresenceRule, now: datetime) -> Endpoints:
+    """What ``refold`` would keep of some listeners, with the links that there are. It writes nothing."""
+    wanted = list(dict.fromkeys(listeners))
+    near, placed = with_neighbours(session, wanted)
+    folded, _ = fold_all(wanted, observations_of(session, near), placed)
+    joined, _ = _joined(session, wanted, {one.id: one for one in folded})
+    return _laid_over_all(session, joined, known_of(session, [one.id for one in joined]), rule, now)
+
+
+def _joined(session: Session, wanted: Sequence[Listener], places: Places) -> tuple[Endpoints, dict[str, str]]:
+    """The endpoints that the places come to by their links, and which endpoint each linked place is."""
+    endpoint_of, places = _with_siblings(session, wanted, places)
     grouped: dict[str, list[Endpoint]] = {}
     for place_id, one in places.items():
         grouped.setdefault(endpoint_of.get(place_id, place_id), []).append(one)
     joined = [its[0] if its[0].id == id_ and len(its) == 1 else join(id_, its) for id_, its in grouped.items()]
-    lost = _replaced(rows, set(wanted), workloads) - grouped.keys()
-    forget(session, {id_: endpoint_of.get(id_) for id_ in lost}, "its place belongs to another endpoint", now)
-    known = known_of(session, grouped)
-    scans = complete_scans(session, {one.site for one in joined})
+    return joined, endpoint_of
+
+
+def _laid_over_all(
+    session: Session, endpoints: Endpoints, known: Mapping[str, Known], rule: PresenceRule, now: datetime
+) -> Endpoints:
+    scans = complete_scans(session, {one.site for one in endpoints})
     present = [
         laid_over(one, known[one.id].routing if one.id in known else Routing.DIRECT, scans[one.site], rule, now)
-        for one in joined
+        for one in endpoints
     ]
-    finished = finish(session, present, now)
-    unbury(session, [one.id for one in finished if one.id not in known])
-    keep(session, due(finished, rule, now), now, known)
-    return finished
+    return finish(session, present, now)
 
 
 def _replaced(rows: Mapping[str, OnListener], wanted: set[Listener], workloads: frozenset[str]) -> set[str]:
@@ -80,9 +107,7 @@ def _replaced(rows: Mapping[str, OnListener], wanted: set[Listener], workloads: 
     }
 
 
-def _with_siblings(
-    session: Session, wanted: Sequence[Listener], places: Places, now: datetime
-) -> tuple[dict[str, str], Places]:
+def _with_siblings(session: Session, wanted: Sequence[Listener], places: Places) -> tuple[dict[str, str], Places]:
     """Which endpoint each linked place is, with the places of the same endpoints on other listeners folded too."""
     touching = [one for one in on_listeners(session, wanted) if one.state.joined]
     if not touching:
@@ -94,8 +119,7 @@ def _with_siblings(
     of_group = {one.place for one in members}
     folded, _ = fold_all(others, observations_of(session, others))
     elsewhere = {one.id: one for one in folded if one.id in of_group}
-    places = places | elsewhere
-    return {one.place: one.endpoint for one in still_one(session, members, places, now)}, places
+    return {one.place: one.endpoint for one in members}, places | elsewhere
 
 
 def laid_over(one: Endpoint, routing: Routing, scans: Sequence[Scan], rule: PresenceRule, now: datetime) -> Endpoint:

@@ -1,13 +1,21 @@
-"""What gateways report of themselves."""
+"""What gateways report of themselves: a heartbeat, and the state of each route, which is kept apart.
 
-from sqlmodel import select
+A gateway of ten thousand routes tells of the few that changed; nobody reads or writes the others.
+"""
 
-from inventory.model import GatewayStatus
-from inventory.store.database import Database
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import delete
+from sqlmodel import Session, col, select
+
+from inventory.model import GatewayStatus, Refusal
+from inventory.store.database import Database, insert_into
+from inventory.store.gateway_tables import GatewayRouteRow
 from inventory.store.tables import GatewayRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 GatewayStatuses = list[GatewayStatus]
+_OF_ROUTES = {"revisions", "refused"}
 
 
 class GatewayRepository:
@@ -17,16 +25,71 @@ class GatewayRepository:
         self._database = database
 
     def report(self, status: GatewayStatus) -> None:
-        """Keep a report. A mere heartbeat wakes nobody."""
+        """Keep a whole report, in place of everything that this gateway said before."""
+        with self._database.write() as session:
+            session.connection().execute(delete(GatewayRouteRow).where(col(GatewayRouteRow.gateway) == status.id))
+            _beat(session, status)
+            _tell(session, status.id, status.revisions, status.refused)
+
+    def beat(self, status: GatewayStatus) -> None:
+        """Keep a heartbeat; what the status says of routes is left aside. One without news wakes nobody."""
         with self._database.read() as session:
             row = session.get(GatewayRow, status.id)
             before = GatewayStatus.model_validate(row.body) if row else None
-        news = before is None or before.model_copy(update={"heartbeat_at": status.heartbeat_at}) != status
+        aside: dict[str, object] = {"heartbeat_at": status.heartbeat_at, "revisions": {}, "refused": {}}
+        news = before is None or before.model_copy(update=aside) != status.model_copy(update=aside)
         with self._database.write(notify=news) as session:
-            session.merge(GatewayRow(id=status.id, body=status.model_dump(mode="json")))
+            _beat(session, status)
+
+    def tell(self, gateway: str, revisions: Mapping[str, int | None], refused: Mapping[str, Refusal]) -> None:
+        """Keep the state of some routes: the revision each is served at, None where it is not, and any refusal."""
+        with self._database.write() as session:
+            _tell(session, gateway, revisions, refused)
 
     def list(self) -> GatewayStatuses:
         """The last report of every gateway, by id."""
+        return self._of(None)
+
+    def of(self, route: str) -> GatewayStatuses:
+        """The last report of every gateway, by id, with the state of one route alone."""
+        return self._of(route)
+
+    def _of(self, route: str | None) -> GatewayStatuses:
+        states = select(GatewayRouteRow)
+        if route is not None:
+            states = states.where(GatewayRouteRow.route == route)
         with self._database.read() as session:
-            rows = session.exec(select(GatewayRow).order_by(GatewayRow.id))
-            return [GatewayStatus.model_validate(row.body) for row in rows]
+            rows = session.exec(select(GatewayRow).order_by(GatewayRow.id)).all()
+            told = session.exec(states).all()
+        return [_status(row, [one for one in told if one.gateway == row.id]) for row in rows]
+
+
+def _status(row: GatewayRow, told: Iterable[GatewayRouteRow]) -> GatewayStatus:
+    told = list(told)
+    return GatewayStatus.model_validate(row.body).model_copy(
+        update={
+            "revisions": {one.route: one.number for one in told if one.number is not None},
+            "refused": {
+                one.route: Refusal(error=one.error, number=one.refused) for one in told if one.error is not None
+            },
+        }
+    )
+
+
+def _beat(session: Session, status: GatewayStatus) -> None:
+    session.merge(GatewayRow(id=status.id, body=status.model_dump(mode="json", exclude=_OF_ROUTES)))
+
+
+def _tell(session: Session, gateway: str, revisions: Mapping[str, int | None], refused: Mapping[str, Refusal]) -> None:
+    rows = []
+    for route in sorted(revisions.keys() | refused.keys()):
+        why = refused.get(route)
+        row = {"gateway": gateway, "route": route, "number": revisions.get(route)}
+        rows.append(row | {"refused": why.number if why else None, "error": why.error if why else None})
+    if not rows:
+        return
+    insert = insert_into(session, GatewayRouteRow)
+    excluded = {name: getattr(insert.excluded, name) for name in ("number", "refused", "error")}
+    session.connection().execute(insert.on_conflict_do_update(index_elements=["gateway", "route"], set_=excluded), rows)
+    nothing = (col(GatewayRouteRow.number).is_(None), col(GatewayRouteRow.error).is_(None))
+    session.connection().execute(delete(GatewayRouteRow).where(col(GatewayRouteRow.gateway) == gateway, *nothing))

@@ -5,7 +5,6 @@ the ids alone: the index over facets and places holds them, and the database put
 """
 
 import ipaddress
-from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,9 +14,9 @@ from sqlalchemy import select as sa_select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session, col
 
-from inventory.coverage import BEHIND_THE_GATEWAY, Traits
+from inventory.coverage import BEHIND_THE_GATEWAY
 from inventory.listing import BY_FACET, BY_ROW, Order
-from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing
+from inventory.model import Endpoint, Governance, Kind, Presence, Routing
 from inventory.query import TEXT_FIELDS, Query
 from inventory.store import facets
 from inventory.store.database import Database
@@ -65,19 +64,6 @@ class EndpointPages:
                 if len(found) >= limit:
                     break
         return found
-
-    def tally(self) -> dict[Traits, int]:
-        """How many endpoints there are of each combination of traits."""
-        row = FacetRow
-        query = sa_select(col(row.kind), col(row.posture), col(row.presence), col(row.governance), col(row.routing),
-                          col(row.owner), col(row.count))  # fmt: skip
-        tally: Counter[Traits] = Counter()
-        with self._database.read() as session:
-            for kind, posture, presence, governance, routing, owner, count in session.connection().execute(query):
-                traits = Traits(Kind(kind) if kind else None, Posture(posture), Presence(presence),
-                                Governance(governance), Routing(routing), owner is not None)  # fmt: skip
-                tally[traits] += count
-        return +tally
 
     def found_by_day(self, now: datetime, days: int) -> list[int]:
         """How many endpoints were first seen in each of the last days, the oldest first. A day is 24 hours."""

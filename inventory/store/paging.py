@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 
 from inventory.listing import BY_FACET, BY_ROW, Cursor, Order, Page, place_key, read_cursor
 from inventory.model import Endpoint
-from inventory.query import Query, Term
+from inventory.query import Group, Query, Term
 from inventory.store.facets import COLUMNS
 from inventory.store.filters import Condition, indexed, where
 from inventory.store.rows import TABLE, read_endpoints, select_endpoints
@@ -44,14 +44,30 @@ class Parts:
 
 def split(query: Query, now: datetime) -> Parts:
     """The conditions of a query, on facets and on rows."""
-    of_facets = Query(tuple(term for term in query.terms if term.field in COLUMNS))
-    of_rows = Query(tuple(term for term in query.terms if term.field not in COLUMNS))
+    terms = tuple(_flat(query.terms))
+    of_facets = Query(tuple(term for term in terms if _decided_by_facets(term)))
+    of_rows = Query(tuple(term for term in terms if not _decided_by_facets(term)))
     return Parts(
         where(of_facets, now, FacetRow), where(of_rows, now, EndpointRow), any(_is_selective(t) for t in of_rows.terms)
     )
 
 
-def _is_selective(term: Term) -> bool:
+def _flat(terms: tuple[Term | Group, ...]) -> Iterator[Term | Group]:
+    """The terms, with those of views that are not negated in their place."""
+    for term in terms:
+        if isinstance(term, Group) and not term.negated:
+            yield from _flat(term.terms)
+        else:
+            yield term
+
+
+def _decided_by_facets(term: Term | Group) -> bool:
+    return term.fields <= set(COLUMNS) if isinstance(term, Group) else term.field in COLUMNS
+
+
+def _is_selective(term: Term | Group) -> bool:
+    if isinstance(term, Group):
+        return False
     literal = all(not value.startswith("*") for value in term.values)
     return term.field in SELECTIVE and not term.negated and literal
 

@@ -16,7 +16,7 @@ from inventory.matching import MOST, Match, Tier, match
 from inventory.model import Endpoint, Listener, Scan
 from inventory.store.database import batches
 from inventory.store.events import append
-from inventory.store.links import Link, LinkState, home, lead_over, link, listener_of, of_ids, on_listeners, put, remove
+from inventory.store.links import Link, LinkState, home, lead_over, link, listener_of, of_ids, on_listeners, put
 from inventory.store.rows import BATCH, TABLE, OnListener, read_endpoints, select_endpoints
 from inventory.store.tables import TriageRow
 
@@ -72,26 +72,17 @@ def _join(session: Session, newcomer: Endpoint, to: Match, now: datetime, home_o
         append(session, [told(newcomer, to.endpoint, Happening.JOINED, to.reasons, now)])
 
 
-def still_one(session: Session, links: Sequence[Link], places: Places, now: datetime) -> list[Link]:
-    """The links that still hold. Two paths of a listener that both answer are two applications after all."""
-    kept: list[Link] = []
+def void_links(links: Sequence[Link], places: Places) -> list[Link]:
+    """The links that hold no more: two paths of a listener that both answer are two applications after all."""
+    found = []
     for one in links:
         first, second = places.get(one.endpoint), places.get(one.place)
-        apart = (
-            one.tier is Tier.PLACE
-            and one.state is LinkState.AUTOMATIC
-            and one.place != one.endpoint
-            and first is not None
-            and second is not None
-            and (one.reasons == _PATH_FOUND or first.last_seen > second.first_seen)
-        )
-        if not apart:
-            kept.append(one)
+        by_path = one.tier is Tier.PLACE and one.state is LinkState.AUTOMATIC and one.place != one.endpoint
+        if not by_path or first is None or second is None:
             continue
-        remove(session, one)
-        if second is not None:
-            append(session, [told(second, one.endpoint, Happening.SPLIT, ("both paths answer",), now)])
-    return kept
+        if one.reasons == _PATH_FOUND or first.last_seen > second.first_seen:
+            found.append(one)
+    return found
 
 
 def settle_home(session: Session, endpoint: Endpoint, now: datetime) -> None:

@@ -1,5 +1,9 @@
 """Routes: revisions, appended. The latest is what is desired."""
 
+import uuid
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -12,6 +16,17 @@ from inventory.store.tables import RevisionRow
 Revisions = list[Revision]
 
 
+class StaleError(LookupError):
+    """A change that was made for a state which is no longer there. Its text says which route moved on."""
+
+
+class News(NamedTuple):
+    """The latest revision of every route that changed, removed ones included, and where to go on from."""
+
+    revisions: Revisions
+    cursor: int
+
+
 class RouteRepository:
     """The desired state of every name on the gateway, with its whole past."""
 
@@ -20,16 +35,37 @@ class RouteRepository:
 
     def put(self, spec: RouteSpec, *, who: str, why: str) -> Revision:
         """Make a specification the desired state of its route."""
-        with self._database.write() as session:
-            return append_revision(session, spec.name, spec, who, why)
+        return self.change({spec.name: spec}, who=who, why=why)[0]
 
     def remove(self, name: str, *, who: str, why: str) -> Revision:
         """Make it desired that there be no such route. Raises LookupError where there is none."""
+        latest = self.get(name)
+        if latest is None or latest.spec is None:
+            raise LookupError(f"there is no route {name!r}: `gnomon routes` lists them")
+        return self.change({name: None}, who=who, why=why)[0]
+
+    def change(
+        self,
+        wanted: Mapping[str, RouteSpec | None],
+        *,
+        who: str,
+        why: str,
+        after: Mapping[str, int] | None = None,
+    ) -> Revisions:
+        """Make several specifications desired in one transaction; None removes a route.
+
+        Revisions of one change stand or fall together on a gateway. ``after`` maps a route to the number that its
+        latest revision must still have (0 where there is none), and StaleError, a LookupError, is raised where it has
+        another.
+        """
+        together = uuid.uuid4().hex[:12] if len(wanted) > 1 else ""
         with self._database.write() as session:
-            latest = latest_revision(session, name)
-            if latest is None or latest.spec is None:
-                raise LookupError(f"there is no route {name!r}: `gnomon routes` lists them")
-            return append_revision(session, name, None, who, why)
+            for name, number in (after or {}).items():
+                latest = latest_revision(session, name)
+                found = latest.number if latest else 0
+                if found != number:
+                    raise StaleError(f"the route {name!r} is at revision {found} by now, not {number}: look again")
+            return [append_revision(session, name, spec, who, why, together) for name, spec in wanted.items()]
 
     def get(self, name: str) -> Revision | None:
         """The latest revision of a route; its ``spec`` is None once removed."""
@@ -38,11 +74,16 @@ class RouteRepository:
 
     def list(self) -> Revisions:
         """The latest revision of every route that is not removed, by name."""
-        newest = select(func.max(RevisionRow.id)).group_by(col(RevisionRow.route))
+        return [revision for revision in self.since(0).revisions if revision.spec is not None]
+
+    def since(self, cursor: int) -> News:
+        """What changed after a cursor, by name; 0 is the beginning, and gives every route that ever was."""
+        newest = select(func.max(RevisionRow.id)).where(col(RevisionRow.id) > cursor).group_by(col(RevisionRow.route))
         query = select(RevisionRow).where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
         with self._database.read() as session:
-            revisions = [Revision.model_validate(row.body) for row in session.exec(query)]
-        return [revision for revision in revisions if revision.spec is not None]
+            rows = session.exec(query).all()
+        last = max((row.id for row in rows if row.id is not None), default=cursor)
+        return News([Revision.model_validate(row.body) for row in rows], last)
 
     def history(self, name: str) -> Revisions:
         """Every revision of a route, newest first."""
@@ -50,12 +91,21 @@ class RouteRepository:
         with self._database.read() as session:
             return [Revision.model_validate(row.body) for row in session.exec(query)]
 
+    def revision(self, name: str, number: int) -> Revision | None:
+        """One revision of a route; None where there is none of that number."""
+        query = select(RevisionRow).where(RevisionRow.route == name, RevisionRow.number == number)
+        with self._database.read() as session:
+            row = session.exec(query).first()
+            return Revision.model_validate(row.body) if row else None
 
-def append_revision(session: Session, name: str, spec: RouteSpec | None, who: str, why: str) -> Revision:
-    """Append a revision and its record, inside a transaction."""
+
+def append_revision(
+    session: Session, name: str, spec: RouteSpec | None, who: str, why: str, change: str = ""
+) -> Revision:
+    """Append a revision and its record, inside a transaction. ``change`` is that of all that are made with it."""
     before = latest_revision(session, name)
     number = before.number + 1 if before else 1
-    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why)
+    revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=change)
     session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
     action = "route" if spec else "release"
     record(session, Change(

@@ -15,7 +15,7 @@ from inventory.model import Endpoint, Listener, Routing
 from inventory.query import IN_CLUSTER, value_of
 from inventory.store.database import batches, clock_of, insert_into
 from inventory.store.events import append
-from inventory.store.facets import FacetDeltas
+from inventory.store.facets import BlockDeltas, FacetDeltas
 from inventory.store.tables import EndpointRow, TombstoneRow
 
 # SQLite takes 32,766 variables in a statement.
@@ -82,11 +82,13 @@ class Known:
     """What a writer has to know of the row that it replaces."""
 
     facet: int
+    site: str
+    place: str
     routing: Routing
     look: Look
 
 
-_KNOWN: Final = tuple(TABLE.c[name] for name in ("id", "facet", "routing", "presence", *WATCHED))
+_KNOWN: Final = tuple(TABLE.c[n] for n in ("id", "facet", "site", "place", "routing", "presence", *WATCHED))
 
 
 def known_of(session: Session, ids: Iterable[str]) -> dict[str, Known]:
@@ -94,8 +96,8 @@ def known_of(session: Session, ids: Iterable[str]) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for batch in batches(ids, BATCH):
         query = sa_select(*_KNOWN).where(TABLE.c.id.in_(batch))
-        for endpoint_id, facet, routing, presence, *watched in session.connection().execute(query):
-            found[endpoint_id] = Known(facet, Routing(routing), Look(presence, tuple(watched)))
+        for endpoint_id, facet, site, place, routing, presence, *watched in session.connection().execute(query):
+            found[endpoint_id] = Known(facet, site, place, Routing(routing), Look(presence, tuple(watched)))
     return found
 
 
@@ -105,7 +107,7 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
     columns = {column.name: column for column in insert.excluded if column.name != "id"}
     upsert = insert.on_conflict_do_update(index_elements=["id"], set_=columns)
     clock = clock_of(session)
-    deltas = FacetDeltas()
+    deltas, blocks = FacetDeltas(), BlockDeltas()
     for batch in batches(endpoints, BATCH):
         before = known if known is not None else known_of(session, [due.endpoint.id for due in batch])
         rows = []
@@ -115,10 +117,13 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
             was = before.get(one.id)
             if was is not None:
                 deltas.leaves(was.facet)
+                blocks.add(was.site, was.place, -1)
             happened += diff(was.look if was else None, one, now)
+            place = place_key(one.address, one.port, one.id)
+            blocks.add(one.site, place, 1)
             stored = {
                 **_documents(one),
-                "place": place_key(one.address, one.port, one.id),
+                "place": place,
                 "facet": deltas.joins(one),
                 "clock": clock,
                 "due_at": due.due_at,
@@ -127,6 +132,7 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
         session.connection().execute(upsert, rows)
         append(session, happened)
     deltas.write(session)
+    blocks.write(session)
 
 
 def _documents(one: Endpoint) -> dict[str, Any]:
@@ -143,15 +149,17 @@ def forget(session: Session, gone: Mapping[str, str | None], why: str, now: date
     """Remove rows, and leave a tombstone of each: ``gone`` maps an id to what took its place."""
     if not gone:
         return
-    deltas = FacetDeltas()
+    deltas, blocks = FacetDeltas(), BlockDeltas()
     clock = clock_of(session)
     for batch in batches(gone, BATCH):
         for its in known_of(session, batch).values():
             deltas.leaves(its.facet)
+            blocks.add(its.site, its.place, -1)
         session.connection().execute(delete(EndpointRow).where(col(EndpointRow.id).in_(batch)))
         for endpoint_id in batch:
             session.merge(TombstoneRow(id=endpoint_id, clock=clock, at=now, why=why, successor=gone[endpoint_id]))
     deltas.write(session)
+    blocks.write(session)
 
 
 def unbury(session: Session, ids: Iterable[str]) -> None:

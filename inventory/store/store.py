@@ -6,7 +6,9 @@ from typing import Self
 from inventory.changes import Event
 from inventory.model import Endpoint
 from inventory.settings import Settings
+from inventory.store.bell import Bell
 from inventory.store.changes import ChangeRepository
+from inventory.store.coverage import CoverageRepository
 from inventory.store.database import Database
 from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
@@ -21,7 +23,10 @@ from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
 from inventory.store.shadow import ShadowRepository
+from inventory.store.traffic import TrafficRepository
 from inventory.store.triage import TriageRepository
+from inventory.store.upkeep import UpkeepRepository
+from inventory.store.views import ViewRepository
 
 
 class Store:
@@ -39,17 +44,25 @@ class Store:
         self.pages = EndpointPages(database)
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
+        self.coverage = CoverageRepository(database, self.endpoints)
+        self.views = ViewRepository(database)
+        self.upkeep = UpkeepRepository(database, self.endpoints)
         self.changes = ChangeRepository(database)
         self.events = EventRepository(database)
         self.routes = RouteRepository(database)
         self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.traffic = TrafficRepository(database)
         self.declarations = DeclarationRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
         return self._database.version()
+
+    def bell(self) -> Bell | None:
+        """What becomes readable as soon as any process wrote; None where this system has none: ask ``version``."""
+        return self._database.bell()
 
     def history(self, endpoint: Endpoint) -> tuple[Event, ...]:
         """How an endpoint came to be what it is, oldest first."""

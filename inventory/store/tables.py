@@ -30,9 +30,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def moment(*, index: bool = False, nullable: bool = False) -> Any:
+def moment(*, index: bool = False, nullable: bool = False, primary_key: bool = False) -> Any:
     """A column for a moment."""
-    return Field(sa_column=Column(UtcDateTime, index=index, nullable=nullable))
+    return Field(sa_column=Column(UtcDateTime, index=index, nullable=nullable, primary_key=primary_key))
 
 
 def document() -> Any:
@@ -203,6 +203,15 @@ class FacetRow(SQLModel, table=True):
     risk: int
     cluster: str | None = text(nullable=True)
     namespace: str | None = text(nullable=True)
+
+
+class BlockRow(SQLModel, table=True):
+    """How many endpoints there are in a /24 or /64 of a site, by ``listing.block_key``."""
+
+    __tablename__ = "block"
+    site: str = text(primary_key=True)
+    key: str = text(primary_key=True)
+    count: int
 
 
 class TombstoneRow(SQLModel, table=True):

@@ -4,7 +4,8 @@ A gateway takes a ``router.plan.Plan``, says what it acknowledged and what it re
 Nothing here reads the store, and nothing here decides what is desired.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
@@ -26,8 +27,19 @@ class Gateway(Protocol):
     def healthy(self) -> bool:
         """Whether it is up and takes changes."""
 
-    def observed(self) -> Observed:
-        """What it has acknowledged and refused."""
+    @property
+    def restarts(self) -> int:
+        """How often its proxy had to be started again."""
+
+    @property
+    def unknown_hosts(self) -> int:
+        """How many requests named a host that no route has, as counted by ``traffic``."""
+
+    def observed(self, routes: Iterable[str] | None = None) -> Observed:
+        """What it has acknowledged and refused, of these routes, or of all."""
+
+    def stirred(self) -> frozenset[str]:
+        """The routes of which it may have something else than when this was asked last."""
 
     def seed(self, served: Iterable[Revision]) -> None:
         """Before the start: what it served when last heard of, to fall back to."""
@@ -40,6 +52,9 @@ class Gateway(Protocol):
 
     async def apply(self, plan: Plan) -> None:
         """Do a plan; return once every touched route is acknowledged, refused and rolled back, or late."""
+
+    def forget_others(self, routes: Collection[str]) -> None:
+        """Once all that is desired was done: what was remembered of other routes is nothing to fall back to."""
 
     async def traffic(self) -> list[Traffic]:
         """What passed since the last call, by route and backend. Empty where it cannot be asked."""
@@ -79,6 +94,9 @@ class Measured(Protocol):
 GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
 """Each kind of gateway, and the class to import for it."""
 
+ALONE = {"envoy": "router.gateways.envoy.alone:Alone"}
+"""The same without a controller: what serves the last good configuration by itself."""
+
 Factory = Callable[..., Gateway]
 
 
@@ -87,6 +105,12 @@ def make_gateway(kind: str, settings: Settings, *, detached: bool = False) -> Ga
     module, _, name = GATEWAYS[kind].partition(":")
     factory = cast("Factory", getattr(import_module(module), name))
     return factory(settings, detached=detached)
+
+
+async def serve_alone(kind: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve what was served last until ``stop`` is set or a controller takes over. GatewayError where it cannot."""
+    module, _, name = ALONE[kind].partition(":")
+    await getattr(import_module(module), name)(settings).run(stop)
 
 
 def capture_file(state_folder: Path) -> Path:

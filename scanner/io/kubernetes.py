@@ -159,7 +159,7 @@ class ApiServer:
                     if not chunk:
                         return
                     *whole, rest = (rest + chunk).split(b"\n")
-                    if len(rest) > _LONGEST_LINE:
+                    if any(len(line) > _LONGEST_LINE for line in (*whole, rest)):
                         raise Unanswered("it sent an event without an end")
                     for line in whole:
                         if line.strip():
@@ -246,9 +246,10 @@ async def _bounded(answer: aiohttp.ClientResponse, most: int) -> tuple[bytes, bo
     """At most so many bytes of a body, and whether that is all of it."""
     found = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):
-        found += chunk[: most - len(found)]
-        if len(found) >= most:
-            return bytes(found), answer.content.at_eof()
+        room = most - len(found)
+        found += chunk[:room]
+        if len(chunk) > room:
+            return bytes(found), False
     return bytes(found), True
 
 

@@ -143,8 +143,9 @@ class Stream:
         assert self._tls is not None
         try:
             done = self._tls.handshake(data)
-        except (ssl.SSLError, ValueError):
-            self._end("tls")
+        except (ssl.SSLError, ValueError) as error:
+            agreed = "NO_APPLICATION_PROTOCOL" not in str(getattr(error, "reason", ""))
+            self._end("tls" if agreed else "alpn")
             return
         self._send(self._tls.outgoing())
         if done and self._socket is not None:

@@ -1,5 +1,6 @@
 """One contract for every database: the same suite on SQLite and on a real PostgreSQL."""
 
+import select as waiting
 import sqlite3
 import threading
 from collections import Counter
@@ -26,7 +27,9 @@ from inventory.model import (
     Posture,
     Postured,
     Presence,
+    Refusal,
     Routing,
+    Sample,
     ScanStatus,
     Schedule,
     Scheme,
@@ -295,14 +298,86 @@ def test_reports_and_counts_come_back(store: Store):
     evidence = ShadowEvidence(route="iris", primary="a", shadow="b", pairs=5, agreed=4, updated_at=NOW)
     store.gateways.report(status)
     version = store.version()
-    store.gateways.report(status.model_copy(update={"heartbeat_at": ago(seconds=-1)}))
+    store.gateways.beat(GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=ago(seconds=-1)))
     assert store.version() == version, "a heartbeat wakes nobody"
+    assert store.gateways.list()[0].revisions == {"iris": 2}
     store.shadow.save(evidence)
     store.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7)])
     assert store.version() == version + 2
     assert store.gateways.list()[0].heartbeat_at == ago(seconds=-1)
     assert store.shadow.of("iris") == [evidence]
     assert store.shadow.traffic("iris")[0].requests == 7
+
+
+def test_a_gateway_tells_of_the_routes_that_changed(store: Store):
+    why = Refusal(error="no such field", number=4)
+    store.gateways.report(
+        GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=NOW, revisions={"iris": 2, "churn": 1})
+    )
+    store.gateways.tell("local", {"iris": 3, "churn": None}, {})
+    store.gateways.tell("local", {"wine": None}, {"wine": why})
+    (status,) = store.gateways.list()
+    assert (status.revisions, status.refused) == ({"iris": 3}, {"wine": why})
+    assert store.gateways.of("wine")[0].refused == {"wine": why}
+    assert store.gateways.of("wine")[0].revisions == {}
+    store.gateways.tell("local", {"wine": 5}, {})
+    assert store.gateways.of("wine")[0].refused == {}
+
+
+def test_samples_are_kept_for_a_while_and_bounded(store: Store):
+    def sample(backend: str = "a", **parts: float) -> Sample:
+        return Sample(route="iris", backend=backend, at=ago(**parts), seconds=15, requests=4, latency={5: 3, 7: 1})
+
+    ages = [{"seconds": 0}, {"hours": 3}, {"hours": 3, "seconds": 15}, {"hours": 3, "minutes": 20}, {"days": 8}]
+    version = store.version()
+    store.traffic.append(sample(**parts) for parts in ages)
+    store.traffic.append([sample("b", hours=3)])
+    assert store.version() == version, "a sample wakes nobody"
+    for _ in range(2):
+        store.traffic.thin(NOW)
+        kept = store.traffic.series("iris", ago(days=30))
+        assert [(one.backend, one.requests, one.seconds) for one in kept] == [
+            ("a", 4, 600), ("a", 4, 600), ("a", 4, 600), ("b", 4, 600), ("a", 4, 15),
+        ]  # fmt: skip
+    assert store.traffic.series("iris", ago(minutes=1)) == [sample()]
+    assert store.traffic.series("wine", ago(days=30)) == []
+    store.traffic.thin(NOW, most=2)
+    assert [one.backend for one in store.traffic.series("iris", ago(days=30))] == ["a", "b", "a"]
+    store.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7, latency={5: 7})])
+    assert store.traffic.totals() == store.shadow.traffic("iris")
+
+
+def test_a_change_of_several_routes_is_one_or_none(store: Store):
+    one, two = route("one"), route("two")
+    first = store.routes.change({"one": one, "two": two}, who="ana", why="both")
+    assert len({revision.change for revision in first} - {""}) == 1
+    with pytest.raises(LookupError, match="'two' is at revision 1 by now, not 0"):
+        store.routes.change({"one": None, "two": None}, who="bo", why="x", after={"one": 1, "two": 0})
+    assert [revision.number for revision in store.routes.list()] == [1, 1]
+    cursor = store.routes.since(0).cursor
+    assert store.routes.since(cursor) == ([], cursor)
+    (removed,) = store.routes.change({"one": None}, who="bo", why="done", after={"one": 1})
+    assert removed.change == ""
+    assert store.routes.since(cursor).revisions == [removed]
+    assert [revision.route for revision in store.routes.list()] == ["two"]
+    assert store.routes.revision("one", 1) == first[0]
+    assert store.routes.revision("one", 9) is None
+
+
+def test_a_write_rings_the_bell_of_everyone_who_listens(database_url: str):
+    with open_store(database_url) as listening, open_store(database_url) as writing:
+        bells = [bell for bell in (listening.bell(), listening.bell()) if bell is not None]
+        assert len(bells) == 2
+        try:
+            for number in range(3):
+                writing.routes.put(route("iris"), who="ana", why=str(number))
+                for bell in bells:
+                    assert waiting.select([bell], [], [], 10)[0]
+                    bell.heard()
+            assert not waiting.select(bells, [], [], 0)[0]
+        finally:
+            for bell in bells:
+                bell.close()
 
 
 def test_a_lease_has_one_holder_until_it_ends(store: Store):

@@ -74,6 +74,30 @@ def test_a_mistake_is_named_with_its_column(text: str, column: int, words: str):
     assert caught.value.column == column
 
 
+VIEWS = {"open": "kind:notebook posture:open", "worst": "@open risk>70", "loop": "@pool", "pool": "@loop", "bad": "x:y"}
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [("@open", True), ("@WORST", True), ("-@open", False), ("@worst port<80", False), ("-@worst", False),
+     ("ana @open", True), ('"@open"', False)],
+)  # fmt: skip
+def test_a_view_stands_for_its_filter(text: str, matches: bool):
+    assert parse(text, VIEWS).matches(NOTEBOOK, NOW) is matches
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [("kind:notebook @none", 15, "there is no view @none: the views are @bad"), ("@loop", 1, "made of itself"),
+     ("-@bad", 2, "in the view @bad: there is no field 'x'")],
+)  # fmt: skip
+def test_a_view_that_cannot_be_used_is_named(text: str, column: int, words: str):
+    with pytest.raises(QueryError, match=words) as caught:
+        parse(text, VIEWS)
+    assert caught.value.column == column
+    assert caught.value.pointer == f"{text}\n{' ' * (column - 1)}^"
+
+
 @given(st.text(alphabet=st.sampled_from('ab:<>"-* 17d,kindrisk')))
 def test_any_text_is_read_or_refused_with_a_column_inside_it(text: str):
     column = None

@@ -77,6 +77,7 @@ class Backend:
         self.model = model
         self.status = status
         self.seen: list[Seen] = []
+        self.extra: list[str] = []
         self.got = asyncio.Condition()
         self._stalled = stalled
         self._tls: ssl.SSLContext | None = None
@@ -136,8 +137,8 @@ class Backend:
         more = self.model(body) if self.model else {"path": path, "bytes": len(body)}
         answer = json.dumps({"from": self.name, **more}).encode()
         writer.write(
-            b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (self.status, len(answer), answer)
+            b"HTTP/1.1 %d X\r\ncontent-type: application/json\r\n%scontent-length: %d\r\n\r\n%s"
+            % (self.status, "".join(f"{one}\r\n" for one in self.extra).encode(), len(answer), answer)
         )
         await writer.drain()
 
@@ -341,8 +342,9 @@ def run_controller(store: Store, settings: Settings) -> Callable[..., contextlib
 
     @contextlib.asynccontextmanager
     async def run(**options: Any) -> AsyncIterator[Rig]:
-        controller = Controller(store, settings, **options)
-        rig, stop = Rig(store, settings, controller), asyncio.Event()
+        chosen = options.pop("settings", settings)
+        controller = Controller(store, chosen, **options)
+        rig, stop = Rig(store, chosen, controller), asyncio.Event()
         task = asyncio.create_task(controller.run(stop))
         started = asyncio.create_task(controller.started())
         await asyncio.wait({task, started}, return_when="FIRST_COMPLETED", timeout=DEADLINE)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,13 @@ async def test_a_refused_revision_is_rolled_back_and_said(
     status = await until(lambda: "iris" in (status := rig.status()).errors and status)
     assert "refused revision 2" in status.errors["iris"]
     assert "RouteConfiguration iris" in status.errors["iris"]
-    assert status.revisions == {"iris": served, "other": 1}
+    assert served == 1
+    back = await until(lambda: (latest := rig.store.routes.get("iris")).number == 3 and latest)
+    assert back.spec == spec
+    assert back.who == "gnomon"
+    assert back.why.startswith("rolled back: the gateway refused revision 2 of iris: RouteConfiguration iris: ")
+    await until(lambda: rig.status().revisions == {"iris": 3, "other": 1})
+    assert rig.status().refused["iris"].number == 2
     await callers.passed(50)
     await callers.stop()
     assert callers.failed == []
@@ -316,6 +323,44 @@ async def killed_controller(settings: Any, store: Any, tmp_path: Path, until: Un
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_refusal_in_a_change_of_ten_leaves_all_ten_as_they_were(
+    rig: Any, backends: Any, load: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin = await backends("origin")
+    names = [f"r{number}" for number in range(10)]
+    specs = {name: spec_of(origin, await backends("replacement"), name=name, hosts=(f"{name}.localhost",))
+             for name in names[:8]}  # fmt: skip
+    rig.store.routes.change(specs, who="tester", why="eight of them")
+    await until(lambda: rig.status().revisions == dict.fromkeys(names[:8], 1))
+    real = resources._action
+
+    def broken(spec: RouteSpec, clusters: Any) -> Any:
+        made = real(spec, clusters)
+        if spec.name == "r4" and spec.backends[0].weight == 50:
+            made["retry_policy"]["retry_back_off"]["base_interval"] = "0s"
+        return made
+
+    monkeypatch.setattr(resources, "_action", broken)
+    callers = load(rig.settings, "r4.localhost")
+    changed = {name: desired.shift(spec, {"origin": 50, "replacement": 50}) for name, spec in specs.items()}
+    added = {name: specs["r0"].model_copy(update={"name": name, "hosts": (f"{name}.localhost",)}) for name in names[8:]}
+    rig.store.routes.change(changed | {"r7": None} | added, who="tester", why="ten at once")
+    await until(lambda: [one.route for one in rig.store.routes.list() if one.number == 3] == names[:8])
+    await until(lambda: rig.status().revisions == dict.fromkeys(names[:8], 3))
+    status = rig.status()
+    assert status.refused["r4"].error == (
+        "the gateway refused revision 2: RouteConfiguration r4: virtual_hosts[0].routes[0].route.retry_policy."
+        "retry_back_off.base_interval: value must be greater than 0s"
+    )
+    assert "together with r4" in status.refused["r7"].error
+    assert {one.route: one.spec for one in rig.store.routes.list()} == specs
+    assert [(await rig.ask(f"{name}.localhost")).status for name in names] == [200] * 8 + [404] * 2
+    await callers.passed(20)
+    await callers.stop()
+    assert callers.failed == []
+    assert callers.by.keys() == {"origin"}
 
 
 async def test_a_killed_gnomon_leaves_a_gateway_that_serves_and_is_taken_over(
@@ -413,7 +458,9 @@ async def test_endpoints_follow_what_the_gateway_has(rig: Any, backends: Any, un
     await until(lambda: rig.store.endpoints.get(known.id).routing is Routing.DIRECT)
 
 
-async def test_what_went_while_gnomon_was_away_is_not_kept(run_controller: Any, backends: Any, store: Any) -> None:
+async def test_what_went_while_gnomon_was_away_is_not_kept(
+    run_controller: Any, backends: Any, store: Any, until: Until
+) -> None:
     async with run_controller() as first:
         await first.put(spec_of(await backends("origin")))
         kept = first.settings.state_folder / "gateway" / "lastgood.json"
@@ -421,7 +468,7 @@ async def test_what_went_while_gnomon_was_away_is_not_kept(run_controller: Any, 
     store.routes.remove("iris", who="tester", why="meanwhile")
     async with run_controller() as second:
         assert (await second.ask(HOST)).status == 404
-        assert second.status().revisions == {}
+        await until(lambda: second.status().revisions == {})
     assert lastgood.load(kept) == ()
 
 
@@ -446,6 +493,20 @@ async def test_traffic_is_counted_by_backend(rig: Any, backends: Any, until: Unt
     counted = {one.backend: one for one in rig.store.shadow.traffic("iris")}
     assert (counted["origin"].requests, counted["origin"].failures, counted["origin"].shadowed) == (5, 5, 0)
     assert (counted["replacement"].requests, counted["replacement"].shadowed) == (0, 5)
+
+
+async def test_what_passes_is_kept_over_time_and_unknown_hosts_are_counted(
+    run_controller: Any, backends: Any, store: Any, until: Until
+) -> None:
+    async with run_controller() as rig:
+        await rig.put(spec_of(await backends("origin")))
+        for _ in range(5):
+            await rig.ask(HOST)
+            assert (await rig.ask("nobody.localhost")).status == 404
+        await until(lambda: rig.status().unknown_hosts == 5)
+    (sample,) = store.traffic.series("iris", utc_now() - timedelta(hours=1))
+    assert (sample.backend, sample.requests, sample.failures) == ("origin", 5, 0)
+    assert sum(sample.latency.values()) == 5
 
 
 async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(

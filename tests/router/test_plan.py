@@ -43,6 +43,8 @@ def without_collisions(found: list[Revision]) -> dict[str, Revision]:
     return kept
 
 
+changes = st.sampled_from(["", "", "k1", "k2"])
+revisions = st.builds(lambda one, change: one.model_copy(update={"change": change}), revisions, changes)
 many = st.lists(revisions, max_size=6)
 rejections = st.dictionaries(
     st.sampled_from(NAMES), st.builds(Rejection, number=st.integers(1, 3), error=st.just("no")), max_size=2
@@ -103,7 +105,8 @@ def test_what_was_desired_is_served_or_its_refusal_explained(desired: list[Revis
 def test_limits_bound_each_plan_and_all_of_them_arrive(desired: list[Revision], observed: Observed, most: int) -> None:
     state, plans = observed, 0
     while (plan := reconcile(desired, state, Limits(routes=most))).actions:
-        assert len(plan.routes) <= most
+        alone = {one.change for one in plan.actions}
+        assert len(plan.routes) <= most or (len(alone) == 1 and alone != {""})
         state, plans = perform(plan, state), plans + 1
         assert plans < 20
     # A route that goes may free a host for one that had been refused: the end is settled all the same.
@@ -145,4 +148,26 @@ def test_a_removed_route_is_withdrawn_before_its_backends_go() -> None:
     observed = Observed(routes={"a": revision("a")})
     plan = reconcile([], observed)
     assert [action.step for action in plan.actions] == [Step.WITHDRAW, Step.RETIRE, Step.RETIRE]
-    assert reconcile([Revision(route="a", number=2, spec=None, at=NOW, who="ana", why="x")], observed) == plan
+    removed = Revision(route="a", number=2, spec=None, at=NOW, who="ana", why="x")
+    assert reconcile([removed], observed).changes() == plan.changes() == {"a": None}
+
+
+def test_one_refusal_refuses_its_whole_change_removals_included() -> None:
+    observed = Observed(
+        routes={"b": revision("b"), "c": revision("c")}, rejected={"a": Rejection(number=1, error="no")}
+    )
+    removed = Revision(route="b", number=2, spec=None, at=NOW, who="ana", why="x", change="k")
+    changed = [revision("a").model_copy(update={"change": "k"}), revision("c", 2).model_copy(update={"change": "k"})]
+    plan = reconcile([*changed, removed, revision("d")], observed)
+    assert plan.changes() == {"d": revision("d")}
+    assert plan.refused["b"] == "it was to change together with a, and the gateway refused revision 1: no"
+    assert set(plan.refused) == {"a", "b", "c"}
+
+
+def test_a_change_is_never_divided_by_a_limit() -> None:
+    together = [revision(name).model_copy(update={"change": "k"}) for name in "bcd"]
+    plan = reconcile([revision("a"), *together], Observed(), Limits(routes=2))
+    assert (plan.routes, plan.postponed) == (("a",), 3)
+    plan = reconcile(together, Observed(), Limits(routes=2))
+    assert (set(plan.routes), plan.postponed) == (set("bcd"), 0)
+    assert plan.together("b") == frozenset("bcd")

@@ -5,7 +5,7 @@ from itertools import pairwise, product
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model import (
@@ -298,6 +298,7 @@ def test_nothing_is_watched_before_the_gateway_has_the_step() -> None:
     assert look(rollout(position=2), BAD, served=6) == Turn()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3), st.sampled_from(["live", "lost", "stale"]))))
 def test_kills_at_any_moment_never_skip_a_step_nor_repeat_one(looks: list[tuple[int, int, str]]) -> None:
     """Between two looks the process may die: with the watch of this step lost, or with one of an earlier step left."""

@@ -161,6 +161,12 @@ def test_a_key_that_may_be_left_out_is_none(more: dict[str, Any]) -> None:
     assert not verdict(api("/predict", takes={"features": NUMBERS}, **more)).secured
 
 
+def test_a_key_that_may_be_left_out_leaves_the_posture_open_to_question() -> None:
+    optional = {"parameters": [{"in": "header", "name": "X-API-Key", "required": False}]}
+    assert verdict(api("/predict", takes={"features": NUMBERS}, **optional)).keyed
+    assert not verdict(api("/predict", takes={"features": NUMBERS})).keyed
+
+
 def test_pages_about_something_else_speak_against_a_word_with_two_meanings() -> None:
     route = InferenceRoute(method="POST", path="/score")
     found, only = (route,), frozenset({"/score"})

@@ -1,5 +1,6 @@
 """The machine, by transcripts: recorded from real servers, or written from what a product's source says."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,19 @@ def test_a_page_that_speaks_to_strangers_speaks_for_the_routes_beside_it(knowled
     assert postured(knowledge, FLASK, SHOWN, PAGE) == Postured(posture=Posture.OPEN, decided_by="GET /")
 
 
+def test_a_page_that_only_greets_says_nothing_of_the_routes(knowledge: Knowledge) -> None:
+    greeting = answer("GET /", 200, '{"message": "welcome"}', "application/json")
+    assert postured(knowledge, FLASK, SHOWN, greeting).posture is Posture.UNKNOWN
+
+
+def test_what_answers_in_the_form_of_http_and_is_none_has_no_findings(knowledge: Knowledge) -> None:
+    machine = identify(knowledge, Limits(), Subject(8554, "0123456789ab"))
+    rtsp = Answer(next(machine), status=400, raw=b"RTSP/1.0 400 Bad Request\r\n\r\n")
+    with pytest.raises(StopIteration) as stop:
+        machine.send(rtsp)
+    assert stop.value.value == ()
+
+
 def test_a_neighbour_that_asks_for_a_login_speaks_for_the_routes(knowledge: Knowledge) -> None:
     locked = answer("GET /info", 401, '{"error": "no key"}', "application/json")
     assert postured(knowledge, FLASK, SHOWN, PAGE, locked) == Postured(
@@ -254,3 +268,77 @@ def test_behind_a_login_routes_are_seen_where_options_passes_it(knowledge: Knowl
     (fact,), _ = ask(knowledge, book(wall, answer("OPTIONS /predict", 405, allow="POST")))
     assert fact.is_model_endpoint
     assert postured(knowledge, wall, answer("OPTIONS /predict", 405, allow="POST")).posture is Posture.PROTECTED
+
+
+NGINX = answer(
+    "GET /-/routes", 404, "<center><h1>404 Not Found</h1></center><hr><center>nginx</center>", server="nginx"
+)
+
+
+def test_a_404_unlike_the_roots_shows_an_application_below_a_prefix(knowledge: Knowledge) -> None:
+    inner = [answer(f"GET /v1{path}", 404, WERKZEUG, server="nginx") for path in ("/models", "/-/routes", "/")]
+    route = answer("OPTIONS /v1/score", 200, allow="POST, OPTIONS", server="nginx")
+    facts, _ = ask(knowledge, book(NGINX, *inner, route))
+    assert [(fact.product, r.path) for fact in facts for r in fact.inference_routes] == [("flask", "/v1/score")]
+
+
+@pytest.mark.parametrize("prefix", ["/ml", "/api", "/serving"])
+def test_a_description_below_a_usual_prefix_is_found(knowledge: Knowledge, prefix: str) -> None:
+    described = json.dumps({
+        "openapi": "3.1.0", "info": {"title": "x", "version": "1"},
+        "paths": {"/predict": {"post": {"operationId": "predict_predict_post"}}},
+    })  # fmt: skip
+    below = answer(f"GET {prefix}/openapi.json", 200, described, "application/json")
+    facts, _ = ask(knowledge, book(NGINX, below))
+    assert [r.path for fact in facts for r in fact.inference_routes] == [f"{prefix}/predict"]
+
+
+def test_a_page_of_documentation_says_where_the_description_is(knowledge: Knowledge) -> None:
+    page = "<script>SwaggerUIBundle({url: '/internal/api-7.json', dom_id: '#ui'})</script>"
+    described = '{"openapi": "3.1.0", "info": {"title": "x"}, "paths": {"/tumour": {"post": {"summary": "Predict"}}}}'
+    facts, _ = ask(
+        knowledge,
+        book(
+            FASTAPI,
+            answer("GET /docs", 200, page),
+            answer("GET /internal/api-7.json", 200, described, "application/json"),
+        ),
+    )
+    assert facts[0].schema_digest is not None
+
+
+def test_a_form_on_a_page_about_a_model_tells_its_route_where_options_tells_nothing(knowledge: Knowledge) -> None:
+    page = answer("GET /", 200, "<title>Tumour classifier</title><form method=post action=/classify-scan>")
+    deaf = answer("OPTIONS /-/routes", 501)
+    (fact,), asked = ask(knowledge, book(FLASK, page, deaf))
+    assert [r.path for r in fact.inference_routes] == ["/classify-scan"]
+    assert not any("classify-scan" in request for request in asked)
+
+
+def test_a_route_with_a_name_in_it_is_listed_with_its_parameter(knowledge: Knowledge) -> None:
+    (fact,), _ = ask(knowledge, book(FLASK, answer("OPTIONS /models/-/predict", 200, allow="POST, OPTIONS")))
+    assert [r.path for r in fact.inference_routes] == ["/models/{name}/predict"]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_model"),
+    [
+        ('{"service": "churn", "model": "resnet18"}', True),
+        ('{"message": "leaf disease model is running"}', True),
+        ('{"model": "RT-88", "firmware": "3.1", "serial": "x"}', False),
+        ('{"message": "welcome"}', False),
+        ('{"service": "3D models of trains"}', False),
+    ],
+)
+def test_a_service_that_calls_itself_a_model_in_json_is_one_though_its_route_stays_hidden(
+    knowledge: Knowledge, said: str, is_model: bool
+) -> None:
+    (fact,), asked = ask(knowledge, book(FLASK, answer("GET /", 200, said, "application/json")))
+    assert fact.is_model_endpoint is is_model
+    assert fact.inference_routes == ()
+    assert len([text for text in asked if text.startswith("OPTIONS")]) > 6
+
+
+def test_a_page_for_people_that_speaks_of_models_is_none(knowledge: Knowledge) -> None:
+    (fact,), _ = ask(knowledge, book(FLASK, answer("GET /", 200, "<p>Our churn model is running. Read the blog.")))
+    assert not fact.is_model_endpoint

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner import application, exchange, lexicon, openapi, routes
+from scanner import application, descriptions, exchange, lexicon, openapi, routes, verdict
 from scanner.exchange import Answer
 from scanner.findings import Limits
 from scanner.identify import Subject, identify
@@ -57,7 +57,7 @@ def _of_signature(signature: Signature) -> Iterator[str]:
 PATTERNS = sorted({pattern for signature in KNOWLEDGE.signatures.values() for pattern in _of_signature(signature)})
 OWN = [
     value
-    for module in (application, exchange, lexicon, openapi, routes)
+    for module in (application, descriptions, exchange, lexicon, openapi, routes, verdict)
     for value in vars(module).values()
     if isinstance(value, re.Pattern)
 ]

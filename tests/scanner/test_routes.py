@@ -1,6 +1,18 @@
 from scanner.exchange import Answer, Request
 from scanner.lexicon import words_of
-from scanner.routes import PREFIXES, USUAL, asks_for_key, candidates, linked_bases, mentioned, siblings, signposts
+from scanner.routes import (
+    PREFIXES,
+    SELF,
+    USUAL,
+    asks_for_key,
+    candidates,
+    linked_bases,
+    mentioned,
+    of_things,
+    siblings,
+    signposts,
+    told_posts,
+)
 
 
 def page(body: str, media: str = "text/html", status: int = 200) -> Answer:
@@ -67,3 +79,25 @@ def test_a_page_about_a_model_says_where_to_post() -> None:
 
 def test_a_page_about_something_else_says_nothing_by_its_forms() -> None:
     assert list(mentioned([page("<h1>Sign up</h1><form method=post action='/join'> POST /api/orders")])) == []
+
+
+def test_only_a_form_that_posts_tells_of_a_post() -> None:
+    assert told_posts([page("<h1>Image classifier</h1><form method='POST' action='/upload'>")]) == ("/upload",)
+    assert told_posts([page("<h1>Image classifier</h1><form action='/search'>")]) == ()
+    assert told_posts([page("<h1>Newsletter</h1><form method='POST' action='/join'>")]) == ()
+
+
+def test_what_a_service_calls_itself_becomes_paths() -> None:
+    said = Answer(Request("GET", "/"), status=200, headers=(("content-type", "application/json"),),
+                  body=b'{"service": "churn-service", "model": "x"}')  # fmt: skip
+    assert list(of_things([said])) == ["/churn/predict", "/churn", "/predict/churn"]
+
+
+def test_below_a_base_the_verb_follows_at_once() -> None:
+    assert all(path.count("/") == 1 for path in candidates([], most=40, below=True))
+
+
+def test_the_usual_paths_are_ranked_once_each_and_none_twice() -> None:
+    assert len(set(USUAL)) == len(USUAL)
+    assert USUAL[0] == "/predict"
+    assert set(SELF).isdisjoint({"/health"})

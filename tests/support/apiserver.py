@@ -68,7 +68,7 @@ class ApiServerDouble:
     """The server. Change it from any thread; ``requests`` is what was asked.
 
     ``denied`` holds (resource, namespace) pairs that are forbidden, with ``*`` for any; ``faults`` maps a
-    pattern of paths to hang, reset, html, half, busy or lying.
+    pattern of paths to hang, reset, html, half, busy or lying, ``moved`` a path to where it redirects.
     """
 
     def __init__(self, *, crds: dict[str, dict[str, str]] | None = None, token: str | None = "secret-token-of-the-api"):
@@ -85,10 +85,11 @@ class ApiServerDouble:
         self.expired_tokens = 0
         self.watch_status = 200
         self.bookmark_every = 60.0
+        self.moved: dict[str, str] = {}
         self.bookmarks = 0
         self.watching: dict[str, int] = {}
         self._events: list[tuple[int, str, str, str, dict[str, Any]]] = []
-        self._snapshots: dict[int, list[dict[str, Any]]] = {}
+        self._snapshots: dict[tuple[int, str], list[dict[str, Any]]] = {}
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: set[asyncio.Event] = set()
@@ -176,6 +177,9 @@ class ApiServerDouble:
         fault = next((what for pattern, what in self.faults.items() if re.search(pattern, request.path)), None)
         if fault is not None and (broken := await self._broken(fault, request)) is not None:
             return broken
+        if request.path in self.moved:
+            away = {"Location": self.moved[request.path], "Set-Cookie": "session=theirs"}
+            return web.Response(status=302, headers=away)
         if self.token and headers.get("authorization") != f"Bearer {self.token}":
             return status(401, "Unauthorized", "Unauthorized")
         if found := _PROXY.match(request.path):
@@ -280,21 +284,21 @@ class ApiServerDouble:
         start, version = 0, self.version
         if token:
             version, start = map(int, base64.b64decode(token).decode().split(":"))
-            if self.expired_tokens or version not in self._snapshots:
+            if self.expired_tokens or (version, request.path) not in self._snapshots:
                 self.expired_tokens = max(0, self.expired_tokens - 1)
                 fresh = base64.b64encode(f"{self.version}:{start}".encode()).decode()
-                self._snapshots[self.version] = self._select(gv, plural, namespace)
+                self._snapshots[self.version, request.path] = self._select(gv, plural, namespace)
                 return status(
                     410, "Expired", "the provided continue parameter is too old", metadata={"continue": fresh}
                 )
-            items = self._snapshots[version]
+            items = self._snapshots[version, request.path]
         else:
             items = self._select(gv, plural, namespace)
         meta: dict[str, Any] = {"resourceVersion": str(version)}
         end = len(items)
         if limit and request.query.get("resourceVersion") != "0" and start + limit < len(items):
             end = start + limit
-            self._snapshots[version] = items
+            self._snapshots[version, request.path] = items
             meta["continue"] = base64.b64encode(f"{version}:{end}".encode()).decode()
             meta["remainingItemCount"] = len(items) - end
         body = {"kind": f"{self.kinds[gv][plural]}List", "apiVersion": gv, "metadata": meta, "items": items[start:end]}

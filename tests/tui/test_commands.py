@@ -122,7 +122,7 @@ def test_commands_end_as_gateways_say(gnomon, adopted: Endpoint, database_url: s
     done = gnomon("shift", "iris", "origin=50", "replacement=50")
     assert (done.code, "in force on gateway local" in done.err) == (0, True)
     assert gnomon("plan").out == ""
-    report(revisions={"iris": 2}, errors={"iris": "cluster refused: name"})
+    report(revisions={"iris": 2}, refused={"iris": {"error": "cluster refused: name"}})
     refused = gnomon("shift", "iris", "origin=0", "replacement=100")
     assert (refused.code, "cluster refused: name" in refused.err) == (1, True)
     plan = json.loads(gnomon("plan", "--format", "json").out)

@@ -17,6 +17,10 @@ def gateway(**parts) -> GatewayStatus:
     return GatewayStatus.model_validate(defaults | parts)
 
 
+REFUSED = {"iris": {"error": "bad cluster"}}
+REFUSED_BEFORE = {"iris": {"error": "bad cluster", "number": 2}}
+
+
 @pytest.mark.parametrize(
     ("gateways", "revision", "outcome", "words"),
     [
@@ -27,7 +31,12 @@ def gateway(**parts) -> GatewayStatus:
         ([gateway(revisions={})], REVISION, Outcome.PENDING, "local has not acknowledged"),
         ([gateway()], REVISION, Outcome.IN_FORCE, "gateway local"),
         ([gateway(revisions={"iris": 4})], REVISION, Outcome.IN_FORCE, "gateway local"),
-        ([gateway(errors={"iris": "bad cluster"}, revisions={"iris": 2})], REVISION, Outcome.REFUSED, "bad cluster"),
+        (
+            [gateway(refused={"iris": {"error": "bad cluster"}}, revisions={"iris": 2})],
+            REVISION,
+            Outcome.REFUSED,
+            "bad cluster",
+        ),
         ([gateway(), gateway(id="b", revisions={"iris": 1})], REVISION, Outcome.PENDING, "gateway b"),
         ([gateway()], REMOVED, Outcome.PENDING, "local has not acknowledged"),
         ([gateway(revisions={})], REMOVED, Outcome.IN_FORCE, "gateway local"),

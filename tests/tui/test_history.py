@@ -82,6 +82,25 @@ def test_an_identity_is_confirmed_and_split_by_hand(gnomon, store: Store):
     assert gnomon("identities").err == "0 proposals\n"
 
 
+def test_views_are_saved_used_and_forgotten(gnomon, store: Store):
+    see(store, identified(), Postured(posture="open"))
+    see(store, identified(kind="notebook"), port=5001)
+    saved = gnomon("view", "save", "open-models", "kind:model-endpoint", "posture:open")
+    assert (saved.code, saved.err) == (0, "@open-models is kind:model-endpoint posture:open: 1 endpoints\n")
+    assert [row["port"] for row in json.loads(gnomon("endpoints", "@open-models", "-f", "json").out)] == [5000]
+    assert [row["port"] for row in json.loads(gnomon("endpoints", "-f", "json", "--", "-@open-models").out)] == [5001]
+    assert json.loads(gnomon("view", "list", "-f", "json").out)[0]["who"] == "ana"
+    assert gnomon("view", "save", "open-models", "@open-models").code == 2
+    assert gnomon("view", "remove", "open-models").code == 0
+    lost = gnomon("endpoints", "risk>1", "@open-models")
+    assert lost.err.splitlines() == [
+        "gnomon: there is no view @open-models: no view is saved (column 8 of the filter)",
+        "  risk>1 @open-models",
+        "         ^",
+    ]
+    assert gnomon("view", "save", "empty").code == 2
+
+
 def test_pages_go_on_where_they_ended(gnomon, store: Store):
     for port in range(5000, 5005):
         see(store, identified(), port=port)

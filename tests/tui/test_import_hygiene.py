@@ -7,8 +7,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "textual", "scapy", "kubernetes", "grpc", "google.protobuf", "numpy", "networkx", "sqlmodel", "sqlalchemy",
-    "alembic", "apscheduler", "pydantic", "psycopg", "httptools", "rich",
+    "textual", "scapy", "kubernetes", "aiohttp", "grpc", "google.protobuf", "numpy", "networkx", "sqlmodel",
+    "sqlalchemy", "alembic", "apscheduler", "pydantic", "psycopg", "httptools", "rich",
 }  # fmt: skip
 NEEDED = {
     ("--help",): set(),

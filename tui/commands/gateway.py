@@ -1,4 +1,4 @@
-"""``serve`` and ``doctor``: the daemon, and what is missing on this machine."""
+"""``serve``, ``gateway`` and ``doctor``: the daemon, a gateway alone, and what is missing on this machine."""
 
 from typing import Annotated
 
@@ -7,12 +7,13 @@ import typer
 from tui.commands.options import FormatOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, log_to_stderr, narrate, write_rows
-from tui.wiring import daemon, settings_of, workspace
+from tui.wiring import daemon, gateway_alone, settings_of, workspace
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("serve")(serve)
+    app.command("gateway")(gateway)
     app.command("doctor")(doctor)
 
 
@@ -47,14 +48,45 @@ def serve(
     narrate("stopped")
 
 
-def doctor(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Say what works on this machine, and what does not.
+def gateway(context: typer.Context) -> None:
+    """Run the gateway alone, with the last good configuration, until Ctrl-C.
 
-    Each finding says what to do about it. The exit code is 1 where something does not work.
+    For a machine whose database is away, or where gnomon must not run: it changes nothing and asks nobody. When
+    `gnomon serve` starts with the same state folder, it takes the gateway over without a failed request, and this
+    ends.
+
+    Example: gnomon gateway
     """
-    from tui.doctor import examine
+    log_to_stderr()
+    settings = settings_of(context.obj)
+    narrate(f"gateway on {settings.gateway_address}:{settings.gateway_port}, with what was served last")
+    narrate("press Ctrl-C to stop")
+    gateway_alone(settings)
+    narrate("stopped")
 
-    findings = examine(settings_of(context.obj))
+
+def doctor(
+    context: typer.Context,
+    target: Annotated[
+        str | None, typer.Argument(metavar="[k8s:CONTEXT]", help="A cluster to check, instead of this machine.")
+    ] = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Say what works on this machine, or may be read of a cluster, and what does not.
+
+    Each finding says what to do about it, or what a missing permission hides; deploy/ has manifests that
+    grant them. The exit code is 1 where something does not work.
+
+    Examples:
+      gnomon doctor
+
+      gnomon doctor k8s:production#risk,pricing
+
+    """
+    from tui.doctor import examine, examine_cluster
+
+    settings = settings_of(context.obj)
+    findings = examine(settings) if target is None else examine_cluster(settings, target)
     rows = [{"check": one.check, "works": one.works, "finding": one.finding} for one in findings]
     write_rows(rows, (Column("CHECK", "check"), Column("WORKS", "works"), Column("FINDING", "finding")), form)
     if not all(one.works for one in findings):

@@ -6,6 +6,7 @@ the work is incomplete.
 """
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -106,7 +107,12 @@ def shift(
 def rollback(
     context: typer.Context,
     name: NameArgument,
-    to: Annotated[int | None, typer.Option(metavar="REVISION", min=1, help="The revision before by default.")] = None,
+    to: Annotated[
+        int | None, typer.Option(metavar="REVISION", min=1, help="The last one that was another, by default.")
+    ] = None,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Take back every route that changed together with it.")
+    ] = False,
     why: WhyOption = "rolled back by command line",
     wait: WaitOption = None,
     dry_run: DryRunOption = False,
@@ -115,19 +121,30 @@ def rollback(
 
     It becomes a new revision, so that this can be undone too.
 
-    Example: gnomon rollback iris --to 2
+    Examples:
+      gnomon rollback iris --to 2
+
+      gnomon rollback iris --whole
+
     """
+    from router import desired
+
     with workspace(context.obj) as here:
-        history = here.store.routes.history(name)
-        if not history:
+        latest = here.store.routes.get(name)
+        if latest is None:
             raise CommandError(f"there is no route {name!r}: `gnomon routes` lists them")
-        number = to if to is not None else history[0].number - 1
-        wanted = next((one for one in history if one.number == number), None)
-        if wanted is None or wanted.spec is None:
-            raise CommandError(
-                f"route {name!r} has no revision {number} to go back to: `gnomon route {name}` lists them"
-            )
-        change(here, wanted.spec, why, wait, dry_run=dry_run)
+        if whole and to is not None:
+            raise CommandError("--whole takes back one change of many routes, and --to one route: give one of them")
+        if whole and not latest.change:
+            raise CommandError(f"revision {latest.number} of {name!r} changed no other route: leave out --whole")
+        names = [name]
+        if whole:
+            names = [one.route for one in here.store.routes.since(0).revisions if one.change == latest.change]
+        wanted = {one: desired.earlier(one, here.store.routes.history(one), to) for one in names}
+        if dry_run:
+            write_text("\n".join(describe(spec) if spec else f"route {one} goes" for one, spec in wanted.items()))
+            return
+        converge_all(here, here.store.routes.change(wanted, who=here.settings.actor, why=why), wait)
 
 
 def release(
@@ -136,17 +153,20 @@ def release(
     why: WhyOption = REASON,
     wait: WaitOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Take a route off the gateway. Callers that still use its name get 404, so this asks first."""
     with workspace(context.obj) as here:
         spec = spec_of(existing(here, name))
+        if dry_run:
+            write_text(f"route {name} goes: callers of {', '.join(spec.hosts)} get 404")
+            return
         if not yes:
             narrate(f"callers of {', '.join(spec.hosts)} will get 404")
             typed = typer.prompt("type the route's name to go on", default="", show_default=False, err=True)
             if typed != name:
                 raise CommandError("nothing was changed", Exit.REFUSED)
-        revision = here.store.routes.remove(name, who=here.settings.actor, why=why)
-        converge(here, revision, wait)
+        converge(here, here.store.routes.remove(name, who=here.settings.actor, why=why), wait)
 
 
 def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | None]:
@@ -182,12 +202,20 @@ def change(here: Workspace, spec: "RouteSpec", why: str, wait: float | None, *, 
 
 def converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
     """Wait for a gateway's word, and tell it. CommandError where it was refused, or where none came in time."""
+    converge_all(here, [revision], wait)
+
+
+def converge_all(here: Workspace, revisions: Sequence["Revision"], wait: float | None) -> None:
+    """Wait for a gateway's word on revisions that were made together, and tell it. Raises CommandError."""
     from tui.convergence import Outcome, await_gateways
 
-    said = f"route {revision.route} revision {revision.number}"
-    result = await_gateways(here.store, revision, wait)
+    first = revisions[0]
+    said = f"route {first.route} revision {first.number}" if len(revisions) == 1 else f"{len(revisions)} routes"
+    verb = "is" if len(revisions) == 1 else "are"
+    result = await_gateways(here.store, revisions, wait)
     if result.outcome is Outcome.REFUSED:
-        raise CommandError(f"{said} was refused and rolled back: {result.words}", Exit.FAILED)
+        was = "was" if len(revisions) == 1 else "were all"
+        raise CommandError(f"{said} {was} rolled back, because a gateway refused: {result.words}", Exit.FAILED)
     if result.outcome is Outcome.PENDING:
-        raise CommandError(f"{said} is on record, but {result.words}", Exit.INCOMPLETE)
-    narrate(f"{said} is in force on {result.words}")
+        raise CommandError(f"{said} {verb} on record, but {result.words}", Exit.INCOMPLETE)
+    narrate(f"{said} {verb} in force on {result.words}")

@@ -1,6 +1,7 @@
-"""``routes``, ``route``, ``plan``: what is desired of the gateway, what it has, and what is between the two."""
+"""``routes``, ``route``: what is desired of the gateway, and what it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,7 @@ from tui.output import Column, Format, narrate, write_json, write_rows, write_te
 from tui.wiring import Workspace, workspace
 
 if TYPE_CHECKING:
-    from inventory.model import GatewayStatus, Revision, RouteSpec, ShadowEvidence
-    from router.observed import Observed
+    from inventory.model import Backend, GatewayStatus, Revision, RouteSpec, Sample, ShadowEvidence
 
 COLUMNS = (
     Column("ROUTE", "name"),
@@ -25,13 +25,14 @@ COLUMNS = (
     Column("GATEWAY", "gateway"),
 )
 SHOWN_DISAGREEMENTS = 10
+RECENT_MINUTES = 5
 SHOWN_SWAPS = 3
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (routes, route, plan):
+    for command in (routes, route):
         app.command(command.__name__)(command)
 
 
@@ -41,7 +42,8 @@ def routes(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
     Live split, shadow, agreement of its answers, and whether the gateways have what is desired.
     """
     with workspace(context.obj) as here:
-        rows = [_row(here, revision) for revision in here.store.routes.list()]
+        gateways = here.store.gateways.list()
+        rows = [_row(here, revision, gateways) for revision in here.store.routes.list()]
     write_rows(rows, COLUMNS, form)
     if form is Format.TABLE:
         narrate(f"{len(rows)} route{'' if len(rows) == 1 else 's'}")
@@ -65,23 +67,51 @@ def route(
       gnomon route iris --disagreements
 
     """
+    from inventory.model import utc_now
+
     with workspace(context.obj) as here:
         revision = existing(here, name)
         if disagreements:
             _disagreements([one for one in here.store.shadow.of(name) if one.primary != one.shadow], form)
             return
         spec = spec_of(revision)
-        row = _row(here, revision)
+        row = _row(here, revision, here.store.gateways.of(name))
         history = here.store.routes.history(name)
         evidence = here.store.shadow.of(name)
+        series = here.store.traffic.series(name, utc_now() - timedelta(minutes=RECENT_MINUTES))
     if form is not Format.TABLE:
-        write_json(row | {"history": [one.model_dump(mode="json") for one in history]})
+        row["history"] = [one.model_dump(mode="json") for one in history]
+        write_json(row | {"series": [one.model_dump(mode="json") for one in series]})
         return
     lines = [describe(spec), f"  gateway    {row['gateway']}"]
     lines += [line for one in evidence for line in _evidence_lines(one)]
     lines += [f"  traffic    {t['backend']}: {t['requests']} live, {t['failures']} failed" for t in row["traffic"]]
+    lines += [f"  lately     {line}" for line in lately(series, RECENT_MINUTES * 60)]
     lines += [f"  revision   {one.number}  {one.at:%Y-%m-%d %H:%M:%S}  {one.who}: {one.why}" for one in history[:10]]
     write_text("\n".join(lines))
+
+
+def _servers(backend: "Backend") -> str:
+    more = f" and {len(backend.servers)} more" if backend.servers else ""
+    return more + ("  HTTP/2" if backend.protocol == "http2" else "")
+
+
+def lately(series: Sequence["Sample"], seconds: float) -> Iterator[str]:
+    """What passed in the last so many seconds, one line for each backend."""
+    from inventory.traffic import joined, percentile
+
+    for name in dict.fromkeys(one.backend for one in series):
+        own = [one for one in series if one.backend == name]
+        passed = joined(own, 10**9)[-1]
+        if not passed.requests:
+            continue
+        failed = 100 * passed.failures / passed.requests
+        shares = ((share, percentile(passed.latency, share / 100)) for share in (50, 90, 99))
+        times = ", ".join(f"p{share} {value:.3g} ms" for share, value in shares if value is not None)
+        yield (
+            f"{name}: {passed.requests / seconds:.3g} requests/s in {seconds / 60:g} min, {failed:.2g} % failed, "
+            f"{times}, at most {passed.in_flight} at once"
+        )
 
 
 def _disagreements(evidence: "list[ShadowEvidence]", form: Format) -> None:
@@ -116,48 +146,20 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
 def describe(spec: "RouteSpec") -> str:
     """A route in words."""
     lines = [f"route {spec.name}", f"  hosts      {', '.join(spec.hosts)}"]
-    lines += [f"  backend    {b.name}  {b.weight} %  {b.url}" for b in spec.backends]
+    lines += [f"  backend    {b.name}  {b.weight} %  {b.url}{_servers(b)}" for b in spec.backends]
+    if spec.sticky:
+        ways = (("header", spec.sticky.header), ("cookie", spec.sticky.cookie))
+        named = [f"{way} {name}" for way, name in ways if name] + ["address"] * spec.sticky.address
+        lines.append(f"  sticky     callers are told apart by {', then '.join(named)}")
+    lines += [f"  override   {o.header}: {o.value} goes to {o.backend}" for o in spec.overrides]
+    if spec.health:
+        lines.append(f"  health     GET {spec.health.path} of each server every {spec.health.interval_seconds:g} s")
     if spec.shadow:
         methods = ", ".join(spec.shadow.methods)
         lines.append(
             f"  shadow     {spec.shadow.percent:g} % of {methods} requests are copied to {spec.shadow.backend}"
         )
     return "\n".join(lines)
-
-
-def plan(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Show what gateways still have to do.
-
-    Each action with its reason, in the order in which the controller takes them.
-    """
-    from router.plan import reconcile
-
-    with workspace(context.obj) as here:
-        wanted = here.store.routes.list()
-        plans = {one.id: reconcile(wanted, _observed(here, one)) for one in here.store.gateways.list()}
-    rows = [
-        {"gateway": gateway, "step": action.step.value, "route": action.route, "reason": action.reason}
-        for gateway, found in plans.items()
-        for action in found.actions
-    ]
-    write_rows(rows, tuple(Column(key.upper(), key) for key in ("gateway", "step", "route", "reason")), form)
-    for gateway, found in plans.items():
-        for name, why in found.refused.items():
-            narrate(f"gateway {gateway} leaves route {name} as it is: {why}")
-    if not plans:
-        narrate("no gateway has ever reported: start one by `gnomon serve`")
-    elif form is Format.TABLE:
-        narrate(f"{len(rows)} action{'' if len(rows) == 1 else 's'} pending")
-
-
-def _observed(here: Workspace, gateway: "GatewayStatus") -> "Observed":
-    """What a gateway reports, with the revisions that its numbers stand for."""
-    from router.observed import Observed
-
-    served: dict[str, Revision] = {}
-    for name, number in gateway.revisions.items():
-        served |= {one.route: one for one in here.store.routes.history(name) if one.number == number}
-    return Observed(routes=served)
 
 
 def existing(here: Workspace, name: str) -> "Revision":
@@ -175,7 +177,9 @@ def spec_of(revision: "Revision") -> "RouteSpec":
     return revision.spec
 
 
-def _row(here: Workspace, revision: "Revision") -> dict[str, Any]:
+def _row(here: Workspace, revision: "Revision", gateways: Sequence["GatewayStatus"]) -> dict[str, Any]:
+    from tui.convergence import words_of
+
     spec = spec_of(revision)
     # A row of a backend with itself is the baseline of a split: it says nothing of the shadow.
     evidence = [one for one in here.store.shadow.of(spec.name) if one.primary != one.shadow]
@@ -189,13 +193,7 @@ def _row(here: Workspace, revision: "Revision") -> dict[str, Any]:
         "agreement": agreement,
         "pairs": shown.pairs if shown else 0,
         "revision": revision.number,
-        "gateway": _gateway_words(here, revision),
+        "gateway": words_of(gateways, revision),
         "evidence": [one.model_dump(mode="json") for one in evidence],
         "traffic": [one.model_dump(mode="json") for one in here.store.shadow.traffic(spec.name)],
     }
-
-
-def _gateway_words(here: Workspace, revision: "Revision") -> str:
-    from tui.convergence import words_of
-
-    return words_of(here.store.gateways.list(), revision)

@@ -272,7 +272,7 @@ async def end(
 async def desire(stage: Stage, spec: RouteSpec, why: str) -> Revision:
     """Make a route desired, and wait until the gateway acknowledged it. Raises DemoError if it does not."""
     revision = await asyncio.to_thread(stage.store.routes.put, spec, who=WHO, why=why)
-    result = await asyncio.to_thread(convergence.await_gateways, stage.store, revision, SECONDS_PER_ACT)
+    result = await asyncio.to_thread(convergence.await_gateways, stage.store, [revision], SECONDS_PER_ACT)
     if result.outcome is not convergence.Outcome.IN_FORCE:
         raise DemoError(f"route {spec.name} revision {revision.number} is not in force: {result.words}")
     return revision

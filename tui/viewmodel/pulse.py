@@ -1,10 +1,10 @@
 """The first screen: how much is covered, what is in the way, and what moves right now."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from inventory.coverage import Metric, Tally, why_not
+from inventory.coverage import Facet, Metric, why_not
 from inventory.model import Kind, Posture, Presence, Scan, ScanStatus
 from tui.viewmodel import alerts, words
 from tui.viewmodel.bars import Share, bar, spark, stacked
@@ -30,7 +30,7 @@ def page(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
             metrics(snapshot.metrics, width, now),
             gaps(snapshot, width, limit=6),
             scans(snapshot, width, now),
-            kinds(snapshot.tally, width),
+            kinds(snapshot.facets, width),
             trends(snapshot, width, now),
             routes(snapshot.routes, width),
         ]
@@ -40,7 +40,7 @@ def page(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
     left = stack(
         [
             metrics(snapshot.metrics, left_width, now),
-            kinds(snapshot.tally, left_width),
+            kinds(snapshot.facets, left_width),
             trends(snapshot, left_width, now),
         ]
     )
@@ -148,14 +148,14 @@ def gaps(snapshot: Snapshot, width: int, limit: int) -> list[Line]:
     return lines
 
 
-def kinds(tally: Tally, width: int) -> list[Line]:
+def kinds(facets: Iterable[Facet], width: int) -> list[Line]:
     """What is there: a count of each kind, drawn by how many of them a stranger may use."""
     posture: Counter[tuple[Kind | None, Posture]] = Counter()
     by_kind: Counter[Kind | None] = Counter()
-    for traits, count in tally.items():
-        if traits.presence is not Presence.GONE:
-            posture[traits.kind, traits.posture] += count
-            by_kind[traits.kind] += count
+    for facet in facets:
+        if facet.presence is not Presence.GONE:
+            posture[facet.kind, facet.posture] += facet.count
+            by_kind[facet.kind] += facet.count
     lines = [heading("WHAT IS THERE", width, "━ open  ╍ unknown  ═ protected")]
     if not by_kind:
         return [*lines, line(Run("nothing yet", Tone.MUTED))]

@@ -87,7 +87,7 @@ def acknowledged(revision: Revision, gateways: Sequence[GatewayStatus]) -> Line:
     if not gateways:
         return line(f"r{revision.number} ", Run("? no gateway", Tone.WARN))
     behind = [g for g in gateways if g.revisions.get(revision.route, 0) < revision.number]
-    if any(revision.route in g.errors for g in gateways):
+    if any(g.refusal_of(revision) for g in gateways):
         return line(f"r{revision.number} ", Run("✗ refused", Tone.BAD))
     if not behind:
         return line(f"r{revision.number} ", Run("✓ in force", Tone.GOOD))
@@ -181,7 +181,7 @@ def _gateways(revision: Revision, gateways: Sequence[GatewayStatus], width: int,
         heard = Run(f"heard {age(gateway.heartbeat_at, now)} ago", Tone.MUTED)
         lines.append(line(*fit(line(clean(gateway.id, 40)), 14), *fit(line(health), 12),
                           *fit(line(at), 12), "  ", heard))  # fmt: skip
-        if error := gateway.errors.get(revision.route):
+        if error := gateway.refusal_of(revision):
             lines.extend(line("  ", Run(part, Tone.BAD)) for part in wrap(clean(error, 600), width - 2))
     return lines
 

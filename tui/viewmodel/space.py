@@ -1,24 +1,25 @@
 """The map of the address space: what was scanned, what is stale, what never was, and hosts where nobody looked."""
 
 import ipaddress
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from inventory import space as known
 from inventory.model import Scan, ScanStatus, Scope
+from inventory.space import Network, networks_of, red_flags
 from tui.viewmodel.detail import heading
 from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Hosts = Mapping[tuple[str, Network], int]
 """How many endpoints are known in a network of a site. IPv4 by /24, IPv6 by /64."""
 
 LABEL = 20
 MOST = 2048
 """Blocks that one target is drawn as at most; a larger one is drawn in larger blocks."""
-OUTSIDE = 12
+SHOWN = 12
 
 
 class Look(Enum):
@@ -48,13 +49,13 @@ class Block:
 def page(
     scopes: Sequence[Scope], scans: Sequence[Scan], hosts: Hosts, width: int, now: datetime, stale_after: timedelta
 ) -> list[Line]:
-    """A grid for each scope, and the known hosts that no scope covers."""
+    """A grid for each scope, and the known hosts that no complete scan covers."""
     lines = [legend(), ()]
     for scope in scopes:
         lines += [*_scope(scope, scans, hosts, width, now, stale_after), ()]
     if not scopes:
         lines += [line(Run("No scope is stored: gnomon scope add says what may be scanned.", Tone.MUTED)), ()]
-    return capped([*lines, *_outside(scopes, hosts, width)], width)
+    return capped([*lines, *_flags(scopes, scans, hosts, width)], width)
 
 
 def legend() -> Line:
@@ -71,11 +72,11 @@ def blocks(
 ) -> dict[Network, list[Block]]:
     """The blocks of each target of a scope that is a network; names of clusters and registries have no space."""
     those = [scan for scan in scans if scan.site == scope.site and scan.status is not ScanStatus.FAILED]
-    ranges = [(_looked(scan, now, stale_after), tuple(_networks(scan.targets))) for scan in those]
-    known = sorted((network for site, network in hosts if site == scope.site), key=lambda n: (n.version, n))
+    ranges = [(_looked(scan, now, stale_after), tuple(networks_of(scan.targets))) for scan in those]
+    houses = sorted((network for site, network in hosts if site == scope.site), key=lambda n: (n.version, n))
     found: dict[Network, list[Block]] = {}
-    for target in _networks(scope.targets):
-        housed = _counted(target, known, {network: hosts[scope.site, network] for network in known})
+    for target in networks_of(scope.targets):
+        housed = _counted(target, houses, {network: hosts[scope.site, network] for network in houses})
         found[target] = [Block(piece, _best(piece, ranges), housed[piece]) for piece in _pieces(target)]
     return found
 
@@ -112,25 +113,17 @@ def _power_of_two(room: int) -> int:
     return 1 << max(room.bit_length() - 1, 0) if room > 0 else 0
 
 
-def _outside(scopes: Sequence[Scope], hosts: Hosts, width: int) -> list[Line]:
-    """Known hosts that no scope covers: they were seen once, and nothing looks at them any more."""
-    covered: dict[str, list[Network]] = defaultdict(list)
-    for scope in scopes:
-        covered[scope.site] += _networks(scope.targets)
-    out = [
-        (count, site, network)
-        for (site, network), count in hosts.items()
-        if not any(network.overlaps(each) for each in covered[site] if each.version == network.version)
-    ]
-    lines = [heading("KNOWN HOSTS OUTSIDE EVERY SCOPE", width, plural(len(out), "block"))]
-    if not out:
-        return [*lines, line(Run("● every known host is in a scope", Tone.GOOD))]
-    lines.append(line(Run("Nothing scans these again until a scope holds them.", Tone.MUTED)))
-    for count, site, network in sorted(out, key=lambda each: (-each[0], str(each[2])))[:OUTSIDE]:
-        lines.append(line(Run("◆ ", Tone.BAD), *fit(line(str(network)), 24), *fit(line(clean(site)), 16),
-                          plural(count, "endpoint")))  # fmt: skip
-    if len(out) > OUTSIDE:
-        lines.append(line(Run(f"  and {plural(len(out) - OUTSIDE, 'more', 'more')}", Tone.FAINT)))
+def _flags(scopes: Sequence[Scope], scans: Sequence[Scan], hosts: Hosts, width: int) -> list[Line]:
+    """Where endpoints are known and no complete scan looked at all of it, with the reason."""
+    flags = red_flags([known.Block(site, net, count) for (site, net), count in hosts.items()], scopes, scans)
+    lines = [heading("KNOWN HOSTS IN UNSCANNED SPACE", width, plural(len(flags), "block"))]
+    if not flags:
+        return [*lines, line(Run("● every known host is in space that was scanned to the end", Tone.GOOD))]
+    lines += [line(Run("◆ ", Tone.BAD), *fit(line(flag.network), 22), *fit(line(clean(flag.site)), 14),
+                   *fit(line(plural(flag.endpoints, "endpoint")), 16), Run(flag.why, Tone.MUTED))
+              for flag in flags[:SHOWN]]  # fmt: skip
+    if len(flags) > SHOWN:
+        lines.append(line(Run(f"  and {plural(len(flags) - SHOWN, 'more', 'more')}", Tone.FAINT)))
     return lines
 
 
@@ -177,15 +170,4 @@ def _counted(target: Network, known: Sequence[Network], counts: Mapping[Network,
         else:
             step = 1 << (network.max_prefixlen - pieces[0].prefixlen)
             found[pieces[(int(network.network_address) - int(target.network_address)) // step]] += counts[network]
-    return found
-
-
-def _networks(targets: Sequence[str]) -> list[Network]:
-    """The targets that are addresses or networks."""
-    found: list[Network] = []
-    for text in targets:
-        try:
-            found.append(ipaddress.ip_network(text, strict=False))
-        except ValueError:
-            continue
     return found

@@ -1,10 +1,9 @@
 """What the screens show: values read from the store in one go. How they are read is ``tui.snapshot``."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
-from inventory.coverage import Gap, Metric, Traits, is_gap
+from inventory.coverage import Facet, Gap, Metric, is_gap
 from inventory.model import Change, Endpoint, GatewayStatus, Revision, Scan, Schedule, Scope, ShadowEvidence, Traffic
 
 
@@ -26,7 +25,7 @@ class Snapshot:
 
     version: int
     at: datetime
-    tally: Mapping[Traits, int] = field(default_factory=dict)
+    facets: tuple[Facet, ...] = ()
     metrics: tuple[Metric, ...] = ()
     worst: tuple[Endpoint, ...] = ()
     scope_gaps: tuple[Gap, ...] = ()
@@ -41,12 +40,12 @@ class Snapshot:
     @property
     def known(self) -> int:
         """How many endpoints there are."""
-        return sum(self.tally.values())
+        return sum(facet.count for facet in self.facets)
 
     @property
     def gaps(self) -> int:
         """How many endpoints and scopes are gaps."""
-        return sum(count for traits, count in self.tally.items() if is_gap(traits)) + len(self.scope_gaps)
+        return sum(facet.count for facet in self.facets if is_gap(facet)) + len(self.scope_gaps)
 
     def route(self, name: str | None) -> RouteState | None:
         """The state of a route; None where there is none of that name."""

@@ -128,7 +128,7 @@ class RowTable(Scrolled, Toned, can_focus=True):
         """Draw again where other rows are in view, or where they are old enough for their ages to have changed."""
         table, view = self._table, self.view
         shown = (
-            table.columns, tuple(table.keys[view.start : view.stop]), view.start, self._cursor, table.empty,
+            self._placed, tuple(table.keys[view.start : view.stop]), view.start, self._cursor, table.empty,
             table.sorted_by, table.descending, frozenset(self._marked) & set(table.keys[view.start : view.stop]),
         )  # fmt: skip
         if monotonic() >= self._strips_until:
@@ -317,6 +317,7 @@ class RowTable(Scrolled, Toned, can_focus=True):
         if placed != self._placed:
             self._placed = placed
             self._strips.clear()
+            self.refresh()
 
     @override
     def notify_style_update(self) -> None:

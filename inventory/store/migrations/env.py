@@ -3,8 +3,9 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from inventory.store import tables
+from inventory.store import gateway_tables, tables
 
+assert gateway_tables.GatewayRouteRow.metadata is SQLModel.metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=SQLModel.metadata,

@@ -2,9 +2,14 @@
 
 import http
 import http.client
+import json
+import re
 import socket
 from pathlib import Path
 from urllib.parse import quote
+
+_BUCKET = re.compile(r"B([0-9]+)\([0-9]+,([0-9]+)\)")
+"""One bucket as Envoy writes it: its upper bound, its count of late, and its count of ever."""
 
 MOST = 64 * 1024 * 1024
 """Bytes of an answer that are read at most."""
@@ -51,12 +56,26 @@ def alive(path: Path) -> bool:
     return True
 
 
+def epoch(path: Path) -> int | None:
+    """How many hot restarts led to the Envoy that answers; None where none answers."""
+    try:
+        options = json.loads(ask(path, "/server_info")[1])["command_line_options"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return int(options.get("restart_epoch", 0))
+
+
 def counters(path: Path, pattern: str) -> dict[str, int]:
-    """Counters and gauges whose name matches a pattern of RE2. OSError where Envoy cannot be asked."""
-    _, text = ask(path, f"/stats?usedonly&filter={quote(pattern)}")
+    """Counters, gauges and histograms whose name matches a pattern of RE2. OSError where Envoy cannot be asked.
+
+    A histogram gives one counter for each bucket that holds anything: its name, ``#``, and the bucket's upper bound.
+    """
+    _, text = ask(path, f"/stats?usedonly&histogram_buckets=disjoint&filter={quote(pattern)}")
     found: dict[str, int] = {}
     for line in text.splitlines():
         name, _, value = line.rpartition(": ")
         if value.isdecimal():
             found[name] = int(value)
+        elif value.startswith("B"):
+            found |= {f"{name}#{bound}": int(count) for bound, count in _BUCKET.findall(value) if count != "0"}
     return found

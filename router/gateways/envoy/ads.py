@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from router.gateways.envoy.descriptors import Schema
+from router.gateways.envoy.refusals import words
 from router.gateways.envoy.sync import TYPES, NodeSync, Request, Resource, Response, Target
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class AdsServer:
         self._warmed = warmed
         self._target: Target = {kind: {} for kind in TYPES}
         self._nodes: dict[str, _Stream] = {}
+        self._streams: set[_Stream] = set()
         self._news = asyncio.Condition()
         self._complete = False
         self._set = asyncio.Event()
@@ -83,7 +85,8 @@ class AdsServer:
                 self._target[kind][name] = resource
             touched[kind].append(name)
         self._complete = self._complete or complete
-        for stream in self._nodes.values():
+        # A node that is being replaced has two for a while, and both serve callers.
+        for stream in self._streams:
             for kind, names in touched.items():
                 stream.sync.touch(kind, names)
             stream.sync.complete = self._complete
@@ -111,6 +114,7 @@ class AdsServer:
         stream.sync.complete = self._complete
         stream.sync.receive(_request(first))
         self._nodes[node] = stream
+        self._streams.add(stream)
         reader = asyncio.create_task(self._read(requests, stream))
         log.info("gateway %s connected", node)
         try:
@@ -127,6 +131,7 @@ class AdsServer:
             reader.cancel()
             if stream.warmer is not None:
                 stream.warmer.cancel()
+            self._streams.discard(stream)
             if self._nodes.get(node) is stream:
                 del self._nodes[node]
             log.info("gateway %s disconnected", node)
@@ -137,7 +142,7 @@ class AdsServer:
             async for message in requests:
                 request = _request(message)
                 if request.error is not None:
-                    log.warning("a gateway refused %s: %s", request.type, request.error)
+                    log.warning("a gateway refused %s: %s", request.type, words(request.error))
                 stream.sync.receive(request)
                 stream.wake.set()
                 await self._tell()

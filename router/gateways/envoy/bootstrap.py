@@ -2,9 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from router.gateways.envoy import capture
+from router.gateways.envoy import capture, links
 from router.gateways.envoy.resources import (
-    API,
     BODY_CLASSES,
     HOP_HEADER,
     INTERNAL_HEADERS,
@@ -14,8 +13,14 @@ from router.gateways.envoy.resources import (
     SHADOW_LISTENER,
     SHADOW_TIMEOUT,
 )
+from router.gateways.envoy.upstream import API
 
 LISTENER = "gnomon"
+CERTIFICATE = "gnomon-edge"
+
+BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10000,
+           30000, 60000, 300000)  # fmt: skip
+"""Upper bounds, in milliseconds, of the buckets in which Envoy counts how long answers took."""
 
 SHADOW_KIBIBYTES = 32_768
 """KiB a second of all shadows' answers that are read at most."""
@@ -33,6 +38,9 @@ class Start(NamedTuple):
     xds_socket: str
     admin_socket: str
     capture_file: str
+    certificate_file: str | None = None
+    memory_bytes: int = 2 * 1024**3
+    connections: int = 50_000
 
 
 def bootstrap(start: Start) -> dict[str, Any]:
@@ -60,6 +68,9 @@ def bootstrap(start: Start) -> dict[str, Any]:
             "clusters": [_xds_cluster(start.xds_socket)],
             "listeners": [_edge(start, source), _hop(start)],
         },
+        "overload_manager": _overload(start),
+        "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": BUCKETS}]},
+        "stats_flush_interval": "1s",
         "bootstrap_extensions": [
             {
                 "name": "envoy.bootstrap.internal_listener",
@@ -67,6 +78,86 @@ def bootstrap(start: Start) -> dict[str, Any]:
             }
         ],
         "layered_runtime": {"layers": [{"name": "admin", "admin_layer": {}}]},
+    }
+
+
+def standalone(start: Start, clusters: list[Any], scopes: list[Any]) -> dict[str, Any]:
+    """The same gateway with its routes in the file: it asks nobody, and serves at once.
+
+    ``clusters`` and ``scopes`` are in the form of ``resources``; a scope holds its route configuration.
+    """
+    form = bootstrap(start)
+    del form["dynamic_resources"]
+    form["static_resources"]["clusters"] = clusters
+    manager = form["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    scoped = manager["scoped_routes"]
+    del scoped["rds_config_source"], scoped["scoped_rds"]
+    scoped["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
+    return form
+
+
+def certificate(chain: str, key: str) -> dict[str, Any]:
+    """The content of the file from which Envoy takes the certificate that callers see, again and again.
+
+    Envoy looks at the folder of the chain: replace both files there, by a rename, and new connections get the new one.
+    """
+    return {
+        "resources": [
+            {
+                "@type": f"{API}.extensions.transport_sockets.tls.v3.Secret",
+                "name": CERTIFICATE,
+                "tls_certificate": {
+                    "certificate_chain": {"filename": chain},
+                    "private_key": {"filename": key},
+                    "watched_directory": {"path": chain.rpartition("/")[0] or "/"},
+                },
+            }
+        ]
+    }
+
+
+def _overload(start: Start) -> dict[str, Any]:
+    """What is given up, in this order, when memory runs out: caches, idle connections, and then new requests."""
+    heap = "envoy.resource_monitors.fixed_heap"
+    steps = {"shrink_heap": 0.85, "disable_http_keepalive": 0.92, "stop_accepting_requests": 0.96}
+    kinds = f"{API}.extensions.resource_monitors"
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{kinds}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": start.memory_bytes,
+                },
+            },
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{kinds}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": start.connections,
+                },
+            },
+        ],
+        "actions": [
+            {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": heap, "threshold": {"value": share}}]}
+            for name, share in steps.items()
+        ],
+    }
+
+
+def _downstream_tls(path: str) -> dict[str, Any]:
+    source = {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{API}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "tls_certificate_sds_secret_configs": [{"name": CERTIFICATE, "sds_config": source}],
+            },
+        },
     }
 
 
@@ -99,6 +190,7 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
         "per_connection_buffer_limit_bytes": 1_048_576,
         "filter_chains": [
             {
+                **({"transport_socket": _downstream_tls(start.certificate_file)} if start.certificate_file else {}),
                 "filters": [
                     _http_manager(
                         {
@@ -114,7 +206,20 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
                             "preserve_external_request_id": False,
                             "always_set_request_id_in_response": True,
                             "early_header_mutation_extensions": [_unforged()],
+                            # Dots are resolved; slashes that are doubled or escaped are part of a model's name
+                            # to some applications, which never see a path that was changed behind their back.
                             "normalize_path": True,
+                            "merge_slashes": False,
+                            "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+                            "max_request_headers_kb": 60,
+                            "common_http_protocol_options": {"idle_timeout": "3600s", "max_headers_count": 200},
+                            # Who sends a request's head byte by byte holds no place for long.
+                            "request_headers_timeout": "10s",
+                            "http2_protocol_options": {
+                                "max_concurrent_streams": 256,
+                                "initial_stream_window_size": 1_048_576,
+                                "initial_connection_window_size": 4_194_304,
+                            },
                             "http_protocol_options": {"accept_http_10": True},
                             "upgrade_configs": [{"upgrade_type": "websocket"}],
                             "scoped_routes": {
@@ -123,11 +228,11 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
                                 "rds_config_source": source,
                                 "scoped_rds": {"scoped_rds_config_source": source},
                             },
-                            "http_filters": [capture.lua_filter("p"), _router()],
+                            "http_filters": [links.links_filter(), capture.lua_filter("p"), _router()],
                             "access_log": [capture.access_log(start.capture_file, "p")],
                         }
                     )
-                ]
+                ],
             }
         ],
     }

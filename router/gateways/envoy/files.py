@@ -21,11 +21,16 @@ class Files:
         self.bootstrap = self.folder / "bootstrap.json"
         self.log = self.folder / "envoy.log"
         self.pid = self.folder / "envoy.pid"
+        self.epoch = self.folder / "envoy.epoch"
+        self.base = self.folder / "envoy.base"
         self.lastgood = self.folder / "lastgood.json"
+        self.standalone = self.folder / "standalone.json"
+        self.certificate = self.folder / "certificate.json"
         self.capture = capture_file(state_folder.absolute())
         self.sockets = self._sockets()
         self.xds = self.sockets / "xds.sock"
         self.admin = self.sockets / "admin.sock"
+        self.hot = self.sockets / "hot"
 
     def _sockets(self) -> Path:
         """The folder of the sockets: elsewhere where the path would be too long for one."""

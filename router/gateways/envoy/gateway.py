@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from inventory.model import Revision, Traffic
@@ -14,15 +14,18 @@ from router.gateways import Copied
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
 from router.gateways.envoy.binary import envoy_binary
-from router.gateways.envoy.bootstrap import Start, bootstrap
+from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.keeper import Keeper
 from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
-from router.gateways.envoy.resources import Resources, resources
-from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, Resource
+from router.gateways.envoy.refusals import words
+from router.gateways.envoy.resources import resources
+from router.gateways.envoy.start import start_of, write_certificate
+from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, NodeSync, Resource
 from router.observed import Observed, Rejection
-from router.plan import Plan
+from router.plan import Action, Plan, Step
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +54,22 @@ class EnvoyGateway:
             self._files,
             address=settings.gateway_address,
             port=settings.gateway_port,
+            drain=settings.gateway_drain,
             detached=detached,
         )
+        self._start = start_of(settings, self._files)
+        self._keeper = Keeper(self._files, self._start)
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
         self._rejected: dict[str, Rejection] = {}
         self._moving: frozenset[str] = frozenset()
-        self._listens = False
+        self._listens: int | None = None
+        self._away = False
+        self.unknown_hosts = 0
+        self._said = ""
         self._counters: dict[str, int] = {}
-        self._kept: tuple[Revision, ...] = ()
+        self._unkept = True
+        self._stream: NodeSync | None = None
 
     @property
     def address(self) -> str:
@@ -72,42 +82,53 @@ class EnvoyGateway:
         """Whether the local Envoy runs and listens to this process."""
         return self.process.pid is not None and self._settings.gateway_id in self._ads.nodes
 
+    @property
+    def restarts(self) -> int:
+        """How often the local Envoy had to be started again."""
+        return self.process.restarts
+
     def seed(self, served: Iterable[Revision]) -> None:
         """What it served when last heard of: what a refused change falls back to."""
         for revision in served:
             self._good[revision.route] = revision
-            self._made[revision.route] = _named(self._schema, resources(revision))
+            self._made[revision.route] = _named(self._schema, revision)
 
     def last_good(self) -> tuple[Revision, ...]:
         """What this gateway kept on disk when it last ran."""
         return lastgood.load(self._files.lastgood)
 
-    def observed(self) -> Observed:
+    def observed(self, routes: Iterable[str] | None = None) -> Observed:
         """The routes whose every resource the local Envoy acknowledged, and the revisions it refused.
 
         While a plan is under way, its routes are what they were.
         """
+        asked = list(self._good if routes is None else routes)
         served = {
-            route: revision
-            for route, revision in self._good.items()
-            if (route in self._moving and self.healthy) or self._has(self._made.get(route))
+            route: self._good[route]
+            for route in asked
+            if route in self._good and ((route in self._moving and self.healthy) or self._has(self._made.get(route)))
         }
-        return Observed(routes=served, rejected=dict(self._rejected))
+        rejected = self._rejected if routes is None else {r: self._rejected[r] for r in asked if r in self._rejected}
+        return Observed(routes=served, rejected=dict(rejected))
+
+    def stirred(self) -> frozenset[str]:
+        """The routes of which the local Envoy may have something else than when this was asked last."""
+        node = self._ads.node(self._settings.gateway_id)
+        if node is not self._stream:
+            self._stream = node
+            found = set(self._made)
+        else:
+            found = set(node.stirred) if node is not None else set()
+        if node is not None:
+            node.stirred.clear()
+        return frozenset(found)
 
     async def start(self) -> None:
         """Bring the ADS server and Envoy up."""
         await asyncio.to_thread(self._files.prepare)
+        write_certificate(self._settings, self._files)
         await self._ads.start()
-        settings, files = self._settings, self._files
-        start = Start(
-            node=settings.gateway_id,
-            address=settings.gateway_address,
-            port=settings.gateway_port,
-            xds_socket=str(files.xds),
-            admin_socket=str(files.admin),
-            capture_file=str(files.capture),
-        )
-        form = bootstrap(start)
+        form = bootstrap(self._start)
         self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
         try:
             await self.process.start(form)
@@ -115,7 +136,7 @@ class EnvoyGateway:
             await self._ads.stop()
             raise
         with contextlib.suppress(OSError):
-            self._counters = await asyncio.to_thread(admin.counters, files.admin, stats.PATTERN)
+            self._counters = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
 
     async def stop(self) -> None:
         """Take Envoy and the ADS server down, and keep what was served."""
@@ -124,49 +145,70 @@ class EnvoyGateway:
         await self.keep()
 
     async def apply(self, plan: Plan) -> None:
-        """Do a plan. A route whose change is refused goes back to what it was, with the gateway's words kept."""
-        changes = plan.changes()
-        self._moving = frozenset(changes) & self.observed().routes.keys()
+        """Do a plan. What is refused goes back to what it was, with its whole change and the gateway's words kept."""
+        self._moving = frozenset(self.observed(plan.routes).routes)
         try:
-            await self._apply(changes, complete=not plan.postponed)
+            await self._apply(plan)
         finally:
             self._moving = frozenset()
         await self._listening()
-        if not plan.postponed:
-            # Remembered from an earlier run, and no longer desired: nothing to fall back to.
-            brought = self._ads.target[ROUTE]
-            self._good = {route: revision for route, revision in self._good.items() if route in brought}
+
+    def forget_others(self, routes: Collection[str]) -> None:
+        """What is remembered from an earlier run and is none of these routes is nothing to fall back to."""
+        self._good = {route: revision for route, revision in self._good.items() if route in routes}
+        self._unkept = True
 
     async def _listening(self) -> None:
-        """After the first plan: wait until Envoy took it in and accepts callers. GatewayError where it cannot."""
+        """Once for each Envoy: wait until it took a plan in and accepts callers. GatewayError where it cannot."""
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
-        while not self._listens and time.monotonic() < deadline:
-            self._listens = await asyncio.to_thread(admin.ready, self._files.admin)
-            if not self._listens:
+        pid = self.process.pid
+        while pid is not None and pid != self._listens and time.monotonic() < deadline:
+            if await asyncio.to_thread(admin.ready, self._files.admin):
+                if not await self.process.owns_port() and self.process.pid == pid:
+                    raise taken(self._settings.gateway_address, self._settings.gateway_port)
+                self._listens = pid
+            else:
                 await asyncio.sleep(0.02)
-        if self._listens and not await self.process.owns_port():
-            raise taken(self._settings.gateway_address, self._settings.gateway_port)
 
-    async def _apply(self, changes: Mapping[str, Revision | None], *, complete: bool) -> None:
+    async def _apply(self, plan: Plan) -> None:
+        changes, complete = plan.changes(), not plan.postponed
         before = {route: self._made.get(route, {}) for route in changes}
         wanted, refused = self._compile_all(changes)
+        refused = _with_their_change(plan, refused)
+        wanted = {route: named for route, named in wanted.items() if route not in refused}
         self._bring(wanted, complete=complete)
-        await self._ads.settled(lambda: self._decided(wanted, before), ACKNOWLEDGE_SECONDS)
+        await self._settled(wanted, before)
         refused |= {route: error for route in wanted if (error := self._refusal(wanted[route]))}
-        for route, revision in changes.items():
-            if revision is None:
-                self._good.pop(route, None)
-                self._rejected.pop(route, None)
-            elif route in refused:
-                self._rejected[route] = Rejection(number=revision.number, error=refused[route])
-                log.error("revision %d of %s was refused: %s", revision.number, route, refused[route])
-            elif self._has(wanted[route]):
-                self._good[route] = revision
-                self._rejected.pop(route, None)
-        back = {route: before[route] for route in refused}
+        refused = _with_their_change(plan, refused)
+        for action in plan.actions:
+            if action.step in {Step.SERVE, Step.WITHDRAW}:
+                self._conclude(action, refused.get(action.route), wanted.get(action.route))
+        back = {route: before[route] for route in refused if route in wanted}
         if back:
             self._bring(back, complete=complete)
-            await self._ads.settled(lambda: self._decided(back, wanted), ACKNOWLEDGE_SECONDS)
+            await self._settled(back, wanted)
+
+    def _conclude(self, action: Action, error: str | None, named: Named | None) -> None:
+        """Keep what came of one route: served, withdrawn, refused, or not known yet."""
+        route = action.route
+        if error is not None:
+            self._rejected[route] = Rejection(number=action.number, error=error)
+            log.error("revision %d of %s was refused: %s", action.number, route, error)
+        elif action.after is None:
+            self._good.pop(route, None)
+            self._rejected.pop(route, None)
+            self._unkept = True
+        elif self._has(named):
+            self._good[route] = action.after
+            self._rejected.pop(route, None)
+            self._unkept = True
+
+    async def _settled(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> None:
+        """Wait for the local Envoy's verdict; not again while it is away."""
+        began = time.monotonic()
+        if not self._away or self.healthy:
+            await self._ads.settled(lambda: self._decided(wanted, before), ACKNOWLEDGE_SECONDS)
+            self._away = not self.healthy and time.monotonic() - began >= ACKNOWLEDGE_SECONDS
 
     async def traffic(self) -> list[Traffic]:
         """What passed since the last call. Empty while Envoy cannot be asked."""
@@ -176,18 +218,23 @@ class EnvoyGateway:
             return []
         moved = stats.delta(self._counters, now)
         self._counters = now
-        return stats.traffic(moved)
+        self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
+        return stats.traffic(moved, now)
 
     async def keep(self) -> None:
         """Write the last known good configuration where it changed, and bound what was captured."""
-        served = tuple(self._good[route] for route in sorted(self._good))
         try:
-            if served != self._kept:
-                await asyncio.to_thread(lastgood.save, self._files.lastgood, served)
-                self._kept = served
+            if self._unkept:
+                self._unkept = False
+                await asyncio.to_thread(self._keeper.keep, dict(self._good))
             await asyncio.to_thread(self._bound_capture)
         except OSError as error:
-            log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
+            self._unkept = True
+            if str(error) != self._said:
+                log.error("the last good configuration cannot be kept: %s", error)  # noqa: TRY400 - one sentence
+            self._said = str(error)
+        else:
+            self._said = ""
 
     async def counts(self, route: str) -> list[Traffic]:
         """What passed for one route since Envoy was started, by backend."""
@@ -195,7 +242,7 @@ class EnvoyGateway:
             counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.pattern_of(route))
         except OSError:
             return []
-        return stats.traffic(counted)
+        return stats.traffic(counted, counted)
 
     async def copied(self) -> dict[str, Copied]:
         """How much was copied to shadows since Envoy was started, by route."""
@@ -246,7 +293,7 @@ class EnvoyGateway:
         refused: dict[str, str] = {}
         for route, revision in changes.items():
             try:
-                wanted[route] = _named(self._schema, resources(revision)) if revision else {}
+                wanted[route] = _named(self._schema, revision) if revision else {}
             except ValueError as error:
                 refused[route] = str(error)
         return wanted, refused
@@ -276,7 +323,7 @@ class EnvoyGateway:
         for (kind, name), resource in named.items() if node is not None else ():
             error = node.refusal(kind, name, resource.version) if node else None
             if error:
-                return f"{kind.rpartition('.')[2]} {name}: {' '.join(error.split())[:500]}"
+                return f"{kind.rpartition('.')[2]} {name}: {words(error)}"
         return None
 
     async def _warmed(self, node: str) -> None:
@@ -297,8 +344,9 @@ class EnvoyGateway:
             log.warning("captured answers that nobody read were thrown away: %s", self._files.capture)
 
 
-def _named(schema: Any, made: Resources) -> Named:
+def _named(schema: Any, revision: Revision) -> Named:
     """Resources in the form that is sent. ValueError for a field that this Envoy does not have."""
+    made = resources(revision)
     clusters = frozenset(made.clusters)
     messages = {
         CLUSTER: ("envoy.config.cluster.v3.Cluster", made.clusters, frozenset[str]()),
@@ -311,5 +359,14 @@ def _named(schema: Any, made: Resources) -> Named:
             body = schema.message(message, form).SerializeToString(deterministic=True)
             version = hashlib.blake2b(body, digest_size=8).hexdigest()
             resolves = form.get("type") == "STRICT_DNS"
-            found[kind, name] = Resource(version, body, needs, resolves)
+            found[kind, name] = Resource(version, body, needs, resolves, revision.route)
+    return found
+
+
+def _with_their_change(plan: Plan, refused: Mapping[str, str]) -> dict[str, str]:
+    """Why routes are refused, those included that were to change together with one of them."""
+    found = dict(refused)
+    for route, error in refused.items():
+        for other in plan.together(route):
+            found.setdefault(other, f"it was to change together with {route}, and that was refused: {error}")
     return found

@@ -32,14 +32,18 @@ def load(path: Path) -> tuple[Revision, ...]:
     return kept.served if kept.format == 1 else ()
 
 
-def save(path: Path, served: Iterable[Revision]) -> None:
-    """Keep what is served, so that a reader sees all of it or what was there before. OSError where it cannot."""
-    content = LastGood(served=tuple(served)).model_dump_json().encode()
+def save(path: Path, served: Iterable[str]) -> None:
+    """Keep what is served, given as the JSON of each revision. OSError where it cannot be kept."""
+    write(path, f'{{"format":1,"served":[{",".join(served)}]}}')
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or what was there before. OSError where it cannot be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(handle, "wb") as out:
-            out.write(content)
+            out.write(text.encode())
             out.flush()
             os.fsync(out.fileno())
         Path(name).replace(path)

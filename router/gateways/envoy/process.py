@@ -5,8 +5,6 @@ import contextlib
 import json
 import logging
 import os
-import select
-import signal
 import sys
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 from router.errors import GatewayError
 from router.gateways.envoy import admin, launch
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.pids import STOP_SECONDS, end, gone_from, runs
 from router.gateways.envoy.ports import CAN_TELL, listeners, require_free
 
 log = logging.getLogger(__name__)
@@ -25,7 +24,6 @@ _STEADY = 30.0
 """Seconds. Pauses between starts double from the first to the longest; so long a life begins anew."""
 
 _LOG_BYTES = 10_000_000
-_STOP_SECONDS = 5.0
 START_SECONDS = 15.0
 FLUSH_MILLISECONDS = 100
 """How often captured answers reach their file."""
@@ -35,18 +33,27 @@ class EnvoyProcess:
     """One local Envoy.
 
     ``detached``: it goes on serving when this process is killed, and the next one with the same bootstrap takes it
-    over. Otherwise the kernel ends it with this process.
+    over. Otherwise the kernel ends it with this process. One that runs is replaced by a hot restart: the new one gets
+    its listening socket and, once it is ready, every new connection.
+    Source: Envoy's "Hot restart".
     """
 
-    def __init__(self, binary: Path, files: Files, *, address: str, port: int, detached: bool) -> None:
-        """Nothing is started yet."""
+    def __init__(
+        self, binary: Path, files: Files, *, address: str, port: int, drain: int = 60, detached: bool = False
+    ) -> None:
+        """Nothing is started yet. ``drain``: seconds that one which was replaced has for the requests it has."""
         self._binary = binary
         self._files = files
         self._address = address
         self._port = port
+        self._drain = drain
         self._detached = detached
         self._child: asyncio.subprocess.Process | None = None
         self._adopted: int | None = None
+        self._draining: list[int] = []
+        self._reaping: set[asyncio.Task[None]] = set()
+        self.taken_over = asyncio.Event()
+        """Set when another gnomon replaced this Envoy: it is no longer ours to keep running."""
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
 
@@ -65,17 +72,60 @@ class EnvoyProcess:
         """
         text = json.dumps(bootstrap, indent=1, sort_keys=True)
         left = await asyncio.to_thread(self._left_running)
-        if left is not None and self._written() == text:
+        if left is not None:
             self._adopted = left
+        if left is not None and self._written() == text:
             log.info("took over the running Envoy, pid %d", left)
+        elif left is not None and self._lineage() is not None:
+            await self._take_over(bootstrap)
         else:
             if left is not None:
-                await asyncio.to_thread(_end, left)
+                await asyncio.to_thread(end, left)
+                self._adopted = None
             require_free(self._address, self._port)
             self._files.bootstrap.write_text(text, encoding="utf-8")
             await self._spawn()
-            await self._answering()
+            await self._answering(0)
         self._keeper = asyncio.create_task(self._keep())
+
+    async def replace(self, bootstrap: dict[str, Any]) -> None:
+        """Hot restart: start another with this configuration, which takes the port over; return once it serves.
+
+        One that was replaced before has its time first: Envoy would end it at once for a third. GatewayError where
+        the new one cannot start; the one that runs goes on then, with the configuration it has.
+        """
+        for pid in self._draining:
+            if runs(pid, self._files.bootstrap):
+                await gone_from(pid)
+        self._draining.clear()
+        await self._take_over(bootstrap)
+        deadline = time.monotonic() + START_SECONDS
+        while not await asyncio.to_thread(admin.ready, self._files.admin):
+            if time.monotonic() > deadline:
+                raise GatewayError(f"the new Envoy is not ready after {START_SECONDS:g} s; see {self._files.log}")
+            await asyncio.sleep(0.02)
+
+    async def _take_over(self, bootstrap: dict[str, Any]) -> None:
+        lineage, before = self._lineage(), self._written()
+        assert lineage is not None, "only an Envoy that runs can be replaced"
+        base, epoch = lineage
+        old_child, old_adopted, old_pid = self._child, self._adopted, self.pid
+        self._files.bootstrap.write_text(json.dumps(bootstrap, indent=1, sort_keys=True), encoding="utf-8")
+        try:
+            await self._spawn(base, epoch + 1)
+            await self._answering(epoch + 1)
+        except BaseException:
+            self._child, self._adopted = old_child, old_adopted
+            self._files.bootstrap.write_text(before, encoding="utf-8")
+            if old_pid is not None:
+                self._remember(old_pid, base, epoch)
+            raise
+        if old_pid is not None:
+            self._draining.append(old_pid)
+        if old_child is not None:
+            self._reaping.add(task := asyncio.create_task(_reap(old_child)))
+            task.add_done_callback(self._reaping.discard)
+        log.info("Envoy was replaced without a pause, pid %s after %s", self.pid, old_pid)
 
     async def stop(self) -> None:
         """End it: first asked, then, after some seconds, made to."""
@@ -84,11 +134,16 @@ class EnvoyProcess:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
         if self._adopted is not None:
-            await asyncio.to_thread(_end, self._adopted)
+            await asyncio.to_thread(end, self._adopted)
             self._adopted = None
         await self._end_child()
-        for path in (self._files.pid, self._files.admin):
-            path.unlink(missing_ok=True)
+        for pid in self._draining:
+            if runs(pid, self._files.bootstrap):
+                await asyncio.to_thread(end, pid)
+        if self._reaping:
+            await asyncio.wait(self._reaping)
+        if not self.taken_over.is_set():
+            self._forget()
 
     async def owns_port(self) -> bool:
         """Whether this Envoy listens on the gateway's port. True where the system does not tell.
@@ -107,22 +162,32 @@ class EnvoyProcess:
             return "".join(letter for letter in last if letter.isprintable())
         return ""
 
-    async def _spawn(self) -> None:
+    async def _spawn(self, base: int | None = None, epoch: int = 0) -> None:
+        """Start a first Envoy, or one that is to take over from that of the epoch before."""
         files = self._files
         with contextlib.suppress(OSError):
             if files.log.stat().st_size > _LOG_BYTES:
                 files.log.replace(files.log.with_suffix(".log.1"))
-        files.admin.unlink(missing_ok=True)
+        if base is None:
+            files.admin.unlink(missing_ok=True)
+            files.base.unlink(missing_ok=True)
+            lineage = ["--use-dynamic-base-id", "--base-id-path", str(files.base)]
+        else:
+            lineage = ["--base-id", str(base), "--restart-epoch", str(epoch)]
         arguments = [
             "--config-path", str(files.bootstrap), "--log-path", str(files.log), "--log-level", "warning",
-            "--file-flush-interval-msec", str(FLUSH_MILLISECONDS), "--disable-hot-restart",
+            "--file-flush-interval-msec", str(FLUSH_MILLISECONDS), *lineage,
+            "--socket-path", str(files.hot), "--socket-mode", "0600",
+            # Callers are asked to open other connections at once; what still runs at the end is cut.
+            "--drain-strategy", "immediate", "--drain-time-s", str(self._drain),
+            "--parent-shutdown-time-s", str(self._drain),
         ]  # fmt: skip
-        command = [str(self._binary), *arguments]
-        if not self._detached:
-            command = [sys.executable, "-I", "-S", str(launch.__file__), str(os.getpid()), *command]
+        mode = "detached" if self._detached else "attached"
+        launcher = [sys.executable, "-I", "-S", str(launch.__file__), mode, str(os.getpid()), str(files.pid)]
+        command = [*launcher, str(self._binary), *arguments]
         descriptor = os.open(files.log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         try:
-            self._child = await asyncio.create_subprocess_exec(
+            child = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=descriptor,
@@ -132,31 +197,69 @@ class EnvoyProcess:
             )
         finally:
             os.close(descriptor)
-        files.pid.write_text(f"{self._child.pid}\n", encoding="ascii")
+        self._child, self._adopted = child, None
+        if self._detached:
+            # It is nobody's child then, and known by its number.
+            await child.wait()
+            self._child, self._adopted = None, int(files.pid.read_text(encoding="ascii"))
 
-    async def _answering(self) -> None:
-        child = self._child
-        assert child is not None
+    async def _answering(self, epoch: int) -> None:
+        """Wait until the Envoy of this epoch answers, which takes the administration socket from the one before."""
         deadline = time.monotonic() + START_SECONDS
-        while not await asyncio.to_thread(admin.alive, self._files.admin):
-            if child.returncode is not None:
-                await self._cannot_start(f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
+        while await asyncio.to_thread(admin.epoch, self._files.admin) != epoch:
+            # A child of ours is asked for its end: before its exec, it does not look like Envoy yet.
+            if self.pid is None or (self._adopted is not None and not runs(self._adopted, self._files.bootstrap)):
+                await self._cannot_start(epoch, f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
             if time.monotonic() > deadline:
-                await self._cannot_start(f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(child.wait(), 0.02)
+                await self._cannot_start(epoch, f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
+            await asyncio.sleep(0.02)
+        pid = self.pid
+        assert pid is not None
+        base = int(self._files.base.read_text(encoding="ascii")) if epoch == 0 else (self._lineage() or (0, 0))[0]
+        self._remember(pid, base, epoch)
 
-    async def _cannot_start(self, sentence: str) -> None:
+    async def _cannot_start(self, epoch: int, sentence: str) -> None:
         await self._end_child()
-        require_free(self._address, self._port)
+        if self._adopted is not None:
+            await asyncio.to_thread(end, self._adopted)
+            self._adopted = None
+        if epoch == 0:
+            require_free(self._address, self._port)
         raise GatewayError(sentence)
+
+    def _remember(self, pid: int, base: int, epoch: int) -> None:
+        """Write down who runs, for the gnomon that takes it over."""
+        self._files.pid.write_text(f"{pid}\n", encoding="ascii")
+        self._files.epoch.write_text(f"{base} {epoch}\n", encoding="ascii")
+
+    def _forget(self) -> None:
+        lineage = self._lineage()
+        if lineage is not None:
+            # Envoy leaves its shared memory behind, which has the base id in its name, in tens.
+            Path(f"/dev/shm/envoy_shared_memory_{lineage[0] * 10}").unlink(missing_ok=True)  # noqa: S108 - a fixed place
+        for path in (self._files.pid, self._files.admin, self._files.epoch, self._files.base):
+            path.unlink(missing_ok=True)
+
+    def _lineage(self) -> tuple[int, int] | None:
+        """Base id and epoch of the Envoy that runs; None where that is not known."""
+        with contextlib.suppress(OSError, ValueError):
+            base, epoch = self._files.epoch.read_text(encoding="ascii").split()
+            return int(base), int(epoch)
+        return None
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ended, with longer and longer pauses while it does not last."""
         pause = _FIRST_PAUSE
         while True:
-            began = time.monotonic()
+            began, running = time.monotonic(), self.pid
             await self._ended()
+            if self.pid is not None:
+                # Replaced, not dead.
+                continue
+            if running is not None and self._others(running):
+                log.info("another gnomon took the gateway over")
+                self.taken_over.set()
+                return
             pause = _FIRST_PAUSE if time.monotonic() - began > _STEADY else pause
             log.error("Envoy ended: %s; starting it again in %g s", self.last_words(), pause)
             await asyncio.sleep(pause)
@@ -164,16 +267,25 @@ class EnvoyProcess:
             self.restarts += 1
             try:
                 await self._spawn()
-            except OSError as error:
+                await self._answering(0)
+            except (OSError, GatewayError) as error:
                 log.error("Envoy cannot be started: %s", error)  # noqa: TRY400 - the cause is all in the sentence
 
     async def _ended(self) -> None:
-        if self._adopted is None:
-            if self._child is not None:
-                await self._child.wait()
+        """Wait until the process that runs now has ended, replaced or not."""
+        child, adopted = self._child, self._adopted
+        if adopted is None:
+            if child is not None:
+                await child.wait()
             return
-        await _gone_from(self._adopted)
-        self._adopted = None
+        await gone_from(adopted)
+        if self._adopted == adopted:
+            self._adopted = None
+
+    def _others(self, ours: int) -> bool:
+        """Whether the Envoy that is written down is another one than ours, and runs."""
+        left = self._left_running()
+        return left is not None and left != ours
 
     async def _end_child(self) -> None:
         child = self._child
@@ -181,7 +293,7 @@ class EnvoyProcess:
             return
         child.terminate()
         try:
-            await asyncio.wait_for(child.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(child.wait(), STOP_SECONDS)
         except TimeoutError:
             child.kill()
             await child.wait()
@@ -190,7 +302,7 @@ class EnvoyProcess:
         """The Envoy that a killed gnomon left with this state folder."""
         with contextlib.suppress(OSError, ValueError):
             pid = int(self._files.pid.read_text(encoding="ascii"))
-            if _runs(pid, self._files.bootstrap) and admin.alive(self._files.admin):
+            if runs(pid, self._files.bootstrap) and admin.alive(self._files.admin):
                 return pid
         return None
 
@@ -200,43 +312,5 @@ class EnvoyProcess:
         return ""
 
 
-def _runs(pid: int, bootstrap: Path) -> bool:
-    """Whether this process is there and is the Envoy of this bootstrap, and not another that got its number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return str(bootstrap).encode() in command.split(b"\0")
-
-
-async def _gone_from(pid: int) -> None:
-    """Wait until a process that is not our child has ended."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    gone = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_reader(descriptor, gone.set)
-    try:
-        await gone.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-
-
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            if not _gone(descriptor, _STOP_SECONDS):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-                _gone(descriptor, _STOP_SECONDS)
-        finally:
-            os.close(descriptor)
-
-
-def _gone(descriptor: int, seconds: float) -> bool:
-    """Whether the process of a descriptor ends within so many seconds."""
-    return bool(select.select([descriptor], [], [], seconds)[0])
+async def _reap(child: asyncio.subprocess.Process) -> None:
+    await child.wait()

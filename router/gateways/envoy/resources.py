@@ -6,17 +6,16 @@ under a route which still counts on it.
 """
 
 import hashlib
-import ipaddress
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from inventory.model import Backend, Revision, RouteSpec, Shadow
-from router.gateways.envoy import capture
+from inventory.model import Backend, Override, Revision, RouteSpec, Shadow, Sticky
+from router.gateways.envoy import capture, links, upstream
+from router.gateways.envoy.upstream import API
 from router.plan import hosts_of
 
-API = "type.googleapis.com/envoy"
 SHADOW_LISTENER = "gnomon-shadow"
 HOP_HEADER = "x-gnomon-hop"
 LIMIT_HEADER = "x-gnomon-limit"
@@ -39,12 +38,13 @@ BODY_CLASSES = (65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
 
 LIVE_REQUESTS = 100_000
 
+_OTHER_HOST = {
+    "name": "envoy.retry_host_predicates.previous_hosts",
+    "typed_config": {"@type": f"{API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+}
+
 SHADOW_TIMEOUT = "60s"
 UPGRADED_IDLE = "3600s"
-
-# Below the shortest keep-alive that common servers have (gunicorn 2 s, uvicorn and node 5 s): a connection that
-# the server is about to close is not used for a request that could then not be repeated.
-_UPSTREAM_IDLE = "1.5s"
 
 
 class Resources(NamedTuple):
@@ -60,7 +60,7 @@ def resources(revision: Revision) -> Resources:
     spec = revision.spec
     if spec is None:
         return Resources({}, {}, {})
-    clusters = {backend.name: cluster(spec.name, backend) for backend in spec.backends}
+    clusters = {backend.name: cluster(spec.name, backend, spec=spec) for backend in spec.backends}
     found = list(clusters.values())
     if _shadowed(spec) is not None and spec.shadow is not None:
         copied = spec.backend(spec.shadow.backend)
@@ -72,33 +72,44 @@ def resources(revision: Revision) -> Resources:
     return Resources({made["name"]: made for made in found}, {spec.name: configuration}, scopes)
 
 
-def cluster(route: str, backend: Backend, role: str = "live", most: int = LIVE_REQUESTS) -> dict[str, Any]:
+def cluster(
+    route: str, backend: Backend, role: str = "live", most: int = LIVE_REQUESTS, spec: RouteSpec | None = None
+) -> dict[str, Any]:
     """The cluster of a backend, with so many requests under way at most.
 
-    The shadow's is apart from the live one, so that it cannot take its connections.
+    The shadow's is apart from the live one, so that it cannot take its connections. Its servers are asked for their
+    health where the route's specification is given and says so.
     """
-    address = _address(backend.host)
+    looked_up = upstream.resolved(backend)
     made: dict[str, Any] = {
         "alt_stat_name": f"{route}|{backend.name}" + ("" if role == "live" else f"|{role}"),
-        "type": "STATIC" if address else "STRICT_DNS",
+        "type": "STRICT_DNS" if looked_up else "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": {
-            "cluster_name": f"{route}/{backend.name}",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _socket(backend)}}]}],
-        },
+        "load_assignment": {"cluster_name": f"{route}/{backend.name}", "endpoints": upstream.endpoints(backend)},
         "circuit_breakers": {"thresholds": [_thresholds(most)]},
         "metadata": {"filter_metadata": {"gnomon": _notes(route, backend)}},
-        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _protocol()},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": upstream.protocol(backend)
+        },
     }
-    if not address:
+    if looked_up:
         made["dns_lookup_family"] = "V4_PREFERRED"
     if role == "shadow":
         made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
+    elif spec is not None and spec.health is not None:
+        made["health_checks"] = [upstream.health(backend, spec.health, spec.hosts[0])]
+    if role == "live" and _many(backend):
+        made["outlier_detection"] = upstream.ejection()
     if backend.tls:
-        made["transport_socket"] = _tls(None if address else backend.host)
+        made["transport_socket"] = upstream.tls(backend)
     digest = hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=6).hexdigest()
     suffix = "" if role == "live" else f"/{role}"
     return {"name": f"{route}/{backend.name}{suffix}@{digest}", **made}
+
+
+def _many(backend: Backend) -> bool:
+    """Whether there may be another server to send a request to."""
+    return len(backend.places) > 1 or upstream.resolved(backend)
 
 
 def sample_numerator(percent: float) -> int:
@@ -124,13 +135,13 @@ def _shadowed(spec: RouteSpec) -> Shadow | None:
 def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[str, str]) -> dict[str, Any]:
     action = _action(spec, clusters)
     metadata = {"filter_metadata": {"gnomon": {"route": spec.name, "rev": revision.number}}}
-    plain = {"match": {"prefix": "/"}, "route": action, "metadata": metadata}
-    upgraded = {
-        "match": {"prefix": "/", "headers": [{"name": "upgrade", "present_match": True}]},
-        "route": {**action, "idle_timeout": UPGRADED_IDLE},
-        "metadata": metadata,
-    }
-    routes = [upgraded, plain]
+    rest: dict[str, Any] = {"metadata": metadata}
+    if any(links.needed(backend) for backend in spec.backends):
+        rest["typed_per_filter_config"] = links.enable()
+    routes = [entry for override in spec.overrides for entry in _entries(*_overridden(spec, override, clusters), rest)]
+    routes += [entry for base in _bases(spec) for entry in _entries(*_own_links(spec, base, clusters), rest)]
+    upgraded, plain = _entries({"prefix": "/"}, action, rest)
+    routes += [upgraded, plain]
     shadow = _shadowed(spec)
     if shadow is not None:
         made = cluster(spec.name, spec.backend(shadow.backend), role="shadow", most=shadow.budget.in_flight)
@@ -142,9 +153,9 @@ def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[
                 "request_mirror_policies": [_mirror(spec, shadow, revision.number, shadow_cluster)],
             },
             "metadata": metadata,
-            "typed_per_filter_config": capture.enable_lua(),
+            "typed_per_filter_config": {**rest.get("typed_per_filter_config", {}), **capture.enable_lua()},
         }
-        routes.insert(1, sampled)
+        routes.insert(-1, sampled)
     return {
         "name": spec.name,
         "virtual_hosts": [{"name": spec.name, "domains": ["*"], "routes": routes}],
@@ -152,27 +163,93 @@ def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[
     }
 
 
-def _action(spec: RouteSpec, clusters: Mapping[str, str]) -> dict[str, Any]:
-    """Where requests go. No limit on a whole answer, which may stream: only on a stream that stands still."""
-    live = [backend for backend in spec.backends if backend.weight > 0]
+def _entries(match: dict[str, Any], action: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The entries of one match: an upgraded connection may stand still for longer than an answer."""
+    upgrade = {"name": "upgrade", "present_match": True}
+    upgraded = {**match, "headers": [*match.get("headers", ()), upgrade]}
+    return (
+        {"match": upgraded, "route": {**action, "idle_timeout": UPGRADED_IDLE}, **rest},
+        {"match": match, "route": action, **rest},
+    )
+
+
+def _overridden(
+    spec: RouteSpec, override: Override, clusters: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Which requests one override takes, and where they go."""
+    match = {"prefix": "/", "headers": [{"name": override.header, "string_match": {"exact": override.value}}]}
+    return match, _action(spec, clusters, only=override.backend)
+
+
+def _bases(spec: RouteSpec) -> tuple[str, ...]:
+    """The base paths of the backends that get live requests, the longest first."""
+    return tuple(sorted({b.base_path for b in spec.backends if b.weight and b.base_path}, key=lambda one: -len(one)))
+
+
+def _own_links(spec: RouteSpec, base: str, clusters: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Requests whose path has a base path in front already follow a link that the application made by itself.
+
+    They go through as they are: to any backend where all have this base path, else to the one that has it.
+    """
+    live = [backend for backend in spec.backends if backend.weight]
+    owner = next(backend.name for backend in live if backend.base_path == base)
+    alike = all(backend.base_path == base for backend in live)
+    action = _action(spec, clusters, only=None if alike else owner)
+    action.pop("path_rewrite", None)
+    return {"path_separated_prefix": base}, action
+
+
+def _action(spec: RouteSpec, clusters: Mapping[str, str], only: str | None = None) -> dict[str, Any]:
+    """Where requests go: by the weights, or to one backend alone.
+
+    There is no limit on a whole answer, which may stream: only on a stream that stands still.
+    """
+    shares = [(spec.backend(only), 100)] if only is not None else _shares(spec)
+    live = [backend for backend, _ in shares]
+    retries: dict[str, Any] = {
+        # Only what never reached an application is sent again: no inference runs twice.
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": spec.retries,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+    }
+    if any(_many(backend) for backend in live):
+        retries["retry_host_predicate"] = [_OTHER_HOST]
+        retries["host_selection_retry_max_attempts"] = 3
     action: dict[str, Any] = {
-        "weighted_clusters": {
-            "clusters": [
-                {"name": clusters[backend.name], "weight": backend.weight, **_host_rewrite(backend)} for backend in live
-            ]
-        },
+        "weighted_clusters": {"clusters": [_share(clusters, backend, weight) for backend, weight in shares]},
         "timeout": "0s",
         "idle_timeout": _seconds(spec.timeout_seconds),
-        # Only what never reached an application is sent again: no inference runs twice.
-        "retry_policy": {
-            "retry_on": "connect-failure,refused-stream,reset-before-request",
-            "num_retries": 2,
-            "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-        },
+        "retry_policy": retries,
     }
+    if spec.sticky is not None and only is None:
+        action["hash_policy"] = _hash_policy(spec.sticky)
+        action["weighted_clusters"]["use_hash_policy"] = True
     if any(backend.base_path for backend in live):
         action["path_rewrite"] = REBASED
     return action
+
+
+def _shares(spec: RouteSpec) -> list[tuple[Backend, int]]:
+    if spec.sticky is not None and spec.lanes:
+        return [(spec.backend(lane.backend), lane.weight) for lane in spec.lanes]
+    return [(backend, backend.weight) for backend in spec.backends if backend.weight > 0]
+
+
+def _share(clusters: Mapping[str, str], backend: Backend, weight: int) -> dict[str, Any]:
+    made = {"name": clusters[backend.name], "weight": weight, **_host_rewrite(backend)}
+    return {**made, "typed_per_filter_config": links.rewriting(backend)} if links.needed(backend) else made
+
+
+def _hash_policy(sticky: Sticky) -> list[dict[str, Any]]:
+    """The first that a request has decides; Envoy's own hash of it is stable over restarts and machines."""
+    policies: list[dict[str, Any]] = []
+    if sticky.header is not None:
+        policies.append({"header": {"header_name": sticky.header}, "terminal": True})
+    if sticky.cookie is not None:
+        policies.append({"cookie": {"name": sticky.cookie}, "terminal": True})
+    if sticky.address:
+        policies.append({"connection_properties": {"source_ip": True}, "terminal": True})
+    return policies
 
 
 def _seconds(seconds: float) -> str:
@@ -284,48 +361,10 @@ def _thresholds(most: int) -> dict[str, int]:
     return {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
 
 
-def _address(host: str) -> bool:
-    """Whether a host is an address, not a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _socket(backend: Backend) -> dict[str, Any]:
-    return {"socket_address": {"address": backend.host, "port_value": backend.port}}
-
-
-def _protocol() -> dict[str, Any]:
-    return {
-        "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": {"idle_timeout": _UPSTREAM_IDLE},
-        "explicit_http_config": {"http_protocol_options": {}},
-    }
-
-
 def _host_rewrite(backend: Backend) -> dict[str, str]:
     """The Host that a backend gets.
 
     One named by its host gets that name, as a server of many names needs. One named by its address keeps the
     caller's, so that links and redirects which it makes from Host lead back to the gateway.
     """
-    if _address(backend.host):
-        return {}
-    default = backend.port == (443 if backend.tls else 80)
-    return {"host_rewrite_literal": backend.host if default else f"{backend.host}:{backend.port}"}
-
-
-def _tls(name: str | None) -> dict[str, Any]:
-    """TLS to the backend, without proof of who it is: an adopted server has a certificate of its own making.
-
-    Callers who went to it directly had no proof either; a trusted set of certificates would refuse it.
-    """
-    context: dict[str, Any] = {
-        "@type": f"{API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        "common_tls_context": {"validation_context": {"trust_chain_verification": "ACCEPT_UNTRUSTED"}},
-    }
-    if name is not None:
-        context["sni"] = name
-    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+    return {} if upstream.is_address(backend.host) else {"host_rewrite_literal": upstream.authority(backend)}

@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from inventory.model import Traffic
 from router.gateways import Copied
 
-PATTERN = r"^cluster\.[^.]+\|[^.]+\.upstream_rq_(completed|5xx|total)$"
-"""The counters that are asked for: those of clusters whose name has a bar, not their internal and zone variants."""
+PATTERN = r"^cluster\.[^.]+\|[^.]+\.upstream_rq_(completed|5xx|total|active|time)$|^http\.edge\.no_route$"
+"""What is asked for: of clusters whose name has a bar, not their internal and zone variants; and unknown hosts."""
+
+UNKNOWN_HOSTS = "http.edge.no_route"
+_ACTIVE = ".upstream_rq_active"
 
 
 def delta(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
@@ -16,20 +20,27 @@ def delta(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     return {name: now[name] if by < 0 else by for name, by in moved.items() if by}
 
 
-def traffic(moved: Mapping[str, int]) -> list[Traffic]:
-    """What passed, by route and backend.
+def traffic(moved: Mapping[str, int], now: Mapping[str, int]) -> list[Traffic]:
+    """What passed, by route and backend: how far counters moved, and how many requests are under way now.
 
     A failure is an answer of 5xx that callers got, the gateway's own included. Copies are counted at the
     shadow's cluster, which takes no live request.
     """
-    found: dict[tuple[str, str], dict[str, int]] = {}
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for name, by in moved.items():
         stem, _, counter = name.removeprefix("cluster.").rpartition(".")
-        route, backend, *role = stem.split("|")
-        key = _KINDS.get((*role, counter))
+        route, bar, rest = stem.partition("|")
+        backend, *role = rest.split("|")
+        counter, bucket, bound = counter.partition("#")
+        key = _KINDS.get((*role, counter)) if bar else None
         if key is not None:
             counts = found.setdefault((route, backend), {})
-            counts[key] = counts.get(key, 0) + by
+            if bucket:
+                counts.setdefault(key, {})[int(bound)] = by
+            else:
+                counts[key] = counts.get(key, 0) + by
+    for (route, backend), counts in found.items():
+        counts["in_flight"] = now.get(f"cluster.{route}|{backend}{_ACTIVE}", 0)
     return [Traffic(route=route, backend=backend, **counts) for (route, backend), counts in sorted(found.items())]
 
 
@@ -62,5 +73,6 @@ _COPIES = {
 _KINDS = {
     ("upstream_rq_completed",): "requests",
     ("upstream_rq_5xx",): "failures",
+    ("upstream_rq_time",): "latency",
     ("shadow", "upstream_rq_total"): "shadowed",
 }

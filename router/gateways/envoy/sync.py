@@ -24,12 +24,13 @@ SINGLE = 16
 
 
 class Resource(NamedTuple):
-    """One resource of the target: its version, its serialised form, and the clusters it needs first."""
+    """One resource of the target: its version, its serialised form, the clusters it needs first, and its route."""
 
     version: str
     body: bytes
     needs: frozenset[str] = frozenset()
     resolves: bool = False
+    route: str = ""
 
 
 Target = dict[str, dict[str, Resource]]
@@ -81,6 +82,9 @@ class _Subscription:
     def on_its_way(self) -> dict[str, str]:
         return {name: version for sent in self.flying.values() for name, version in sent.versions.items()}
 
+    def on_its_way_out(self) -> set[str]:
+        return {name for sent in self.flying.values() for name in sent.removed}
+
 
 class NodeSync:
     """One stream of one node. The target is shared and changed by its owner, who then calls ``touch``."""
@@ -92,6 +96,8 @@ class NodeSync:
         self._count = 0
         self.complete = False
         self.warming: set[str] = set()
+        self.stirred: set[str] = set()
+        """Routes of which the node has something else than before. Whoever reads it empties it."""
 
     def touch(self, kind: str, names: Iterable[str]) -> None:
         """The target of these names changed."""
@@ -120,6 +126,7 @@ class NodeSync:
         for name in request.unsubscribe:
             subscription.names.discard(name)
             subscription.acked.pop(name, None)
+            self._stir(request.type, name)
 
     def responses(self) -> Iterator[Response]:
         """What can be sent now. Each response counts as sent."""
@@ -153,6 +160,7 @@ class NodeSync:
                 subscription.names.add(name)
                 subscription.acked.pop(name, None)
                 subscription.dirty.add(name)
+                self._stir(request.type, name)
 
     def _verdict(self, request: Request, subscription: _Subscription) -> None:
         sent = subscription.flying.pop(request.nonce, None)
@@ -164,6 +172,7 @@ class NodeSync:
             (name, version), *_ = sent.versions.items()
             subscription.refused[name] = (version, request.error)
             subscription.alone.discard(name)
+            self._stir(request.type, name)
         else:
             subscription.alone.update(sent.versions)
             subscription.dirty.update(sent.versions)
@@ -175,17 +184,24 @@ class NodeSync:
         for name in sent.versions:
             subscription.alone.discard(name)
             subscription.refused.pop(name, None)
+            self._stir(kind, name)
             resource = self._target[kind].get(name)
             if resource is not None and resource.resolves:
                 self.warming.add(name)
 
+    def _stir(self, kind: str, name: str) -> None:
+        resource = self._target[kind].get(name)
+        if resource is not None:
+            self.stirred.add(resource.route)
+
     def _changed(self, kind: str) -> Iterator[Response]:
         subscription = self._of[kind]
-        flying = subscription.on_its_way()
+        flying, leaving = subscription.on_its_way(), subscription.on_its_way_out()
         ready: list[str] = []
         for name in sorted(subscription.dirty):
             resource = self._target[kind].get(name)
-            if resource is None:
+            # Wanted again while its removal is under way: it is sent once that is acknowledged.
+            if resource is None or name in leaving:
                 continue
             if self._settled(subscription, flying, name, resource) or not subscription.wants(name):
                 subscription.dirty.discard(name)
@@ -214,8 +230,11 @@ class NodeSync:
 
     def _needs_met(self, resource: Resource) -> bool:
         clusters = self._of[CLUSTER]
-        wanted = self._target[CLUSTER]
-        return all(name in wanted and clusters.acked.get(name) == wanted[name].version for name in resource.needs)
+        wanted, leaving = self._target[CLUSTER], clusters.on_its_way_out()
+        return all(
+            name in wanted and name not in leaving and clusters.acked.get(name) == wanted[name].version
+            for name in resource.needs
+        )
 
     def _removed(self, kind: str) -> Iterator[Response]:
         subscription = self._of[kind]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model import Comparison, RouteSpec, Rule, Shadow, ShadowEvidence
@@ -83,6 +83,7 @@ rules = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Comparison,

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -92,6 +92,7 @@ numbers = st.floats(-1e6, 1e6)
 shares = st.lists(st.floats(0, 1), min_size=1, max_size=8).filter(any)
 
 
+@settings(deadline=None)
 @given(shares, shares)
 def test_total_variation_is_a_bounded_symmetric_distance(one: list[float], other: list[float]) -> None:
     there, back = variation(one, other, 1.0).distance, variation(other, one, 1.0).distance
@@ -102,6 +103,7 @@ def test_total_variation_is_a_bounded_symmetric_distance(one: list[float], other
     assert variation(one, one, 0.0).near
 
 
+@settings(deadline=None)
 @given(st.lists(numbers, min_size=1, max_size=8), st.floats(0.01, 100))
 def test_the_cosine_does_not_know_lengths(row: list[float], factor: float) -> None:
     assert angle(row, row, 0.999999).near
@@ -115,6 +117,7 @@ def test_hostile_numbers_are_no_agreement(hostile: object) -> None:
     assert not variation(hostile, [1.0, 2.0], 0.1).near
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.one_of(st.none(), st.integers(), st.text()),

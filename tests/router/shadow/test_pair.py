@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.shadow.pair import Loss, Lost, Pair, Pairer, Window
@@ -96,6 +96,7 @@ def test_every_record_is_in_exactly_one_place(
             assert (event.primary.role, event.shadow.role) == ("p", "s")
 
 
+@settings(deadline=None)
 @given(ARRIVALS)
 def test_whatever_is_said_again_no_request_makes_two_pairs(arrivals: list[tuple[str, str, str, float]]) -> None:
     pairer = Pairer()

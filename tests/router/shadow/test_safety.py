@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inventory.model import Budget, RouteSpec, Shadow
@@ -174,6 +174,7 @@ def test_an_excess_is_said_with_its_figures(budget: dict[str, float], seconds: f
     assert excess(before, now, Budget.model_validate(budget)) == words
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.1, 10), st.floats(1, 5000))
 def test_an_excess_is_a_rate_above_the_budget(requests: int, seconds: float, most: float) -> None:
     over = excess(Look(0, Copied()), Look(seconds, Copied(requests=requests)), Budget(requests_per_second=most))

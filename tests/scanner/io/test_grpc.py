@@ -2,19 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from inventory.model import Exposed, Identified, Kind, Listener, Posture, Postured, Scheme
+from inventory.model import Certificate, Exposed, Identified, Kind, Listener, Posture, Postured, Scheme
 from scanner.findings import Limits
 from scanner.io.grpc import ask_services
 from scanner.knowledge import load_knowledge
 from scanner.ledger import Ledger
 from scanner.questions import question
 from scanner.rpc import HEALTH, REFLECTION, services_in
+from tests.support.certificates import self_signed
 
 KNOWLEDGE = load_knowledge()
 LIMITS = Limits(connect=1.0, answer=2.0, host=8.0)
@@ -84,12 +86,16 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpcio has no 
 
 @asynccontextmanager
 async def server(
-    *names: str, reflection: str | None = REFLECTION[0], refuse: bool = False
+    *names: str, reflection: str | None = REFLECTION[0], refuse: bool = False, pair: Path | None = None
 ) -> AsyncIterator[tuple[Listener, list[str]]]:
     called: list[str] = []
     running = grpc.aio.server()
     running.add_generic_rpc_handlers((_Handlers(names, reflection, refuse, called),))
-    port = running.add_insecure_port("127.0.0.1:0")
+    if pair is None:
+        port = running.add_insecure_port("127.0.0.1:0")
+    else:
+        chain = (pair / "key.pem").read_bytes(), (pair / "cert.pem").read_bytes()
+        port = running.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([chain]))
     await running.start()
     try:
         yield Listener(site="lab", address="127.0.0.1", port=port), called
@@ -129,6 +135,21 @@ async def test_a_model_server_is_known_by_its_services(names: tuple[str, ...], p
     assert posture == Postured(posture=Posture.OPEN, decided_by=f"gRPC {REFLECTION[0]}")
     assert set(called) == {REFLECTION[0], HEALTH}
     assert set(ledger.calls) == {REFLECTION[0], HEALTH}
+
+
+async def test_within_tls_the_same_is_asked_whatever_the_certificate(tmp_path: Path) -> None:
+    pair = self_signed(tmp_path, "models.internal", ("models.internal",))
+    async with server("grpc.reflection.v1.ServerReflection", "inference.GRPCInferenceService", pair=pair) as (
+        at,
+        called,
+    ):
+        findings = await question(at, KNOWLEDGE, LIMITS, Ledger(KNOWLEDGE))
+    facts = {type(finding.fact): finding.fact for finding in findings}
+    assert facts[Exposed].scheme is Scheme.GRPC
+    assert facts[Certificate].names == ("models.internal",)
+    assert facts[Identified].is_model_endpoint
+    assert facts[Postured].posture is Posture.OPEN
+    assert set(called) == {REFLECTION[0], HEALTH}
 
 
 async def test_an_ordinary_service_is_no_model_and_the_old_reflection_is_asked_too() -> None:

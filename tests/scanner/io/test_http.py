@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -226,3 +227,81 @@ async def test_tls_to_a_server_that_has_none_fails_in_time() -> None:
         connection = HttpConnection("127.0.0.1", port, LIMITS, tls=True)
         assert not await connection.connect()
         assert connection.failure in {"tls", "timeout", "reset"}
+
+
+async def test_what_a_host_says_before_it_is_asked_is_its_answer() -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        said.set()
+        await reader.read()
+        writer.transport.abort()
+
+    said = asyncio.Event()
+    listening = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with listening:
+        connection = HttpConnection("127.0.0.1", listening.sockets[0].getsockname()[1], LIMITS)
+        assert await connection.connect()
+        await said.wait()
+        answer = await connection.ask(Request("GET", "/", "/"))
+        connection.close()
+    await let_the_loop_turn()
+    assert (answer.outcome, answer.raw) == ("invalid-http", b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+async def test_what_nobody_asked_for_is_not_the_next_answer() -> None:
+    """The second answer is on its way before the second question: that connection is not used again."""
+    peers: list[int] = []
+
+    async def serve(head: bytes, writer: asyncio.StreamWriter) -> None:
+        peers.append(writer.get_extra_info("peername")[1])
+        path = head.split(b" ")[1]
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(path), path))
+        if path == b"/first":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged")
+
+    async with server(serve) as port:
+        connection = HttpConnection("127.0.0.1", port, LIMITS)
+        assert (await connection.ask(Request("GET", "/first", "/first"))).body == b"/first"
+        assert (await connection.ask(Request("GET", "/second", "/second"))).body == b"/second"
+        connection.close()
+    assert len(set(peers)) == 2
+
+
+async def test_a_loop_that_stands_still_costs_no_host_its_answer() -> None:
+    """The answer is there when the loop turns again, long after its deadline."""
+
+    def stand_still(head: bytes) -> None:
+        until = time.monotonic() + 2 * LIMITS.answer
+        while time.monotonic() < until:
+            pass
+
+    async def serve(head: bytes, writer: asyncio.StreamWriter) -> None:
+        stand_still(head)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    async with server(serve) as port:
+        connection = HttpConnection("127.0.0.1", port, LIMITS)
+        answer = await connection.ask(Request("GET", "/", "/"))
+        connection.close()
+    assert (answer.status, answer.outcome) == (200, "answered")
+
+
+async def test_a_great_page_comes_whole_over_tls(certificate: Path) -> None:
+    page = b"x" * 300_000
+
+    async def serve(head: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(page), page))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    async with server(serve, context) as port:
+        connection = HttpConnection("127.0.0.1", port, Limits(answer=20, body=len(page)), tls=True, name="a.example")
+        for _ in range(2):
+            assert (await connection.ask(Request("GET", "/", "/"))).body == page
+        connection.close()
+
+
+async def test_a_name_that_cannot_be_said_in_tls_fails_the_connection_alone() -> None:
+    connection = HttpConnection("127.0.0.1", 9, LIMITS, tls=True, name=".example")
+    answer = await connection.ask(Request("GET", "/", "/"))
+    assert (answer.status, answer.outcome) == (None, "tls")

@@ -64,6 +64,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "block",
+        sa.Column("site", _TEXT, nullable=False),
+        sa.Column("key", _TEXT, nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("site", "key"),
+    )
+    op.create_table(
         "tombstone",
         sa.Column("id", _TEXT, nullable=False),
         sa.Column("clock", sa.BigInteger(), nullable=False),
@@ -149,6 +156,7 @@ def _fill() -> None:
         "endpoint", *(sa.column(name) for name in ("id", "address", "port", "place", "facet", "due_at", *_FACET))
     )
     counts: Counter[int] = Counter()
+    blocks: Counter[tuple[str, str]] = Counter()
     values: dict[int, dict[str, Any]] = {}
     last = ""
     while True:
@@ -165,11 +173,15 @@ def _fill() -> None:
             values[number] = its
             numeric = ipaddress.ip_address(row["address"])
             place = f"{numeric.version}{numeric.packed.hex()}{row['port']:04x}{row['id']}"
+            blocks[row["site"], place[: 7 if numeric.version == 4 else 17]] += 1
             change = sa.update(endpoint).where(endpoint.c.id == row["id"]).values(place=place, facet=number)
             connection.execute(change)
     facet = sa.table("facet", *(sa.column(name) for name in ("id", "count", *_FACET)))
     for number, count in counts.items():
         connection.execute(sa.insert(facet).values(id=number, count=count, **values[number]))
+    block = sa.table("block", sa.column("site"), sa.column("key"), sa.column("count"))
+    for (site, key), count in blocks.items():
+        connection.execute(sa.insert(block).values(site=site, key=key, count=count))
     # When each changes by time alone is not known here: at the next look, all are worked out again.
     connection.execute(sa.text("UPDATE endpoint SET due_at = first_seen"))
 
@@ -184,7 +196,7 @@ def downgrade() -> None:
             "workload", "workload_uid", "membership", "places",
         ):  # fmt: skip
             table.drop_column(name)
-    for name in (*_HISTORY, "tombstone", "facet"):
+    for name in (*_HISTORY, "tombstone", "block", "facet"):
         op.drop_table(name)
     op.create_index("ix_endpoint_listener", "endpoint", ["site", "address", "port"])
     for name in _OLD_INDEXES:

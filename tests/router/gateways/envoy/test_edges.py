@@ -86,9 +86,11 @@ def test_counters_become_traffic() -> None:
         "cluster.iris|replacement|shadow.upstream_rq_total": 4,
         "cluster.iris|replacement|shadow.upstream_rq_5xx": 4,
         "cluster.iris|replacement|hop.upstream_rq_total": 5,
+        "http.edge.no_route": 3,
     }
-    assert traffic(names) == [
-        Traffic(route="iris", backend="origin", requests=10, failures=2),
+    moved = names | {"cluster.iris|origin.upstream_rq_time#5": 9, "cluster.iris|origin.upstream_rq_time#7": 1}
+    assert traffic(moved, {"cluster.iris|origin.upstream_rq_active": 4}) == [
+        Traffic(route="iris", backend="origin", requests=10, failures=2, latency={5: 9, 7: 1}, in_flight=4),
         Traffic(route="iris", backend="replacement", shadowed=4),
     ]
     assert all(re.search(PATTERN, name) for name in names)
@@ -104,7 +106,7 @@ def test_the_last_good_configuration_comes_back(tmp_path: Path) -> None:
     path = tmp_path / "gateway" / "lastgood.json"
     assert lastgood.load(path) == ()
     for number in (1, 2):
-        lastgood.save(path, [revision(number)])
+        lastgood.save(path, [revision(number).model_dump_json()])
         assert lastgood.load(path) == (revision(number),)
     assert [one.name for one in path.parent.iterdir()] == ["lastgood.json"]
 
@@ -118,14 +120,14 @@ def test_a_corrupt_last_good_configuration_is_not_used(tmp_path: Path, content: 
 
 def test_a_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lastgood.json"
-    lastgood.save(path, [revision(1)])
+    lastgood.save(path, [revision(1).model_dump_json()])
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        lastgood.save(path, [revision(2)])
+        lastgood.save(path, [revision(2).model_dump_json()])
     assert lastgood.load(path) == (revision(1),)
     assert [one.name for one in tmp_path.iterdir()] == ["lastgood.json"]
 

@@ -57,13 +57,14 @@ class Node:
                 self.take(response)
         raise AssertionError("the exchange does not end")
 
-    def take(self, response: Response) -> None:
+    def take(self, response: Response, sent: Target | None = None) -> None:
+        """``sent`` is the target when the response was made, where it has changed since."""
         self.sent.append(response)
         bad = [name for name in response.names if name in self.refuses]
         for name in response.names:
             if name in bad:
                 continue
-            resource = self.target[response.type][name]
+            resource = (sent or self.target)[response.type][name]
             if response.type == ROUTE:
                 assert resource.needs <= set(self.has[CLUSTER]), "a route came before its clusters"
                 self.needs[name] = resource.needs
@@ -109,6 +110,26 @@ def test_a_node_gets_all_of_every_target_in_a_safe_order(targets: list[World], o
             node.settle(order)
         assert node.has == {kind: {name: one.version for name, one in names.items()}
                             for kind, names in node.target.items()}  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(worlds, worlds, worlds)
+def test_a_target_that_changes_while_answers_are_under_way_arrives_all_the_same(
+    before: World, between: World, after: World
+) -> None:
+    node = Node(target_of({}))
+    node.sync.complete = True
+    node.connect()
+    node.change(target_of(before))
+    node.settle()
+    node.change(target_of(between))
+    while responses := list(node.sync.responses()):
+        sent = {kind: dict(names) for kind, names in node.target.items()}
+        node.change(target_of(after))
+        for response in responses:
+            node.take(response, sent)
+    assert node.has == {kind: {name: one.version for name, one in names.items()}
+                        for kind, names in node.target.items()}  # fmt: skip
 
 
 @given(worlds)

@@ -22,18 +22,18 @@ def gateway(now, number: int, **fields) -> GatewayStatus:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "errors", "said"),
+    ("numbers", "refused", "said"),
     [
         ((), {}, "r3 ? no gateway"),
         ((3,), {}, "r3 ✓ in force"),
         ((3, 2), {}, "r3 ◐ at r2"),
         ((0,), {}, "r3 ◌ pending"),
-        ((2,), {"churn": "no cluster"}, "r3 ✗ refused"),
+        ((2,), {"churn": {"error": "no cluster"}}, "r3 ✗ refused"),
         ((4,), {}, "r3 ✓ in force"),
     ],
 )
-def test_desired_and_acknowledged(numbers, errors, said, state, now) -> None:
-    gateways = [gateway(now, number, errors=errors) for number in numbers]
+def test_desired_and_acknowledged(numbers, refused, said, state, now) -> None:
+    gateways = [gateway(now, number, refused=refused) for number in numbers]
     assert plain(routes.acknowledged(state.revision, gateways)) == said
 
 

@@ -1,0 +1,33 @@
+"""The tables of what gateways report beside their heartbeat: the state of each route, and samples of its traffic."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from inventory.store.tables import document, moment
+
+
+class GatewayRouteRow(SQLModel, table=True):
+    """What one gateway has of one route: the revision that it acknowledged, and the one it refused."""
+
+    __tablename__ = "gateway_route"
+    __table_args__ = (Index("ix_gateway_route_route", "route"),)
+    gateway: str = Field(primary_key=True)
+    route: str = Field(primary_key=True)
+    number: int | None = None
+    refused: int | None = None
+    error: str | None = None
+
+
+class TrafficSampleRow(SQLModel, table=True):
+    """What passed to one backend of one route from ``at`` on, for so many seconds."""
+
+    __tablename__ = "traffic_sample"
+    __table_args__ = (Index("ix_traffic_sample_at", "at"),)
+    route: str = Field(primary_key=True)
+    backend: str = Field(primary_key=True)
+    at: datetime = moment(primary_key=True)
+    seconds: float
+    body: dict[str, Any] = document()

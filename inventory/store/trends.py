@@ -1,0 +1,65 @@
+"""What coverage was when each scan ended, and the counts that it is worked out from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlalchemy import select as sa_select
+from sqlmodel import Session, col, select
+
+from inventory.coverage import Facet, metrics
+from inventory.model import Governance, Kind, Posture, Presence, Routing, Scan, Value
+from inventory.store.tables import FacetRow, ScanRow
+from inventory.store.tables_history import TrendRow
+
+SCANS_CONSIDERED = 1000
+
+
+class Standing(Value):
+    """One metric at the end of one scan: ``part`` of ``whole``."""
+
+    name: str
+    part: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What the metrics were when a scan of a scope ended."""
+
+    scan: str
+    scope: str
+    at: datetime
+    standings: tuple[Standing, ...]
+
+
+def record_trend(session: Session, scan: Scan) -> None:
+    """Keep what the metrics are in this transaction as those after a scan."""
+    now = metrics(facets_in(session), scans_in(session))
+    standings = [Standing(name=one.name, part=one.part, whole=one.whole) for one in now]
+    body = {"standings": [one.model_dump() for one in standings]}
+    session.merge(TrendRow(scan=scan.id, scope=scan.scope, at=scan.ended_at or scan.started_at, body=body))
+
+
+def facets_in(session: Session, by: str | None = None) -> list[Facet]:
+    """The facets that metrics are sums of, in the groups of one of its columns."""
+    owned = col(FacetRow.owner).is_not(None)
+    columns = [
+        getattr(FacetRow, name) for name in ("kind", "posture", "presence", "governance", "routing")
+    ]  # fmt: skip
+    groups = [getattr(FacetRow, by)] if by else []
+    query = sa_select(func.sum(FacetRow.count), owned, *columns, *groups).group_by(owned, *columns, *groups)
+    rows = session.connection().execute(query)
+    return [
+        Facet(
+            int(count), Kind(kind) if kind else None, Posture(posture), Presence(presence), Governance(governance),
+            Routing(routing), bool(has_owner), group[0] if group else None,
+        )
+        for count, has_owner, kind, posture, presence, governance, routing, *group in rows
+    ]  # fmt: skip
+
+
+def scans_in(session: Session) -> list[Scan]:
+    """The latest scans: enough for the last one of each scope."""
+    query = select(ScanRow).order_by(col(ScanRow.started_at).desc()).limit(SCANS_CONSIDERED)
+    return [Scan.model_validate(row.body) for row in session.exec(query)]

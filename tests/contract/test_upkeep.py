@@ -1,0 +1,100 @@
+"""Upkeep on both databases: what is derived is derived again, and every difference is found."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from making import LISTENER, NOW, identified, observation, observations, scan
+from sqlalchemy import text
+
+from inventory.model import Exposed, Governance, Listener, Scheme
+from inventory.store import Store, StoreError, open_store
+from inventory.store.backup import copy_database
+
+EXAMPLES = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    with open_store(database_url) as opened:
+        yield opened
+
+
+def damage(store: Store, statement: str) -> None:
+    with store._database.write() as session:
+        session.connection().execute(text(statement))
+
+
+def see(store: Store, *seen) -> list:
+    store.observations.append(seen)
+    return store.endpoints.refold({one.listener for one in seen}, NOW)
+
+
+@EXAMPLES
+@given(st.lists(st.lists(observations, min_size=1, max_size=5), min_size=1, max_size=3), st.booleans())
+def test_folding_everything_again_gives_the_same_database(store: Store, batches, settled: bool):
+    for batch in batches:
+        see(store, *batch)
+    one = store.endpoints.list()[0]
+    store.triage.apply([one.id], governance=Governance.BLOCKED, owner="ana", who="bo", why="x")
+    if settled:
+        store.scans.save(scan(id="s9"))
+        store.endpoints.settle(scan(id="s9"), NOW)
+    store.upkeep.refold()
+    before = [one.model_dump() for one in store.endpoints.list()]
+    assert list(store.upkeep.check()) == []
+    store.upkeep.refold()
+    assert [one.model_dump() for one in store.endpoints.list()] == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("DELETE FROM endpoint WHERE port = 5000", {"missing", "count"}),
+        ("UPDATE endpoint SET product = 'other', version = '9' WHERE port = 5000", {"differs", "index"}),
+        ("UPDATE endpoint SET place = 'x' WHERE port = 5000", {"index", "extra", "count"}),
+        ("UPDATE facet SET count = count + 1", {"count"}),
+        ("DELETE FROM facet", {"count"}),
+        ("UPDATE block SET count = 7", {"count"}),
+        ("DELETE FROM observation WHERE port = 5001", {"orphan"}),
+        ("INSERT INTO triage (endpoint, body) VALUES ('nobody', '{}')", {"orphan"}),
+    ],
+)
+def test_every_kind_of_damage_is_found_and_mended(store: Store, statement: str, what: set):
+    see(store, observation(Exposed(scheme=Scheme.HTTP)), observation(identified()))
+    see(store, observation(identified(), listener=Listener(site="default", address="127.0.0.9", port=5001)))
+    store.upkeep.refold()
+    assert list(store.upkeep.check()) == []
+    damage(store, statement)
+    found = list(store.upkeep.check())
+    assert found
+    assert {one.what for one in found} <= what
+    store.upkeep.refold()
+    left = [one for one in store.upkeep.check() if one.subject != "nobody"]
+    assert left == []
+
+
+def test_a_copy_of_a_database_in_use_is_whole(tmp_path: Path):
+    with open_store(f"sqlite:///{tmp_path}/one.db") as store:
+        see(store, observation(identified()))
+        copy_database(f"sqlite:///{tmp_path}/one.db", tmp_path / "two.db")
+        before = store.endpoints.list()
+    with open_store(f"sqlite:///{tmp_path}/two.db") as store:
+        assert store.endpoints.list() == before
+        assert store.observations.of(LISTENER)
+    assert (tmp_path / "two.db").stat().st_mode & 0o077 == 0
+    for url in ("postgresql://x@127.0.0.1/y", f"sqlite:///{tmp_path}/none.db"):
+        with pytest.raises(StoreError):
+            copy_database(url, tmp_path / "three.db")
+    assert not list(tmp_path.glob("*three*"))
+
+
+def test_a_writer_that_is_killed_leaves_whole_transactions_and_the_next_one_converges():
+    script = Path(__file__).parents[2] / "benchmarks" / "kills.py"
+    ran = subprocess.run([sys.executable, script, "12"], capture_output=True, text=True, timeout=300, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "12 kills, 0 faults; the end is the same as undisturbed" in ran.stdout
