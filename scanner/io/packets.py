@@ -78,6 +78,7 @@ class SynScan:
         self._lock = threading.Lock()
         self._reported = 0.0
         self._drops = 0
+        self._absent = 0
         self._stopped = threading.Event()
         self._failure: list[OSError] = []
 
@@ -103,6 +104,8 @@ class SynScan:
             self._stopped.set()
         if self._failure:
             raise self._failure[0]
+        # Who is not on the link was asked for by ARP at least twice, and may have been missed like anything else.
+        self._manners.meter.silence(self._absent, self._manners.meter.loss.bounds[1] ** 2)
         self._hand_over()
 
     def _join(self, threads: list[threading.Thread]) -> None:
@@ -181,6 +184,7 @@ class SynScan:
         addresses, ports, absent = taken
         flight = Flight(self._window.take(addresses, ports), absent)
         self._flights.append(flight)
+        self._absent += absent
         with self._lock:
             self._tally.silent += absent
         self._queue(flight, flight.slots, now)

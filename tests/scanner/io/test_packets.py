@@ -89,6 +89,17 @@ def test_neighbours_are_asked_for_and_who_is_not_there_is_sent_nothing(lab, serv
     assert sorted(told["gateways"], key=str) == ["10.71.0.2", None]
 
 
+def test_stations_are_asked_for_until_no_more_turn_up(lab):
+    lab.ip("-n", lab.far, "route", "add", "local", "10.71.0.128/26", "dev", "lo")
+    chain = "add table arp lab; add chain arp lab input { type filter hook input priority 0; }"
+    loss = "add rule arp lab input numgen random mod 100 < 30 drop"
+    lab.ip("netns", "exec", lab.far, "nft", f"{chain}; {loss}")
+    told = scanned(lab, "10.71.0.128/26", "8000")
+    # Two requests would miss six of sixty-four, five one in four hundred: three are out of the question.
+    assert told["refused"] >= 62
+    assert told["refused"] + told["silent"] == 64
+
+
 def test_several_interfaces_and_routes_go_in_one_scan(lab, serve):
     lab.ip("link", "add", "near1", "netns", lab.near, "type", "veth", "peer", "name", "far1", "netns", lab.far)
     lab.ip("-n", lab.near, "address", "add", "10.73.0.1/24", "dev", "near1")
