@@ -17,8 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from scanner.io.connect import ConnectScan, most_in_flight
-from scanner.pacing import Pacer
+from scanner.io.connect import ConnectScan
+from scanner.io.sockets import most_in_flight
+from scanner.manners import Manners
 from scanner.plan import make_plan
 from scanner.ports import parse_ports
 from scanner.tally import Pair, Tally
@@ -57,7 +58,7 @@ def scan() -> Tally:
         total.silent += tally.silent
         total.lost += tally.lost
 
-    ConnectScan(plan.pairs(), Pacer(1e6), add, timeout=2.0, in_flight=most_in_flight(8000, 128)).run()
+    ConnectScan(plan.pairs(), Manners.at(1e6), add, timeout=2.0, in_flight=most_in_flight(8000, 128)).run()
     assert total.probes == len(plan) == PROBES
     return total
 
@@ -109,7 +110,7 @@ def pace(rate: int, seconds: float) -> None:
             sent.append(time.monotonic())
             yield ("127.84.255.1", 1)
 
-    ConnectScan(pairs(), Pacer(rate), lambda _: None, timeout=1.0, in_flight=512).run()
+    ConnectScan(pairs(), Manners.at(rate), lambda _: None, timeout=1.0, in_flight=512).run()
     held = (len(sent) - 1) / (sent[-1] - sent[0]) / rate
     burst = max(index - bisect_left(sent, at - 0.1) for index, at in enumerate(sent)) / (rate * 0.1)
     met = 0.99 <= held <= 1.01 and burst <= 1.1

@@ -78,7 +78,7 @@ def ours(what: str) -> int:
     from scanner.batches import batches
     from scanner.io.packets import SynScan
     from scanner.io.ways import find_ways
-    from scanner.pacing import Pacer
+    from scanner.manners import Manners
     from scanner.plan import make_plan
     from scanner.ports import parse_ports
     from scanner.tally import Tally
@@ -97,7 +97,7 @@ def ours(what: str) -> int:
         total.silent += tally.silent
         total.lost += tally.lost
 
-    scan = SynScan(batches(plan), found.ways, Pacer(1e7), add, timeout=2.0)
+    scan = SynScan(batches(plan), found.ways, Manners.at(1e7), add, timeout=2.0)
     scan.run()
     assert total.probes == len(plan)
     print(json.dumps({"found": len(total.answered), "sent": scan.sent, "ended": scan.last_sent}))
@@ -109,11 +109,11 @@ def our_sweep(way: "Way") -> int:  # type: ignore[name-defined]  # noqa: F821
 
     from scanner.batches import Members
     from scanner.io.arp import sweep
-    from scanner.pacing import Pacer
+    from scanner.manners import Manners
 
     members = Members(way.addresses)
     asked = members.at(np.arange(len(way.addresses), dtype=np.uint64))
-    stations = sweep(way.interface, way.hardware, way.source, asked, Pacer(1e7), threading.Event())
+    stations = sweep(way.interface, way.hardware, way.source, asked, Manners.at(1e7).pacer, threading.Event())
     print(json.dumps({"found": len(stations.addresses)}))
     return 0
 

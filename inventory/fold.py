@@ -112,7 +112,7 @@ def _fold_application(
         owner=owned[1].owner if owned else None,
         first_seen=min(o.at for o in observations),
         last_seen=newest.at,
-        evidence=_strongest(slot[0].evidence for slot in (told, postured, owned, declared) if slot),
+        evidence=_strongest(slot[0].evidence for slot in (told, postured, owned, declared, exposed) if slot),
         asked=questioned[1].requests if questioned else (),
     )
 

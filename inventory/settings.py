@@ -45,6 +45,9 @@ class Settings(BaseSettings):
         default=None, description="A folder of further signature files, read after the built-in ones."
     )
     scan_rate: int = Field(default=2000, ge=1, description="Probes a second where a scope names no rate.")
+    exclude_file: Path | None = Field(
+        default=None, description="A file of addresses that no scan may send anything, one CIDR or address a line."
+    )
     discovery: Literal["auto", "connect", "syn"] = Field(
         default="auto",
         description="How open ports are found: by SYN frames (syn), by connecting (connect), or by what is to be had.",

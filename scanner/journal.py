@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds for which a failing store is tried again before the results go to a file."""
 
-_SAVE_EVERY = 2.0
+_SAVE_EVERY = 1.0
 _FIRST_WAIT = 0.1
 
 
@@ -40,7 +40,12 @@ class Journal:
 
     async def write(self, update: Update) -> None:
         """Keep an update. Raises JournalError when the store failed for longer than the patience."""
-        changes = {"account": update.account, "requests": update.requests, "checkpoint": update.checkpoint}
+        changes = {
+            "account": update.account,
+            "loss": update.loss,
+            "requests": update.requests,
+            "checkpoint": update.checkpoint,
+        }
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         self._undeclared.extend(update.declarations)

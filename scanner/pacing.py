@@ -14,12 +14,19 @@ A window of 100 ms then holds at most 110% of its share, and a timer that wakes 
 late still keeps the rate to within 1%.
 """
 
+HELD = 0.05
+"""Seconds after which a sender that is held asks again."""
+
 
 @dataclass(slots=True)
 class Pacer:
-    """A limit of ``rate`` probes a second. Moments are seconds of any steady clock."""
+    """A limit of ``rate`` probes a second, which may change. Moments are seconds of any steady clock.
+
+    While it is ``held`` nothing may go.
+    """
 
     rate: float
+    held: bool = field(default=False, init=False)
     _due: float = field(default=float("-inf"), init=False)
 
     def __post_init__(self) -> None:
@@ -30,7 +37,7 @@ class Pacer:
     def permits(self, now: float, most: int) -> int:
         """How many probes may go at ``now``, at most ``most``; they count as sent."""
         due = max(self._due, now - TOLERANCE)
-        if due > now or most <= 0:
+        if self.held or due > now or most <= 0:
             return 0
         count = min(most, int((now - due) * self.rate) + 1)
         self._due = due + count / self.rate
@@ -41,5 +48,5 @@ class Pacer:
         self._due -= count / self.rate
 
     def delay(self, now: float) -> float:
-        """Seconds until the next probe is due; 0 where it is."""
-        return max(0.0, self._due - now)
+        """Seconds until the next probe is due; 0 where it is. While it is held, until it is worth asking again."""
+        return HELD if self.held else max(0.0, self._due - now)

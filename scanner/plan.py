@@ -19,7 +19,7 @@ from scanner.order import Order
 from scanner.spans import Spans
 from scanner.targets import Addresses, Network
 
-_FREE = Spans.of(
+FREE = Spans.of(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
 )
 """What may be scanned without a word: private (RFC 1918, RFC 4193) and loopback.
@@ -192,7 +192,7 @@ def make_plan(
 
 def _authorise(targets: Iterable[Addresses], excluded: Spans) -> None:
     for target in targets:
-        if outside := Spans.of([target.network]) - excluded - _FREE:
+        if outside := Spans.of([target.network]) - excluded - FREE:
             whole, part = _shown(target.network), _shown(next(outside.networks()))
             what = "it is" if whole == part else f"it holds {part}, which is"
             raise NotAuthorised(

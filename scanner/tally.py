@@ -34,6 +34,7 @@ class Tally:
     Refused: the host said no. Silent: nothing came within the time, or the neighbourhood says that
     nobody is there. Lost: the probe could not be sent or its fate is unknown. Forbidden: this
     machine's own rules do not let it out. ``settled`` is about the scan so far, not about this tally.
+    ``stations`` are the hardware addresses of those that answered on the link, by their addresses.
     """
 
     answered: list[Pair] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Tally:
     forbidden: int = 0
     lost: Counter[int] = field(default_factory=Counter)
     settled: Settled = Settled()
+    stations: dict[str, str] = field(default_factory=dict)
 
     @property
     def probes(self) -> int:

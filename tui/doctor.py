@@ -136,5 +136,16 @@ def _raw_sockets() -> Finding:
         effective = int(line.split()[1], 16)
     if effective & (1 << CAP_NET_RAW):
         return Finding("raw sockets", True, "there: subnets on Ethernet go by SYN frames, loopback by connecting")
-    advice = f"run as root, `setcap cap_net_raw+ep {Path(sys.executable).resolve()}`, or give a pod NET_RAW"
-    return Finding("raw sockets", True, f"not there: scans go by connecting, which is slower; for SYN frames {advice}")
+    return Finding(
+        "raw sockets",
+        True,
+        "not there: scans go by connecting, which is slower, and --listen cannot be; for SYN frames and --listen run "
+        f"as root, or `sudo setcap cap_net_raw+ep {_interpreter()}` (it holds for every program of that interpreter: "
+        "give gnomon one of its own by `python -m venv --copies`), or give a container NET_RAW (`docker run --cap-add "
+        "NET_RAW`; in a pod securityContext.capabilities.add: [NET_RAW], and hostNetwork: true to see the link)",
+    )
+
+
+def _interpreter() -> Path:
+    """The file that capabilities are given to: they do not pass through links."""
+    return Path(sys.executable).resolve()

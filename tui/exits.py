@@ -38,6 +38,7 @@ def exit_of(error: Exception) -> Exit | None:
     from scanner.knowledge import SignatureError
     from scanner.plan import NotAuthorised
     from scanner.ports import PortsError
+    from scanner.quiet import QuietError
     from scanner.runner import ScanBusy
     from scanner.targets import TargetError
     from tui.demo.process import DemoError
@@ -50,6 +51,7 @@ def exit_of(error: Exception) -> Exit | None:
     asked_wrongly = (
         TargetError,
         PortsError,
+        QuietError,
         SignatureError,
         QueryError,
         SettingsError,

@@ -30,6 +30,7 @@ from inventory.model.endpoint import (
     Reason,
     Triage,
 )
+from inventory.model.loss import Loss
 from inventory.model.observation import (
     Asked,
     Certificate,
@@ -125,6 +126,7 @@ __all__ = [
     "Lane",
     "Listener",
     "Live",
+    "Loss",
     "MaintenanceWindow",
     "Mark",
     "Membership",

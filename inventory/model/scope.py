@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.loss import Loss
 from inventory.model.vocabulary import ScanStatus
 
 
@@ -16,8 +17,10 @@ class Scope(Value):
     """Something that may be scanned, with its authorisation.
 
     ``targets`` are what the command line takes: CIDRs, addresses, ``host:port``, URLs, ``k8s:CONTEXT``.
-    ``rate`` is in probes a second. ``allow_public`` is the explicit authorisation that addresses
-    which are neither private nor loopback need.
+    ``rate`` is in probes a second, ``rate_per_host`` and ``rate_per_subnet`` (a /24, or a /64 of IPv6) cap
+    what one of them gets. In ``quiet`` hours (``22:00-06:00``, ``mon-fri 08:00-18:00 Europe/Berlin``) nothing is
+    sent. ``allow_public`` is the explicit authorisation that addresses which are neither private nor
+    loopback need.
     """
 
     name: Slug
@@ -26,6 +29,9 @@ class Scope(Value):
     exclude: tuple[str, ...] = ()
     ports: str = "model"
     rate: int = Field(default=2000, ge=1, le=1_000_000)
+    rate_per_host: float | None = Field(default=None, gt=0)
+    rate_per_subnet: float | None = Field(default=None, gt=0)
+    quiet: tuple[str, ...] = ()
     allow_public: bool = False
     created_at: Moment
 
@@ -88,7 +94,8 @@ class Checkpoint(Value):
 
     ``plan`` and ``parts`` are digests of what was planned, in which alone the position means something;
     ``key`` (hexadecimal) chose its order. ``unasked`` are open ports (address and port) whose questions
-    have not ended, ``middleboxes`` one port of each host that accepts on all.
+    have not ended, ``middleboxes`` one port of each host that accepts on all. ``loss`` is what was measured
+    until then.
     """
 
     plan: str
@@ -99,6 +106,7 @@ class Checkpoint(Value):
     requests: int = Field(default=0, ge=0)
     unasked: tuple[tuple[str, int], ...] = ()
     middleboxes: dict[str, int] = Field(default_factory=dict)
+    loss: Loss = Loss()
 
 
 class Scan(Value):
@@ -108,7 +116,7 @@ class Scan(Value):
     sorted list of numbers; a cluster's targets are its namespaces, as ``CLUSTER-UID/NAMESPACE``. ``shard``
     is the part of the scope that this run was about, such as ``2/8``, where several machines share it.
     ``checkpoint`` is there while it may go on.
-    ``reason`` says why a scan is incomplete or failed.
+    ``reason`` says why a scan is incomplete or failed. ``loss`` is None where its source measures none.
     """
 
     id: str
@@ -124,6 +132,7 @@ class Scan(Value):
     status: ScanStatus = ScanStatus.RUNNING
     reason: str | None = None
     account: Account = Account()
+    loss: Loss | None = None
     requests: int = Field(default=0, ge=0)
     checkpoint: Checkpoint | None = None
 

@@ -150,6 +150,12 @@ class LeaseRepository:
             session.merge(LeaseRow(name=name, holder=holder, expires_at=now + timedelta(seconds=seconds)))
             return True
 
+    def holder(self, name: str) -> str | None:
+        """Who has a name, whether or not its time is over."""
+        with self._database.read() as session:
+            row = session.get(LeaseRow, name)
+            return row.holder if row else None
+
     def release(self, name: str, holder: str) -> None:
         """Give a name back; nothing happens where another holder has it."""
         with self._database.write(notify=False) as session:

@@ -1,4 +1,4 @@
-"""Who is on the link: an ARP request to each address, twice at most, and who answered (RFC 826)."""
+"""Who is on the link: an ARP request to each address, again to the silent ones, and who answered (RFC 826)."""
 
 import threading
 import time
@@ -10,8 +10,11 @@ from scanner.batches import Numbers
 from scanner.io.wire import BATCH, Receiver, Sender, arp_replies
 from scanner.pacing import Pacer
 
-PATIENCE = (0.25, 0.5)
-"""Seconds that answers to each attempt are waited for, which on a link is ages. Late ones count as well."""
+PATIENCE = (0.25, 0.5, 0.5, 0.5, 0.5)
+"""Seconds that answers to each attempt are waited for, which on a link is ages. Late ones count as well.
+
+Silence is asked twice, and once more after each repetition that found somebody: then something gets lost.
+"""
 
 _LENGTH = 42
 
@@ -44,7 +47,7 @@ def sweep(
     known = np.zeros(len(addresses), dtype=np.bool_)
     try:
         sender.frames[:, :_LENGTH] = np.frombuffer(_template(hardware, source), dtype=np.uint8)
-        for patience in PATIENCE:
+        for attempt, patience in enumerate(PATIENCE):
             missing = addresses[~known]
             done = 0
             while done < len(missing) and not stop.is_set():
@@ -57,6 +60,8 @@ def sweep(
             until = time.monotonic() + patience
             while (left := until - time.monotonic()) > 0 and not known.all() and not stop.is_set():
                 _take(receiver, min(left, 0.1), addresses, known, found)
+            if attempt and len(missing) == len(addresses) - int(known.sum()):
+                break
     finally:
         sender.close()
         receiver.close()

@@ -1,21 +1,23 @@
 """Which ports accept connections, by connecting: raw non-blocking sockets on one epoll, in a thread of its own.
 
 It needs no privileges and works on loopback. The account is exact: every pair that was taken from
-the plan ends as answered, refused, silent, lost or forbidden.
+the plan ends as answered, refused, silent, lost or forbidden. Loss is measured by what the kernel had
+to send again before an answer came; while there is any, silence is tried again.
 """
 
 import errno
-import os
-import resource
+import heapq
 import select
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from scanner.pacing import Pacer
+from scanner.io.sockets import connected_to_itself, frames_within, has_route, is_broadcast, retransmissions
+from scanner.loss import Doubt
+from scanner.manners import Manners
 from scanner.tally import Pair, Settled, Tally
 
 # The plain type of sockets and plain numbers: their Python shells would take a fifth of a probe's time.
@@ -24,26 +26,16 @@ _STREAM = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 _SOCKET_LEVEL, _ERROR = int(socket.SOL_SOCKET), int(socket.SO_ERROR)
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EADDRNOTAVAIL})
-_FEWEST = 16
+_ANSWERS = frozenset({0, errno.ECONNREFUSED, errno.ECONNRESET})
 _BACK_OFF = 0.05
 _MOST_BACK_OFFS = 100
 _REPORT_EVERY = 0.1
 _REPORT_AT = 256
 _CHUNK = 128
+_MOST_WAITING = 1 << 16
 
-
-def most_in_flight(wanted: int, reserve: int) -> int:
-    """How many sockets may be open at once when ``reserve`` files are left to the rest of the process.
-
-    Raises the soft limit of open files toward the hard one where that helps. At least 16, where as many are wanted.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = wanted + reserve
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
-        soft = raised
-    return wanted if soft == resource.RLIM_INFINITY else min(wanted, max(_FEWEST, soft - reserve))
+_LATE = 0.9
+"""Seconds after which an answer is worth a look at whether its question was sent twice."""
 
 
 @dataclass(slots=True)
@@ -58,6 +50,21 @@ class _Chunk(Tally):
         return Settled(self.size, len(self.answered), self.refused, self.silent, lost, self.forbidden)
 
 
+@dataclass(slots=True)
+class _Probe:
+    """A pair on its way: where it is counted, when its connection began, and what became of it so far.
+
+    ``lost`` is how many frames to it met silence, ``tries`` how often this machine had no socket for it.
+    """
+
+    pair: Pair
+    chunk: _Chunk
+    began: float = 0.0
+    lost: int = 0
+    tries: int = 0
+    doubt: Doubt = field(default_factory=Doubt)
+
+
 class ConnectScan:
     """Probes pairs until they end or ``stop`` is called. ``run`` blocks: give it a thread of its own.
 
@@ -69,20 +76,27 @@ class ConnectScan:
     def __init__(
         self,
         pairs: Iterator[Pair],
-        pacer: Pacer,
+        manners: Manners,
         deliver: Callable[[Tally], None],
         *,
         timeout: float,
         in_flight: int,
     ) -> None:
         self._pairs = pairs
-        self._pacer = pacer
+        self._manners = manners
+        self._pacer = manners.pacer
         self._deliver = deliver
         self._timeout = timeout
         self._most = in_flight
-        self._open: dict[int, tuple[socket.SocketType, Pair, _Chunk]] = {}
+        self._open: dict[int, tuple[socket.SocketType, _Probe]] = {}
         self._deadlines: deque[tuple[float, int, socket.SocketType]] = deque()
-        self._again: deque[tuple[Pair, int, _Chunk]] = deque()
+        self._again: deque[_Probe] = deque()
+        self._waiting: list[tuple[float, int, _Probe]] = []
+        self._number = 0
+        self._watched: Counter[int] = Counter()
+        """Answers by how many of the frames that asked for them had been lost."""
+        self._frames = frames_within(timeout)
+        self._begun = 0
         self._spare: dict[int, socket.SocketType] = {}
         self._tally = Tally()
         self._chunk = _Chunk()
@@ -101,13 +115,13 @@ class ConnectScan:
         self._epoll = select.epoll()
         try:
             more = True
-            while (more or self._open or self._again) and not self._stopped.is_set():
+            while (more or self._open or self._again or self._waiting) and not self._stopped.is_set():
                 more = self._send(more)
                 self._receive(more)
                 self._expire()
                 self._report()
         finally:
-            for sock in [*(sock for sock, _, _ in self._open.values()), *self._spare.values()]:
+            for sock in [*(sock for sock, _ in self._open.values()), *self._spare.values()]:
                 sock.close()
             self._open.clear()
             self._spare.clear()
@@ -118,22 +132,40 @@ class ConnectScan:
         """Send what is due. Whether the plan may hold more."""
         now = time.monotonic()
         room = self._most - len(self._open)
-        if now < self._held_until or room <= 0 or not (more or self._again):
+        if now < self._held_until or room <= 0 or not (more or self._again or self._waiting):
             return more
         permitted = self._pacer.permits(now, min(room, _REPORT_AT))
         for sent in range(permitted):
-            if self._again:
-                pair, attempts, chunk = self._again.popleft()
-            else:
-                following = next(self._pairs, None)
-                if following is None:
-                    self._pacer.give_back(permitted - sent)
-                    return False
-                pair, attempts, chunk = following, 0, self._next_chunk()
-            if not self._probe(pair, now, attempts, chunk):
+            probe, more = self._next(more, now)
+            if probe is None:
+                self._pacer.give_back(permitted - sent)
+                break
+            if not self._probe(probe, now):
                 self._pacer.give_back(permitted - sent)
                 break
         return more
+
+    def _next(self, more: bool, now: float) -> "tuple[_Probe | None, bool]":
+        """The probe that goes next, if one may go now, and whether the plan may hold more."""
+        if self._again:
+            return self._again.popleft(), more
+        if self._waiting and self._waiting[0][0] <= now:
+            return heapq.heappop(self._waiting)[2], more
+        caps = self._manners.caps
+        while more and len(self._waiting) < _MOST_WAITING:
+            pair = next(self._pairs, None)
+            if pair is None:
+                return None, False
+            probe = _Probe(pair, self._next_chunk())
+            if not caps or (moment := caps.moment(pair[0], now)) <= now:
+                return probe, more
+            self._wait(probe, moment)
+        return None, more
+
+    def _wait(self, probe: "_Probe", moment: float) -> None:
+        """Have a probe wait for the moment that its host or subnet has left for it."""
+        self._number += 1
+        heapq.heappush(self._waiting, (moment, self._number, probe))
 
     def _next_chunk(self) -> "_Chunk":
         """Where the next pair of the plan is counted."""
@@ -143,8 +175,9 @@ class ConnectScan:
         self._chunk.size += 1
         return self._chunk
 
-    def _probe(self, pair: Pair, now: float, attempts: int, chunk: "_Chunk") -> bool:
+    def _probe(self, probe: "_Probe", now: float) -> bool:
         """Begin one connection. False where this machine has no socket or port to spare just now."""
+        pair, chunk = probe.pair, probe.chunk
         family = _IPV6 if ":" in pair[0] else _IPV4
         sock = self._spare.pop(family, None)
         try:
@@ -162,35 +195,48 @@ class ConnectScan:
             self._spare[family] = sock
             self._tally.refused += 1
             chunk.refused += 1
+            self._watched[probe.lost] += 1
         elif sock is not None and code == errno.EALREADY:
             number = sock.fileno()
+            probe.began = now
+            self._begun += 1
             self._epoll.register(number, select.EPOLLOUT | select.EPOLLONESHOT)
-            self._open[number] = (sock, pair, chunk)
+            self._open[number] = (sock, probe)
             self._deadlines.append((now + self._timeout, number, sock))
-        elif code in _EXHAUSTED and attempts < _MOST_BACK_OFFS and (code != errno.EADDRNOTAVAIL or has_route(pair[0])):
+        elif (
+            code in _EXHAUSTED and probe.tries < _MOST_BACK_OFFS and (code != errno.EADDRNOTAVAIL or has_route(pair[0]))
+        ):
             # Skipping it would be a loss that nobody counts: it is tried again, a little later.
-            self._again.appendleft((pair, attempts + 1, chunk))
+            probe.tries += 1
+            self._again.appendleft(probe)
             self._held_until = now + _BACK_OFF
             if sock is not None:
                 sock.close()
             return False
         else:
-            self._end(sock, pair, code, chunk)
+            self._end(sock, probe, code)
         return True
 
     def _receive(self, more: bool) -> None:
         """Wait for the next answer, deadline or moment to send, whichever is first; take all answers."""
         for number, _ in self._epoll.poll(self._patience(more), 1024):
-            sock, pair, chunk = self._open.pop(number)
-            self._end(sock, pair, sock.getsockopt(_SOCKET_LEVEL, _ERROR), chunk)
+            sock, probe = self._open.pop(number)
+            code = sock.getsockopt(_SOCKET_LEVEL, _ERROR)
+            if code in _ANSWERS:
+                late = time.monotonic() - probe.began >= _LATE
+                self._watched[probe.lost + (retransmissions(sock) if late else 0)] += 1
+            self._end(sock, probe, code)
 
     def _patience(self, more: bool) -> float:
         now = time.monotonic()
         wait = _REPORT_EVERY / 2
         if self._deadlines:
             wait = min(wait, self._deadlines[0][0] - now)
-        if (more or self._again) and len(self._open) < self._most:
-            wait = min(wait, max(self._pacer.delay(now), self._held_until - now))
+        if len(self._open) < self._most:
+            if self._again or (more and len(self._waiting) < _MOST_WAITING):
+                wait = min(wait, max(self._pacer.delay(now), self._held_until - now))
+            elif self._waiting:
+                wait = min(wait, max(self._pacer.delay(now), self._waiting[0][0] - now))
         return max(0.0, wait)
 
     def _expire(self) -> None:
@@ -199,16 +245,30 @@ class ConnectScan:
             _, number, sock = self._deadlines.popleft()
             # The number may be another connection's by now.
             if number in self._open and self._open[number][0] is sock:
-                _, _, chunk = self._open.pop(number)
+                _, probe = self._open.pop(number)
                 sock.close()
-                self._tally.silent += 1
-                chunk.silent += 1
+                self._silence(probe, now)
 
-    def _end(self, sock: socket.SocketType | None, pair: Pair, code: int, chunk: "_Chunk") -> None:
+    def _silence(self, probe: "_Probe", now: float) -> None:
+        """Try a silent pair again where loss makes that worth it, and count it where not."""
+        meter = self._manners.meter
+        recent = meter.recent
+        probe.lost += self._frames
+        probe.doubt.silence(recent, self._frames)
+        if recent.unanswered and probe.doubt.remains(lively=True):
+            caps = self._manners.caps
+            self._wait(probe, caps.moment(probe.pair[0], now) if caps else now)
+            return
+        meter.silence(1, probe.doubt.risk)
+        self._tally.silent += 1
+        probe.chunk.silent += 1
+
+    def _end(self, sock: socket.SocketType | None, probe: "_Probe", code: int) -> None:
         """Count how a connection ended, and close it in the ordinary way.
 
         A reset would free our port sooner, but servers write tracebacks about resets to their logs.
         """
+        pair, chunk = probe.pair, probe.chunk
         if code == 0 and sock is not None and connected_to_itself(sock):
             code = errno.ECONNREFUSED
         if code == errno.ENETUNREACH and is_broadcast(pair[0]):
@@ -223,10 +283,27 @@ class ConnectScan:
         if sock is not None:
             sock.close()
 
+    def _watch(self, now: float) -> None:
+        """Measure loss by the frames that the kernel had to send again before an answer came.
+
+        Whoever answered the second frame of a connection would have answered the first, had it not been
+        lost; and so on, up to the last frame that goes within the timeout. Of those that answered the last
+        it cannot be told how many more there are who would have, so it is no trial. Where one frame is all
+        that goes, nothing is learnt.
+        """
+        watched, self._watched = self._watched, Counter()
+        begun, self._begun = self._begun, 0
+        frames = self._frames
+        if watched and frames > 1:
+            asked = sum(number for lost, number in watched.items() if lost % frames < frames - 1)
+            unanswered = sum(number for lost, number in watched.items() if lost % frames)
+            self._manners.watch(asked, unanswered, now, begun / max(_REPORT_EVERY, now - self._reported))
+
     def _report(self, *, last: bool = False) -> None:
         now = time.monotonic()
         if not last and now - self._reported < _REPORT_EVERY and len(self._tally.answered) < _REPORT_AT:
             return
+        self._watch(now)
         self._reported = now
         while self._chunks and self._chunks[0].probes == (self._chunks[0].size if last else _CHUNK):
             self._settled += self._chunks.popleft().so_far()
@@ -237,39 +314,6 @@ class ConnectScan:
             self._deliver(tally)
 
 
-def connected_to_itself(sock: socket.SocketType) -> bool:
-    """Whether a connection has no other end.
-
-    On its own host a socket that is given the very port it connects to meets itself (the
-    simultaneous open of RFC 9293, 3.5): a port that looks open and is not.
-    """
-    try:
-        return bool(sock.getsockname() == sock.getpeername())
-    except OSError:
-        return False
-
-
-def has_route(address: str) -> bool:
-    """Whether this machine has a way to an address and an address of its own to send from.
-
-    Nothing is sent: connecting a datagram socket only looks up the route.
-    """
-    try:
-        with socket.socket(_IPV6 if ":" in address else _IPV4, socket.SOCK_DGRAM) as sock:
-            sock.connect((address, 9))
-    except OSError:
-        return False
-    return True
-
-
-def is_broadcast(address: str) -> bool:
-    """Whether an address is that of a whole network of this machine. Nothing is sent, as in ``has_route``."""
-    if ":" in address:
-        return False
-    with socket.socket(_IPV4, socket.SOCK_DGRAM) as sock:
-        return sock.connect_ex((address, 9)) == errno.EACCES
-
-
-def reason_of(code: int) -> str:
-    """An errno in words, with its name."""
-    return f"{os.strerror(code)} ({errno.errorcode.get(code, code)})"
+def _passes(code: int, address: str) -> bool:
+    """Whether a shortage may end: without any route to the address, no port to send from will ever be free."""
+    return code != errno.EADDRNOTAVAIL or has_route(address)

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
-from scanner.io.connect import ConnectScan, connected_to_itself, has_route
+from scanner.io.connect import ConnectScan
+from scanner.io.sockets import connected_to_itself, has_route
 from scanner.io.ways import Way
-from scanner.pacing import Pacer
+from scanner.manners import Manners
 from scanner.plan import Plan
 from scanner.tally import Pair, Tally
 
@@ -23,18 +24,18 @@ class _Scan(Protocol):
 
 
 def connect_scan(
-    pairs: Iterator[Pair], pacer: Pacer, *, patience: float, in_flight: int
+    pairs: Iterator[Pair], manners: Manners, *, patience: float, in_flight: int
 ) -> AsyncGenerator[Tally, None]:
     """Probe pairs by connecting, in a thread, yielding what happened. Close it (``aclosing``) to end it early.
 
     A reader that falls behind holds the probes back. ``patience`` is how many seconds a
     connection may take.
     """
-    return _in_thread(lambda deliver: ConnectScan(pairs, pacer, deliver, timeout=patience, in_flight=in_flight))
+    return _in_thread(lambda deliver: ConnectScan(pairs, manners, deliver, timeout=patience, in_flight=in_flight))
 
 
 def syn_scan(
-    plan: Plan, start: int, ways: tuple[Way, ...], pacer: Pacer, *, patience: float
+    plan: Plan, start: int, ways: tuple[Way, ...], manners: Manners, *, patience: float
 ) -> AsyncGenerator[Tally, None]:
     """The same by SYN frames, from a position of a plan of which every address has a way.
 
@@ -44,7 +45,7 @@ def syn_scan(
     from scanner.batches import batches
     from scanner.io.packets import SynScan
 
-    return _in_thread(lambda deliver: SynScan(batches(plan, start), ways, pacer, deliver, timeout=patience))
+    return _in_thread(lambda deliver: SynScan(batches(plan, start), ways, manners, deliver, timeout=patience))
 
 
 async def _in_thread(make: Callable[[Callable[[Tally], None]], _Scan]) -> AsyncGenerator[Tally, None]:

@@ -107,10 +107,11 @@ class Answers:
     open: NDArray[np.bool_]
 
 
-def parse(frames: Frames, lengths: NDArray[np.uint32], port: int) -> Answers:
-    """The SYN-ACKs and acknowledging RSTs to our port among received frames; whatever else is left out.
+def parse(frames: Frames, lengths: NDArray[np.uint32], port: int) -> tuple[Answers, Answers]:
+    """The SYN-ACKs and acknowledging RSTs among received frames; whatever else is left out.
 
-    Rows may hold anything: nothing is read beyond a frame's length.
+    First those to ``port``, which is even, then those to the next one. Rows may hold anything: nothing is
+    read beyond a frame's length.
     """
     header = (frames[:, 14] & 0x0F).astype(np.intp) * 4
     tcp = np.minimum(_IP + header, frames.shape[1] - 20)
@@ -119,16 +120,20 @@ def parse(frames: Frames, lengths: NDArray[np.uint32], port: int) -> Answers:
     ours = (frames[rows, tcp + 2].astype(np.uint32) << 8) | frames[rows, tcp + 3]
     is_open = flags == _SYN_ACK
     refused = flags == (_RST | 0x10)
-    good = (is_open | refused) & (ours == port) & (frames[:, 14] >> 4 == 4) & (frames[:, 23] == 6)
+    good = (is_open | refused) & (ours & 0xFFFE == port) & (frames[:, 14] >> 4 == 4) & (frames[:, 23] == 6)
     good &= (frames[:, 12] == 0x08) & (frames[:, 13] == 0) & (header >= 20) & (_IP + header + 20 <= lengths)
     good &= ((frames[:, 20] & 0x3F) == 0) & (frames[:, 21] == 0)
-    kept, at = frames[good], tcp[good]
+    return _read(frames, tcp, is_open, good & (ours == port)), _read(frames, tcp, is_open, good & (ours != port))
+
+
+def _read(frames: Frames, tcp: NDArray[np.intp], is_open: NDArray[np.bool_], which: NDArray[np.bool_]) -> Answers:
+    kept, at = frames[which], tcp[which]
     rows = np.arange(len(kept))
     return Answers(
         addresses=_number(kept, rows, np.full(len(kept), 26)),
         ports=((kept[rows, at].astype(np.uint16) << 8) | kept[rows, at + 1]).astype(np.uint16),
         sequence=_number(kept, rows, at + 8) - np.uint32(1),
-        open=is_open[good],
+        open=is_open[which],
     )
 
 

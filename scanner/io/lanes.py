@@ -1,18 +1,22 @@
 """Probes out of several interfaces over several ways: which pair takes which, and with what frame."""
 
+import errno
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner.batches import Members, Numbers, Ports
 from scanner.io.arp import Neighbours, sweep
+from scanner.io.flights import dotted
 from scanner.io.frames import LENGTH, Templates
 from scanner.io.ways import Way
 from scanner.io.wire import BATCH, Receiver, Sender, answers_to
 from scanner.pacing import Pacer
+
+_TRIES = 100
 
 
 class Lanes:
@@ -23,11 +27,7 @@ class Lanes:
     """
 
     def __init__(self, ways: tuple[Way, ...], pacer: Pacer, stop: threading.Event, stack: ExitStack) -> None:
-        # A port that the kernel gives to nobody else and on which it has no connection: it resets what
-        # a server opens, so that no half of a connection is left behind.
-        reserved = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        reserved.bind(("", 0))
-        self.port = int(reserved.getsockname()[1])
+        self.port = _two_ports(stack)
         self._ways = ways
         self._members = [Members(way.addresses) for way in ways]
         self._neighbours = [
@@ -35,8 +35,10 @@ class Lanes:
             for way, members in zip(ways, self._members, strict=True)
         ]
         hardware = [_next_hop(way, known) for way, known in zip(ways, self._neighbours, strict=True)]
-        frames = [template(way, next_hop, self.port) for way, next_hop in zip(ways, hardware, strict=True)]
-        self._templates = Templates(frames)
+        self._templates, self._control = (
+            Templates([template(way, next_hop, port) for way, next_hop in zip(ways, hardware, strict=True)])
+            for port in (self.port, self.port + 1)
+        )
         names = list(dict.fromkeys(way.interface for way in ways))
         self._lane_of = np.array([names.index(way.interface) for way in ways], dtype=np.intp)
         self._on_link = any(way.gateway is None for way in ways)
@@ -69,21 +71,43 @@ class Lanes:
                 known[here] = len(self._neighbours[number].addresses) > 0
         return known
 
-    def send(self, addresses: Numbers, ports: Ports, sequence: Numbers) -> None:
-        """Send one frame to each pair, each of which has a way and a station. Raises OSError."""
+    def stations(self, addresses: Numbers) -> dict[str, str]:
+        """The hardware addresses of those of some addresses that are on a link, as text."""
+        found: dict[str, str] = {}
+        for way, known in zip(self._ways, self._neighbours, strict=True):
+            if way.gateway is None:
+                there, at = known.find(addresses)
+                rows = zip(addresses[there].tolist(), known.hardware[at], strict=True)
+                found.update((dotted(number), bytes(hardware).hex(":")) for number, hardware in rows)
+        return found
+
+    def send(self, addresses: Numbers, ports: Ports, sequence: Numbers, *, control: bool = False) -> None:
+        """Send one frame to each pair, each of which has a way and a station. Raises OSError.
+
+        Control probes come from the port after ours, so that their answers are known apart.
+        """
         which = self._which(addresses)
+        templates = self._control if control else self._templates
         if len(self._senders) == 1:
-            self._send(0, which, addresses, ports, sequence)
+            self._send(0, templates, which, addresses, ports, sequence)
             return
         for lane in range(len(self._senders)):
             mine = np.flatnonzero(self._lane_of[which] == lane)
-            self._send(lane, which[mine], addresses[mine], ports[mine], sequence[mine])
+            self._send(lane, templates, which[mine], addresses[mine], ports[mine], sequence[mine])
 
-    def _send(self, lane: int, which: NDArray[np.intp], addresses: Numbers, ports: Ports, sequence: Numbers) -> None:
+    def _send(
+        self,
+        lane: int,
+        templates: Templates,
+        which: NDArray[np.intp],
+        addresses: Numbers,
+        ports: Ports,
+        sequence: Numbers,
+    ) -> None:
         sender = self._senders[lane]
         for begin in range(0, len(addresses), BATCH):
             part = slice(begin, begin + BATCH)
-            self._templates.fill(sender.frames, which[part], addresses[part], ports[part], sequence[part])
+            templates.fill(sender.frames, which[part], addresses[part], ports[part], sequence[part])
             if self._on_link:
                 self._address(sender, which[part], addresses[part])
             sender.send(len(addresses[part]))
@@ -101,6 +125,22 @@ class Lanes:
         for number, members in enumerate(self._members[1:], 1):
             found[members.contain(addresses)] = number
         return found
+
+
+def _two_ports(stack: ExitStack) -> int:
+    """An even port, which with the next one the kernel gives to nobody else.
+
+    It has no connection on them, so it resets what a server opens: no half of a connection is left behind.
+    """
+    for _ in range(_TRIES):
+        with ExitStack() as reserved, suppress(OSError):
+            first, second = (reserved.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) for _ in "ab")
+            first.bind(("", 0))
+            port = int(first.getsockname()[1])
+            second.bind(("", port ^ 1))
+            stack.enter_context(reserved.pop_all())
+            return port & ~1
+    raise OSError(errno.EADDRINUSE, "there are no two free ports side by side")
 
 
 def _asked(way: Way, members: Members) -> Numbers:

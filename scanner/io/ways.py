@@ -158,7 +158,9 @@ def _read() -> tuple[list[Route], dict[str, Link]]:
 
 
 def _unfit(name: str, link: Link | None) -> str | None:
-    if link is None or link.kind != _ETHERNET or link.flags & (_NO_ARP | _POINT_TO_POINT):
+    if link is not None and link.flags & _POINT_TO_POINT:
+        return f"{name} is a point-to-point interface, without a link layer to send frames on"
+    if link is None or link.kind != _ETHERNET or link.flags & _NO_ARP:
         return f"{name} is no Ethernet interface"
     return None if link.flags & _UP else f"{name} is down"
 

@@ -184,16 +184,17 @@ def attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
 
 
 def answers_to(port: int) -> tuple[Instruction, ...]:
-    """A filter: IPv4, no fragment, TCP to ``port``, and SYN-ACK or the RST that answers a SYN."""
+    """A filter: IPv4, no fragment, TCP to ``port``, which is even, or the next one, and SYN-ACK or the RST to a SYN."""
     return (
         (0x28, 0, 0, 12),  # the type of the frame
-        (0x15, 0, 11, _ETHERNET_IP),
+        (0x15, 0, 12, _ETHERNET_IP),
         (0x30, 0, 0, 23),  # the protocol
-        (0x15, 0, 9, 6),
+        (0x15, 0, 10, 6),
         (0x28, 0, 0, 20),  # more fragments, or not the first
-        (0x45, 7, 0, 0x3FFF),
+        (0x45, 8, 0, 0x3FFF),
         (0xB1, 0, 0, 14),  # from here on relative to the end of the IP header
         (0x48, 0, 0, 16),
+        (0x54, 0, 0, 0xFFFE),
         (0x15, 0, 4, port),
         (0x50, 0, 0, 27),
         (0x54, 0, 0, 0x17),

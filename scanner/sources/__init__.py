@@ -14,6 +14,7 @@ from scanner.targets import Prefixed, Target, TargetError, parse_target
 
 SOURCES: dict[str, str] = {
     "": "scanner.sources.subnet:prepare",
+    "listen": "scanner.sources.listening:prepare",
     "k8s": "scanner.sources.kubernetes:prepare",
     "mlflow": "scanner.sources.mlflow:prepare",
     "sagemaker": "scanner.sources.sagemaker:prepare",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import Field
 
-from inventory.model import Account, Checkpoint, Declaration, Listener, Observation, Scope, Value
+from inventory.model import Account, Checkpoint, Declaration, Listener, Loss, Moment, Observation, Scope, Value
 from inventory.settings import Settings
 from scanner.findings import Finding
 from scanner.plan import Shard
@@ -20,7 +20,8 @@ Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
 class Progress(Value):
     """How far a scan is. ``rate`` is in probes a second over the last seconds; times in seconds.
 
-    ``seconds_left`` is None while it cannot be told.
+    ``seconds_left`` is None while it cannot be told. ``loss`` is the share of probes that got lost, None
+    where that is not measured. ``quiet_until``: nothing is sent before, because quiet hours last.
     """
 
     rate: float = Field(default=0.0, ge=0)
@@ -28,11 +29,13 @@ class Progress(Value):
     open: int = Field(default=0, ge=0)
     identified: int = Field(default=0, ge=0)
     seconds_left: float | None = None
+    loss: float | None = None
+    quiet_until: Moment | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What happened since the update before. ``account``, ``requests`` and ``progress`` are totals.
+    """What happened since the update before. ``account``, ``requests``, ``progress`` and ``loss`` are totals.
 
     ``observations`` are of what runs, ``declarations`` of what is supposed to.
     """
@@ -43,6 +46,7 @@ class Update:
     progress: Progress
     checkpoint: Checkpoint | None = None
     declarations: tuple[Declaration, ...] = ()
+    loss: Loss | None = None
 
 
 class Run(Protocol):

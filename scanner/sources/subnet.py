@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 
 from inventory.model import (
     Account,
@@ -15,6 +16,7 @@ from inventory.model import (
     Identified,
     Kind,
     Listener,
+    Loss,
     Observation,
     Questioned,
     Scheme,
@@ -22,12 +24,13 @@ from inventory.model import (
     utc_now,
 )
 from inventory.settings import Settings
+from scanner.doors import Doors
+from scanner.exclusions import read_exclusions
 from scanner.findings import Finding
-from scanner.io.connect import most_in_flight, reason_of
-from scanner.io.discovery import accepts, connect_scan, resolve, syn_scan
-from scanner.io.ways import Ways, find_ways
+from scanner.io.discovery import accepts, resolve
+from scanner.io.sockets import reason_of
+from scanner.io.vendors import described
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
-from scanner.pacing import Pacer
 from scanner.plan import Plan, Shard, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
@@ -36,10 +39,8 @@ from scanner.speed import Speedometer
 from scanner.tally import Pair, Settled, Tally
 from scanner.targets import Addresses, HostName, Network, Target, TargetError, parse_network, parse_target
 
-IN_FLIGHT = 15_000
 TICK = 0.2
 OBSERVATIONS_UNREAD = 20_000
-_FILES_OF_OTHERS = 128
 _BEFORE = 0
 """Stands for the errno of what was lost in a run before this one."""
 
@@ -53,9 +54,10 @@ async def prepare(
     shard: Shard | None = None,
     resume: Checkpoint | None = None,
 ) -> Run:
-    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError or NotAuthorised."""
+    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError, QuietError or NotAuthorised."""
     resolved = [addresses for target in targets for addresses in await _addresses(target)]
-    exclude = [network for text in scope.exclude for network in await _excluded(text)]
+    never = await asyncio.to_thread(read_exclusions, settings.exclude_file) if settings.exclude_file else ()
+    exclude = [network for text in (*scope.exclude, *never) for network in await _excluded(text)]
     plan = make_plan(
         resolved,
         parse_ports(scope.ports),
@@ -88,16 +90,13 @@ async def _excluded(text: str) -> list[Network]:
     raise TargetError(f"{text!r} cannot be excluded: an exclusion is a CIDR, an address or a host name")
 
 
-class NoWay(RuntimeError):  # noqa: N818 - a refusal, not a fault
-    """Frames were asked for and cannot be sent. Its text is one sentence."""
-
-
 class SubnetRun:
     """One run over addresses: by SYN frames or connecting, and the questions to whatever accepts, at the same time."""
 
     def __init__(self, scope: Scope, plan: Plan, ask: Ask, settings: Settings, resume: Checkpoint | None) -> None:
         self._scope = scope
         self._plan = plan
+        self._doors = Doors(scope, plan, settings, resume.loss if resume else Loss())
         self._settings = settings
         self.targets = plan.coverage.targets
         self.exclude = plan.coverage.exclude
@@ -116,7 +115,9 @@ class SubnetRun:
         self._failures: list[str] = []
         self._scan = ""
         self._found: list[Observation] = []
+        self._stations: dict[str, str] = {}
         self._middleboxes = Middleboxes()
+        self._quiet_until: datetime | None = None
         self._chance = random.SystemRandom()
         self._speed = Speedometer(probed=resume.account.probed if resume else 0)
         self._questions = Questioning(ask, self._answered, concurrency=settings.scan_concurrency)
@@ -154,10 +155,12 @@ class SubnetRun:
     async def observe(self, scan: str, stop: asyncio.Event) -> AsyncGenerator[Update, None]:
         """See ``scanner.sources.source.Run.observe``."""
         self._scan = scan
+        self._quiet_until = self._doors.hold()
         work = asyncio.create_task(self._work())
         stopping = asyncio.create_task(stop.wait())
         try:
             while not work.done() and not stop.is_set():
+                self._quiet_until = self._doors.hold()
                 await asyncio.wait({work, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
                 yield self._update()
         finally:
@@ -171,20 +174,16 @@ class SubnetRun:
             raise error
 
     async def _work(self) -> None:
-        ways = await self._ways()
-        pacer = Pacer(self._scope.rate)
-        by_frames, rest = self._plan.within(ways.addresses), self._plan.within(self._plan.addresses - ways.addresses)
-        patience = self._settings.scan_timeout
-        start = await self._begin(by_frames.digest + rest.digest)
-        async with asyncio.TaskGroup() as confirming:
-            if start < len(by_frames):
-                await self._follow(syn_scan(by_frames, start, ways.ways, pacer, patience=patience), confirming)
-            if rest:
-                in_flight = most_in_flight(IN_FLIGHT, self._settings.scan_concurrency + _FILES_OF_OTHERS)
-                connecting = connect_scan(
-                    rest.pairs(max(0, start - len(by_frames))), pacer, patience=patience, in_flight=in_flight
-                )
-                await self._follow(connecting, confirming)
+        start = await self._begin(await self._doors.look())
+        async with asyncio.TaskGroup() as confirming, aclosing(self._doors.open(start)) as opened:
+            before = self._settled
+            async for tally, settled in opened:
+                self._count(tally)
+                self._stations |= tally.stations
+                for address, port in tally.answered:
+                    await self._opened(address, port, confirming)
+                # Not sooner: a checkpoint must not pass an open port that was not handed over.
+                self._settled = before + settled
         await self._questions.finish()
 
     async def _begin(self, parts: str) -> int:
@@ -199,28 +198,6 @@ class SubnetRun:
         for address, port in tuple(self._handing):
             await self._hand_over(address, port)
         return start
-
-    async def _ways(self) -> Ways:
-        """What can be probed by frames, with a note about what cannot. Raises NoWay where it must and cannot."""
-        if self._settings.discovery == "connect":
-            return Ways((), ())
-        ways = await asyncio.to_thread(find_ways, self._plan.addresses)
-        if ways.reasons:
-            why = ", ".join(ways.reasons)
-            if self._settings.discovery == "syn":
-                raise NoWay(f"the setting discovery is 'syn', which cannot reach every address: {why}")
-            self.notes.append(f"{'some ports' if ways.ways else 'ports'} were probed by connecting: {why}")
-        return ways
-
-    async def _follow(self, discovered: AsyncGenerator[Tally, None], confirming: asyncio.TaskGroup) -> None:
-        before = self._settled
-        async with aclosing(discovered) as tallies:
-            async for tally in tallies:
-                self._count(tally)
-                for address, port in tally.answered:
-                    await self._opened(address, port, confirming)
-                # Not sooner: a checkpoint must not pass an open port that was not handed over.
-                self._settled = before + tally.settled
 
     def _count(self, tally: Tally) -> None:
         self._totals.refused += tally.refused
@@ -275,17 +252,24 @@ class SubnetRun:
                     base_path=finding.base_path,
                     at=now,
                     fact=finding.fact,
-                    evidence=finding.evidence,
+                    evidence=(*finding.evidence, *self._hardware(listener, finding)),
                 )
             )
 
+    def _hardware(self, listener: Listener, finding: Finding) -> Iterable[Evidence]:
+        """What the link tells of a door: the station that has its address."""
+        if isinstance(finding.fact, Exposed) and (hardware := self._stations.get(listener.address)):
+            yield Evidence(signal=described(hardware), source="arp")
+
     def _update(self) -> Update:
         found, self._found = self._found, []
-        self._questions.hold(False)
+        self._questions.hold(self._quiet_until is not None)
         account = self.account
         sendable = account.planned - account.excluded - account.forbidden
         progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
-        return Update(tuple(found), account, self._requests, progress, self._checkpoint())
+        loss = self._doors.loss
+        progress = progress.model_copy(update={"loss": loss.rate, "quiet_until": self._quiet_until})
+        return Update(tuple(found), account, self._requests, progress, self._checkpoint(), loss=loss)
 
     def _checkpoint(self) -> Checkpoint | None:
         if self._parts is None:
@@ -308,10 +292,13 @@ class SubnetRun:
             requests=self._requests,
             unasked=tuple(dict.fromkeys([*asking, *self._handing, *self._middleboxes.held_ports])),
             middleboxes=self._middleboxes.confirmed,
+            loss=self._doors.loss,
         )
 
     def _conclude(self) -> None:
         """After the work: record the middleboxes, and say what is missing."""
+        missed = self._doors.conclude()
+        self.notes += self._doors.notes
         for address, port in sorted(self._middleboxes.confirmed.items()):
             self._keep(self._listener(address, port), _middlebox())
             self.exclude = (*self.exclude, str(parse_network(address)))
@@ -325,6 +312,8 @@ class SubnetRun:
             )
         if self._totals.lost:
             self.shortfalls.append(_losses(self._totals.lost, account.planned))
+        if missed:
+            self.shortfalls.append(missed)
         if self._failures:
             named = ", ".join(self._failures[:3]) + (" and others" if len(self._failures) > 3 else "")
             listeners = _count(len(self._failures), "listener", "listeners")

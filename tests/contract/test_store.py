@@ -385,6 +385,7 @@ def test_a_lease_has_one_holder_until_it_ends(store: Store):
     assert store.leases.acquire("scan:lab", "a", 0)
     assert store.leases.acquire("scan:lab", "b", 60)
     assert not store.leases.acquire("scan:lab", "a", 60)
+    assert (store.leases.holder("scan:lab"), store.leases.holder("scan:other")) == ("b", None)
     store.leases.release("scan:lab", "a")
     assert not store.leases.acquire("scan:lab", "a", 60)
     store.leases.release("scan:lab", "b")

@@ -1,11 +1,15 @@
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from inventory.store import Store, StoreError, open_store
-from scanner.lease import Lease
+from scanner.lease import Lease, has_died
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -47,3 +51,43 @@ def test_a_store_that_fails_takes_the_lease_only_when_its_time_is_over(store: St
     with pytest.raises(StoreError):
         held.take()
     held.give_back()
+
+
+ANOTHER = """
+import sys
+from inventory.store import open_store
+from scanner.lease import Lease
+with open_store(sys.argv[1]) as store:
+    print(Lease(store, "name", 3600).take(), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_was_killed_on_this_machine_blocks_nobody(store: Store, path: Path) -> None:
+    command = [sys.executable, "-c", ANOTHER, f"sqlite:///{path}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        heir = Lease(store, "name")
+        assert not heir.take()
+        process.kill()
+    assert heir.take()
+
+
+def test_nobody_is_taken_for_dead_who_may_live(store: Store) -> None:
+    lease = Lease(store, "name")
+    assert lease.take()
+    mine = store.leases.holder("name")
+    assert mine is not None
+    machine, pid, began, token = mine.rsplit(":", 3)
+    assert not has_died(mine)
+    assert has_died(f"{machine}:{pid}:{int(began) + 1}:{token}")
+    for other in (
+        f"elsewhere:{pid}:1:{token}",
+        f"{machine}x:{pid}:1:{token}",
+        "",
+        "another",
+        "a:b:c:d",
+        f"{machine}:x:1:a",
+    ):
+        assert not has_died(other)

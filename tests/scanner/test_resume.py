@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -155,10 +154,6 @@ async def test_a_scan_that_is_killed_again_and_again_loses_nothing(
         process.send_signal(signal.SIGKILL)
         await process.wait()
         kills += 1
-        with sqlite3.connect(settings.database.removeprefix("sqlite:///")) as database:
-            # The lease of the dead runs out.
-            database.execute("UPDATE lease SET expires_at = '2020-01-01 00:00:00.000000'")
-        database.close()
     (killed,) = store.scans.list()
     assert killed.status is ScanStatus.RUNNING
     done = await Runner(store, settings, is_open).run(scope(rate=50_000), resume=True)

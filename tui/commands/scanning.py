@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui.commands.endpoints import COLUMNS, as_row
+from tui.commands.limits import (
+    ExcludeFileOption,
+    ExcludeOption,
+    HostRateOption,
+    QuietOption,
+    RateOption,
+    SubnetRateOption,
+    changed,
+    excluded,
+)
 from tui.commands.options import FormatOption, SignaturesOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, Report, narrate, progress, write_json, write_rows
 from tui.wiring import Workspace, check_scope, explain_questions, scan_until_done, workspace
 
 if TYPE_CHECKING:
-    from inventory.model import Endpoint, Scan, Scope
+    from inventory.model import Endpoint, Loss, Scan, Scope
     from scanner.plan import Shard
     from scanner.sources import Progress
 
 LONGEST_NAME = 40
+ON_THE_WIRE = {"subnet", "kubernetes", "listening"}
+"""Sources whose scans account for what they probed; the others read what is declared."""
 EXPLAINED_PORTS = 3
 
 
@@ -36,8 +48,12 @@ def scan(
     ] = None,
     scope: Annotated[str | None, typer.Option(metavar="NAME", help="Scan a stored scope instead of targets.")] = None,
     ports: Annotated[str | None, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Never sent anything.")] = None,
-    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Probes a second.")] = None,
+    exclude: ExcludeOption = None,
+    exclude_file: ExcludeFileOption = None,
+    rate: RateOption = None,
+    rate_per_host: HostRateOption = None,
+    rate_per_subnet: SubnetRateOption = None,
+    quiet: QuietOption = None,
     site: Annotated[str, typer.Option(help="The address space that the targets are in.")] = "default",
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
@@ -49,6 +65,13 @@ def scan(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
     ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="IFACE", help="Send nothing: record the HTTP and TLS services heard in use there."),
+    ] = None,
+    listen_for: Annotated[
+        str | None, typer.Option("--for", metavar="AGE", help="How long to listen, such as 30s, 10m or 8h.")
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what would be asked and why, and send nothing.")
     ] = False,
@@ -61,12 +84,13 @@ def scan(
     never an inference. Ctrl-C ends the scan and keeps what was found; the exit code is 3 then.
 
     Examples:
-      gnomon scan 10.20.0.0/22 --exclude 10.20.1.7
+      gnomon scan 10.20.0.0/22 --exclude 10.20.1.7 --rate 500 --rate-per-host 10
 
       gnomon scan 127.0.0.1:8000 --format json
 
       gnomon scan --scope lab
 
+      gnomon scan --listen eth0 --for 10m
       gnomon scan k8s:staging#risk,pricing
 
       gnomon scan 'k8s:*'
@@ -74,9 +98,20 @@ def scan(
     """
     part = _part(shard)
     with workspace(context.obj, signatures=signatures) as here:
+        if listen is not None or listen_for is not None:
+            targets = [_post(listen, listen_for, scope, targets)]
         chosen = _stored(here, scope, targets) if scope else _ad_hoc(here, targets, site, allow_public=allow_public)
-        changes = {"ports": ports, "rate": rate, "exclude": (*chosen.exclude, *exclude) if exclude else None}
-        chosen = chosen.model_copy(update={name: value for name, value in changes.items() if value is not None})
+        chosen = changed(
+            chosen,
+            {
+                "ports": ports,
+                "exclude": (*chosen.exclude, *excluded(exclude, exclude_file)),
+                "rate": rate,
+                "rate_per_host": rate_per_host,
+                "rate_per_subnet": rate_per_subnet,
+                "quiet": tuple(quiet) if quiet else None,
+            },
+        )
         if explain:
             _explain(here, chosen, form)
             return
@@ -93,6 +128,15 @@ def scan(
     ends = {scan.status.value for scan in scans}
     if ends != {"complete"}:
         raise typer.Exit(Exit.FAILED if ends == {"failed"} else Exit.INCOMPLETE)
+
+
+def _post(listen: str | None, listen_for: str | None, scope: str | None, targets: list[str] | None) -> str:
+    """The target that stands for listening; networks among the arguments are what is listened for."""
+    if listen is None:
+        raise CommandError("--for says how long to listen: name the interface by --listen")
+    if scope is not None:
+        raise CommandError("listening is a scope of its own: name the networks of interest instead of --scope")
+    return ",".join([f"listen:{listen}", f"for={listen_for or '10m'}", *(f"in={network}" for network in targets or ())])
 
 
 def _explain(here: Workspace, scope: "Scope", form: Format) -> None:
@@ -154,7 +198,22 @@ def _name_of(targets: list[str]) -> str:
 
 
 def _tell(report: Report, state: "Progress") -> None:
-    report(int(state.percent), 100, f"{state.rate:.0f} probes/s, {state.open} open, {state.identified} identified")
+    words = [f"{state.rate:.0f} probes/s", f"{state.open} open", f"{state.identified} identified"]
+    if state.loss is not None:
+        words.append(f"{state.loss:.1%} lost")
+    if state.quiet_until is not None:
+        words.append(f"quiet until {state.quiet_until:%H:%M} UTC")
+    elif state.seconds_left:
+        words.append(f"{_duration(state.seconds_left)} left")
+    report(int(state.percent), 100, ", ".join(words))
+
+
+def _duration(seconds: float) -> str:
+    """About how long that is: ``40 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def _write(scans: "list[Scan]", found: "list[Endpoint]", declared: Mapping[str, int], form: Format) -> None:
@@ -169,6 +228,8 @@ def _write(scans: "list[Scan]", found: "list[Endpoint]", declared: Mapping[str, 
             f"scan {scan.id}{f' of {scan.scope}' if len(scans) > 1 else ''} {scan.status}: "
             f"{_told(scan, declared[scan.id])}; {scan.requests} requests" + (f" ({scan.reason})" if scan.reason else "")
         )
+        if scan.loss is not None and scan.account.probed:
+            narrate(_in_words(scan.loss))
     if any(declared.values()):
         narrate("`gnomon drift` holds what is declared against what runs")
 
@@ -176,7 +237,7 @@ def _write(scans: "list[Scan]", found: "list[Endpoint]", declared: Mapping[str, 
 def _told(scan: "Scan", declared: int) -> str:
     """What a scan came to: the account of its probes, or what its sources declare."""
     account = scan.account
-    if scan.ports or scan.source == "kubernetes":
+    if scan.source in ON_THE_WIRE:
         return (
             f"{account.planned} planned, {account.answered} answered, "
             f"{account.refused} refused, {account.silent} silent, {account.lost} lost, {account.excluded} excluded, "
@@ -187,4 +248,23 @@ def _told(scan: "Scan", declared: int) -> str:
 
 def _counted(scan: "Scan") -> dict[str, Any]:
     counts = scan.account.model_dump() | {"probed": scan.account.probed, "unprobed": scan.account.unprobed}
-    return scan.model_dump(mode="json") | {"account": counts}
+    return scan.model_dump(mode="json") | {"account": counts, "loss": _measured(scan)}
+
+
+def _measured(scan: "Scan") -> dict[str, Any] | None:
+    """The loss with what follows from it, for programs."""
+    if scan.loss is None:
+        return None
+    low, high = scan.loss.bounds
+    derived = {"rate": scan.loss.rate, "low": low, "high": high, "missed_at_most": scan.loss.missed}
+    return scan.loss.model_dump(mode="json") | derived
+
+
+def _in_words(loss: "Loss") -> str:
+    if loss.rate is None or loss.missed is None:
+        return "loss: not measured, because nothing answered: what was silent may have been lost"
+    low, high = loss.bounds
+    return (
+        f"loss: {loss.rate:.2%} of {loss.asked} probes that should have been answered ({low:.2%} to {high:.2%} with "
+        f"95 % confidence); with repetitions an open port was missed with a probability of {loss.missed:.2%} at most"
+    )

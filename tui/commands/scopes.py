@@ -4,6 +4,15 @@ from typing import Annotated
 
 import typer
 
+from tui.commands.limits import (
+    ExcludeFileOption,
+    ExcludeOption,
+    HostRateOption,
+    QuietOption,
+    RateOption,
+    SubnetRateOption,
+    excluded,
+)
 from tui.commands.options import FormatOption, WhyOption
 from tui.exits import CommandError
 from tui.output import Column, Format, narrate, write_json, write_rows
@@ -16,6 +25,7 @@ SCOPES = (
     Column("EXCLUDE", "shown_exclude"),
     Column("PORTS", "ports"),
     Column("RATE", "rate", numeric=True),
+    Column("QUIET", "shown_quiet"),
     Column("PUBLIC", "allow_public"),
 )
 SCHEDULES = (
@@ -50,9 +60,13 @@ def scope_add(
     context: typer.Context,
     name: NameArgument,
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...", help="CIDRs, addresses, host:port.")],
-    exclude: Annotated[list[str] | None, typer.Option(metavar="CIDR", help="Never sent anything.")] = None,
+    exclude: ExcludeOption = None,
+    exclude_file: ExcludeFileOption = None,
     ports: Annotated[str, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = "model",
-    rate: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Probes a second.")] = None,
+    rate: RateOption = None,
+    rate_per_host: HostRateOption = None,
+    rate_per_subnet: SubnetRateOption = None,
+    quiet: QuietOption = None,
     site: Annotated[str, typer.Option(help="The address space that the targets are in.")] = "default",
     allow_public: Annotated[
         bool, typer.Option("--allow-public", help="You are authorised to scan its public addresses.")
@@ -61,7 +75,11 @@ def scope_add(
 ) -> None:
     """Authorise a scope: what `gnomon scan --scope NAME` and schedules may ask.
 
-    Example: gnomon scope add lab 10.20.0.0/22 --exclude 10.20.1.7 --ports model --rate 500
+    Examples:
+      gnomon scope add lab 10.20.0.0/22 --exclude 10.20.1.7 --ports model --rate 500
+
+      gnomon scope add plant 10.8.0.0/16 --rate-per-host 2 --quiet "mon-fri 06:00-20:00 Europe/Berlin"
+
     """
     from inventory.model import Scope, utc_now
 
@@ -70,9 +88,12 @@ def scope_add(
             name=name,
             site=site,
             targets=tuple(targets),
-            exclude=tuple(exclude or ()),
+            exclude=excluded(exclude, exclude_file),
             ports=ports,
             rate=rate or here.settings.scan_rate,
+            rate_per_host=rate_per_host,
+            rate_per_subnet=rate_per_subnet,
+            quiet=tuple(quiet or ()),
             allow_public=allow_public,
             created_at=utc_now(),
         )
@@ -89,7 +110,12 @@ def scope_list(context: typer.Context, form: FormatOption = Format.TABLE) -> Non
     rows = [scope.model_dump(mode="json") for scope in scopes]
     if form is Format.TABLE:
         rows = [
-            row | {"shown_targets": " ".join(row["targets"]), "shown_exclude": " ".join(row["exclude"]) or None}
+            row
+            | {
+                "shown_targets": " ".join(row["targets"]),
+                "shown_exclude": " ".join(row["exclude"]) or None,
+                "shown_quiet": ", ".join(row["quiet"]) or None,
+            }
             for row in rows
         ]
     write_rows(rows, SCOPES, form)

@@ -41,6 +41,10 @@ class Lab:
         result: dict[str, object] = json.loads(told)
         return result
 
+    def ip(self, *words: str) -> None:
+        """Change links, addresses or routes."""
+        run("ip", *words)
+
     def rule(self, text: str) -> None:
         """Add an nftables rule to what comes in at the far end."""
         run("ip", "netns", "exec", self.far, "nft", f"add rule inet lab input {text}")

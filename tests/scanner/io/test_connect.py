@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.io.connect import ConnectScan, connected_to_itself, most_in_flight, reason_of
-from scanner.pacing import Pacer
+from scanner.io.connect import ConnectScan
+from scanner.io.sockets import connected_to_itself, most_in_flight, reason_of
+from scanner.manners import Manners
 from scanner.tally import Pair, Tally
 
 ROOT = Path(__file__).parents[3]
@@ -58,7 +59,7 @@ def scan(pairs: list[Pair], timeout: float = 0.5, in_flight: int = 64, rate: flo
         total.forbidden += tally.forbidden
         total.lost += tally.lost
 
-    ConnectScan(iter(pairs), Pacer(rate), add, timeout=timeout, in_flight=in_flight).run()
+    ConnectScan(iter(pairs), Manners.at(rate), add, timeout=timeout, in_flight=in_flight).run()
     assert total.probes == len(pairs)
     return total
 
@@ -117,7 +118,7 @@ def test_a_reader_that_is_slow_makes_nobody_silent(sockets: ExitStack) -> None:
         silent_ones += tally.silent
         threading.Event().wait(0.15)
 
-    ConnectScan(iter(pairs), Pacer(2000), slow, timeout=0.1, in_flight=64).run()
+    ConnectScan(iter(pairs), Manners.at(2000), slow, timeout=0.1, in_flight=64).run()
     assert sorted(seen) == sorted(pairs)
     assert silent_ones == 0
 
@@ -137,7 +138,7 @@ def test_stopping_is_quick_and_what_was_in_flight_is_not_counted(sockets: ExitSt
         nonlocal counted
         counted += tally.probes
 
-    probing = ConnectScan(pairs(), Pacer(100), add, timeout=60, in_flight=1000)
+    probing = ConnectScan(pairs(), Manners.at(100), add, timeout=60, in_flight=1000)
     thread = threading.Thread(target=probing.run)
     thread.start()
     assert first.wait(5)
@@ -160,7 +161,7 @@ def test_running_out_of_files_delays_probes_and_loses_none() -> None:
     code = (
         "import resource, socket\n"
         "from scanner.io.connect import *\n"
-        "from scanner.pacing import Pacer\n"
+        "from scanner.manners import Manners\n"
         "servers = [socket.create_server((f'127.81.7.{n}', 0), backlog=0) for n in range(1, 9)]\n"
         "pairs = [server.getsockname() for server in servers]\n"
         "full = []\n"
@@ -171,7 +172,7 @@ def test_running_out_of_files_delays_probes_and_loses_none() -> None:
         "total = Tally()\n"
         "def add(tally):\n"
         "    total.silent += tally.silent; total.lost += tally.lost; total.answered += tally.answered\n"
-        "ConnectScan(iter(pairs * 5), Pacer(100000), add, timeout=0.1, in_flight=1000).run()\n"
+        "ConnectScan(iter(pairs * 5), Manners.at(100000), add, timeout=0.1, in_flight=1000).run()\n"
         "print(total.silent + len(total.answered), total.lost.total())\n"
     )
     done = subprocess.run(
@@ -188,12 +189,12 @@ def test_running_out_of_files_delays_probes_and_loses_none() -> None:
 def test_a_machine_without_a_way_there_loses_probes_at_once_and_says_so() -> None:
     code = (
         "from scanner.io.connect import *\n"
-        "from scanner.pacing import Pacer\n"
+        "from scanner.manners import Manners\n"
         "total = Tally()\n"
         "def add(tally):\n"
         "    total.lost += tally.lost\n"
         "pairs = [(address, port) for port in range(1, 101) for address in ('::1', '127.0.0.1', '10.0.0.1')]\n"
-        "ConnectScan(iter(pairs), Pacer(100000), add, timeout=1.0, in_flight=100).run()\n"
+        "ConnectScan(iter(pairs), Manners.at(100000), add, timeout=1.0, in_flight=100).run()\n"
         "print(total.lost.total(), has_route('127.0.0.1'), has_route('::1'))\n"
     )
     namespace = shutil.which("unshare")
@@ -216,7 +217,7 @@ def test_a_machine_without_a_way_there_loses_probes_at_once_and_says_so() -> Non
 def test_the_limit_of_open_files_is_respected() -> None:
     code = (
         "import resource\n"
-        "from scanner.io.connect import most_in_flight\n"
+        "from scanner.io.sockets import most_in_flight\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 1000))\n"
         "print(most_in_flight(100, 50), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"
         "print(most_in_flight(15000, 300), resource.getrlimit(resource.RLIMIT_NOFILE)[0])\n"

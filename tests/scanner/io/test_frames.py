@@ -60,6 +60,10 @@ def test_folding_is_the_sum_of_ones_complement(sums):
 
 
 def received(frames: list[bytes]):
+    return parsed(frames)[0]
+
+
+def parsed(frames: list[bytes]):
     rows = np.zeros((len(frames), 128), dtype=np.uint8)
     for row, frame in zip(rows, frames, strict=True):
         row[: len(frame)] = np.frombuffer(frame[:128], dtype=np.uint8)
@@ -85,7 +89,8 @@ GOOD = {"dport": PORT, "sport": 80, "ack": 7, "flags": "SA"}
 @pytest.mark.parametrize(
     "frame",
     [
-        Ether() / IP() / TCP(**GOOD | {"dport": PORT + 1}),
+        Ether() / IP() / TCP(**GOOD | {"dport": PORT + 2}),
+        Ether() / IP() / TCP(**GOOD | {"dport": PORT - 1}),
         Ether() / IP() / TCP(**GOOD | {"flags": "S"}),
         Ether() / IP() / TCP(**GOOD | {"flags": "A"}),
         Ether() / IP() / TCP(**GOOD | {"flags": "R"}),
@@ -100,15 +105,20 @@ GOOD = {"dport": PORT, "sport": 80, "ack": 7, "flags": "SA"}
 )
 def test_what_is_no_answer_to_us_is_left_out(frame):
     assert len(received([bytes(Ether() / IP() / TCP(**GOOD))]).ports) == 1
-    assert len(received([bytes(frame)]).ports) == 0
+    assert [len(answers.ports) for answers in parsed([bytes(frame)])] == [0, 0]
+
+
+def test_answers_to_control_probes_are_known_by_their_port():
+    frames = [bytes(Ether() / IP() / TCP(**GOOD | {"dport": PORT + own, "sport": 80 + own})) for own in (0, 1, 1, 0)]
+    assert [answers.ports.tolist() for answers in parsed(frames)] == [[80, 80], [81, 81]]
 
 
 @settings(max_examples=50)
 @given(st.lists(octets, min_size=1, max_size=20), st.integers(0, 128))
 def test_garbage_is_read_without_harm(frames, length):
     rows = np.frombuffer(b"".join(frames), dtype=np.uint8).reshape(len(frames), 128)
-    answers = parse(rows, np.full(len(frames), length, dtype=np.uint32), PORT)
-    assert len(answers.ports) <= (0 if length < 54 else len(frames))
+    answers, controls = parse(rows, np.full(len(frames), length, dtype=np.uint32), PORT)
+    assert len(answers.ports) + len(controls.ports) <= (0 if length < 54 else len(frames))
 
 
 @given(addresses, ports, addresses, ports)

@@ -1,0 +1,110 @@
+"""Finds the open ports of a plan: each address in the best way that there is, within what the scope allows."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+
+from inventory.model import Loss, Scope, utc_now
+from inventory.settings import Settings
+from scanner.io.discovery import connect_scan, syn_scan
+from scanner.io.sockets import most_in_flight
+from scanner.io.ways import Ways, find_ways
+from scanner.manners import Manners
+from scanner.plan import Plan
+from scanner.quiet import parse_quiet, quiet_until
+from scanner.tally import Settled, Tally
+
+IN_FLIGHT = 15_000
+MISSED = 0.01
+"""With what probability an open port may be missed by a scan that still counts as complete."""
+
+_FILES_OF_OTHERS = 128
+
+
+class NoWay(RuntimeError):  # noqa: N818 - a refusal, not a fault
+    """Frames were asked for and cannot be sent. Its text is one sentence."""
+
+
+class Doors:
+    """The search for open ports in one run. Raises QuietError for quiet hours that are none.
+
+    ``notes`` are worth telling.
+    """
+
+    def __init__(self, scope: Scope, plan: Plan, settings: Settings, before: Loss) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._quiet = tuple(parse_quiet(text) for text in scope.quiet)
+        self._limit = scope.rate
+        self._by_frames = self._rest = plan
+        self._ways = Ways((), ())
+        self.notes: list[str] = []
+        self._manners = Manners.at(
+            scope.rate,
+            per_host=scope.rate_per_host,
+            per_subnet=scope.rate_per_subnet,
+            settling=settings.scan_timeout,
+            before=before,
+        )
+
+    @property
+    def loss(self) -> Loss:
+        """What got lost so far, as far as it was measured."""
+        return self._manners.meter.loss
+
+    def hold(self) -> datetime | None:
+        """Send nothing while quiet hours last: until when. None where none do."""
+        until = quiet_until(self._quiet, utc_now())
+        self._manners.pacer.held = until is not None
+        return until
+
+    async def look(self) -> str:
+        """Find the way to each address; sends nothing. A name of what goes by which.
+
+        Raises NoWay where every probe must go by frames and cannot.
+        """
+        if self._settings.discovery != "connect":
+            self._ways = await asyncio.to_thread(find_ways, self._plan.addresses)
+            if self._ways.reasons:
+                self._by_connecting(", ".join(self._ways.reasons))
+        reached = self._ways.addresses
+        self._by_frames, self._rest = self._plan.within(reached), self._plan.within(self._plan.addresses - reached)
+        return self._by_frames.digest + self._rest.digest
+
+    def _by_connecting(self, why: str) -> None:
+        if self._settings.discovery == "syn":
+            raise NoWay(f"the setting discovery is 'syn', which cannot reach every address: {why}")
+        self.notes.append(f"{'some ports' if self._ways.ways else 'ports'} were probed by connecting: {why}")
+
+    async def open(self, start: int) -> AsyncGenerator[tuple[Tally, Settled], None]:
+        """Probe from a position on: what happened, and what is settled since the start. Close it to end it early."""
+        before, patience = Settled(), self._settings.scan_timeout
+        scans = []
+        if start < len(self._by_frames):
+            scans.append(syn_scan(self._by_frames, start, self._ways.ways, self._manners, patience=patience))
+        if self._rest:
+            pairs = self._rest.pairs(max(0, start - len(self._by_frames)))
+            in_flight = most_in_flight(IN_FLIGHT, self._settings.scan_concurrency + _FILES_OF_OTHERS)
+            scans.append(connect_scan(pairs, self._manners, patience=patience, in_flight=in_flight))
+        for scan in scans:
+            settled = Settled()
+            async with aclosing(scan) as tallies:
+                async for tally in tallies:
+                    settled = tally.settled
+                    yield tally, before + settled
+            before += settled
+
+    def conclude(self) -> str | None:
+        """After the search: why it may have missed more than it should, if so. The notes tell what else there is."""
+        slowest, loss = self._manners.back_off.slowest, self.loss
+        if slowest < self._limit:
+            self.notes.append(
+                f"it slowed down to {slowest:.0f} probes a second for a while, because less got lost then"
+            )
+        missed = loss.missed or 0.0
+        # A wide bound alone, where few doors answered and nothing got lost, is no sign of a loss.
+        if not loss.unanswered or missed <= MISSED:
+            return None
+        got_lost = f"{loss.unanswered} of {loss.asked} probes that should have been answered got lost"
+        return f"up to {missed:.1%} of the open ports may have been missed, because {got_lost}"

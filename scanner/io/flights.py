@@ -1,0 +1,168 @@
+"""Probes that wait for their answers: where they are kept, and how an answer finds its probe. Nothing is sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner.batches import Batch, Numbers, Ports
+from scanner.io.frames import Answers, Sequence
+from scanner.loss import Doubt
+from scanner.tally import Pair, Settled
+
+PENDING, OPEN, REFUSED, FREE = range(4)
+
+Slots = NDArray[np.intp]
+"""Places in a window."""
+
+NO_SLOTS: Slots = np.zeros(0, dtype=np.intp)
+
+
+class Window:
+    """A ring of slots, one a probe, written by the sender and marked by the receiver.
+
+    The slot travels in the sequence number, added to the keyed hash: an answer is valid where the
+    probe in the slot that it points to went to its very sender.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.used = 0
+        self._next = 0
+        self.addresses: Numbers = np.zeros(size, dtype=np.uint32)
+        self.ports: Ports = np.zeros(size, dtype=np.uint16)
+        self.state: NDArray[np.uint8] = np.full(size, FREE, dtype=np.uint8)
+        self._sequence = Sequence()
+
+    @property
+    def room(self) -> int:
+        """How many more probes there is a slot for."""
+        return self.size - self.used
+
+    def take(self, addresses: Numbers, ports: Ports) -> Slots:
+        """Slots for some probes, no more than there is room for; they are pending now."""
+        slots = np.arange(self._next, self._next + len(addresses), dtype=np.intp) % self.size
+        self._next += len(slots)
+        self.used += len(slots)
+        self.addresses[slots], self.ports[slots] = addresses, ports
+        self.state[slots] = PENDING
+        return slots
+
+    def give_back(self, slots: Slots) -> None:
+        """Let slots be taken again. A ring gives back its oldest ones first."""
+        self.used -= len(slots)
+
+    def pending(self, slots: Slots) -> Slots:
+        """Those of some slots whose probe waits for an answer."""
+        pending: Slots = slots[self.state[slots] == PENDING]
+        return pending
+
+    def sequence(self, slots: Slots) -> Numbers:
+        """The sequence numbers of the probes in some slots."""
+        return self._sequence.of(self.addresses[slots], self.ports[slots]) + slots.astype(np.uint32)
+
+    def mark(self, answers: Answers) -> tuple[Slots, Slots]:
+        """Note answers: the slots that are newly open, and those that are newly refused."""
+        slots = (answers.sequence - self._sequence.of(answers.addresses, answers.ports)).astype(np.intp)
+        valid = slots < self.size
+        slots[~valid] = 0
+        valid &= (self.addresses[slots] == answers.addresses) & (self.ports[slots] == answers.ports)
+        valid &= self.state[slots] == PENDING
+        # Of answers that contradict each other in one batch, the one that opens stays.
+        refused = np.unique(slots[valid & ~answers.open])
+        opened = np.unique(slots[valid & answers.open])
+        self.state[refused] = REFUSED
+        self.state[opened] = OPEN
+        return opened, refused[self.state[refused] == REFUSED]
+
+    def pairs(self, slots: Slots) -> list[Pair]:
+        """The addresses and ports in some slots, as text and number."""
+        numbers, ports = self.addresses[slots].tolist(), self.ports[slots].tolist()
+        return [(dotted(number), port) for number, port in zip(numbers, ports, strict=True)]
+
+
+def dotted(number: int) -> str:
+    """An IPv4 address as text."""
+    return f"{number >> 24}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+@dataclass(slots=True)
+class Flight:
+    """Probes that were sent at about the same time, in a row of slots.
+
+    ``absent`` is how many pairs of the plan among them have no station. ``drops`` is how many answers
+    the kernel had dropped when the first of them went. ``asked`` are the slots of this attempt, ``waiting`` those
+    of them that are yet to be sent, and ``moments`` when each may go, where they have moments.
+    """
+
+    slots: Slots
+    absent: int
+    drops: int = 0
+    deadline: float = 0.0
+    doubt: Doubt = field(default_factory=Doubt)
+    ended: Settled | None = None
+    asked: Slots = field(default_factory=lambda: NO_SLOTS)
+    waiting: Slots = field(default_factory=lambda: NO_SLOTS)
+    moments: NDArray[np.float64] | None = None
+
+    def take(self, most: int, now: float) -> tuple[Slots, float]:
+        """Slots that may be sent now, which wait no longer, and when the next of the others may be."""
+        if self.moments is None:
+            part, self.waiting = self.waiting[:most], self.waiting[most:]
+            return part, now
+        ready = np.flatnonzero(self.moments <= now)[:most]
+        part = self.waiting[ready]
+        self.waiting, self.moments = np.delete(self.waiting, ready), np.delete(self.moments, ready)
+        return part, float(self.moments.min()) if len(self.moments) else now
+
+
+class Present(Protocol):
+    """Knows which addresses have a station."""
+
+    def present(self, addresses: Numbers) -> NDArray[np.bool_]:
+        """Which of the addresses have one."""
+        ...
+
+
+class Supply:
+    """Hands out the pairs of batches in the sizes that may be sent, without those that have no station."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self._addresses: Numbers = np.zeros(0, dtype=np.uint32)
+        self._ports: Ports = np.zeros(0, dtype=np.uint16)
+        self._taken = 0
+
+    def take(self, most: int, stations: Present) -> tuple[Numbers, Ports, int] | None:
+        """Addresses, ports, and how many more pairs were left out. None at the end."""
+        absent = 0
+        if self._taken == len(self._addresses):
+            batch = next(self._batches, None)
+            if batch is None:
+                return None
+            present = stations.present(batch.addresses)
+            self._addresses, self._ports, self._taken = batch.addresses[present], batch.ports[present], 0
+            absent = len(present) - len(self._addresses)
+        part = slice(self._taken, self._taken + most)
+        addresses, ports = self._addresses[part], self._ports[part]
+        self._taken += len(addresses)
+        return addresses, ports, absent
+
+
+class Neighbourhoods:
+    """Which /24 networks answered anything: a table by the low 24 bits of their numbers, so by all of them."""
+
+    def __init__(self) -> None:
+        # Sixteen million bytes of address space, of which the kernel gives only the pages that are written.
+        self._lively: NDArray[np.bool_] = np.zeros(1 << 24, dtype=np.bool_)
+
+    def note(self, addresses: Numbers) -> None:
+        """These answered."""
+        self._lively[addresses >> np.uint32(8)] = True
+
+    def lively(self, addresses: Numbers) -> NDArray[np.bool_]:
+        """Whether anything in the same network answered, address by address."""
+        found: NDArray[np.bool_] = self._lively[addresses >> np.uint32(8)]
+        return found
