@@ -197,22 +197,25 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
     nothing = Ranges()
     found = []
     for block in blocks:
-        if sources.get(block.site) == {"kubernetes"} and not len(authorised.get(block.site, nothing)):
+        named = authorised.get(block.site, nothing)
+        if sources.get(block.site) == {"kubernetes"} and not len(named):
             continue
-        scanned = done.get(block.site, nothing)
-        if scanned.holds(block.network):
-            continue
-        named = authorised.get(block.site, nothing) & Ranges([block.network])
-        if not len(named):
-            why = "no scope has it: nobody may look there, and endpoints are known"
-        elif not len(named - scanned):
-            continue
-        elif len(named & scanned):
-            why = "only a part of it was scanned to the end"
-        else:
-            why = "authorised, and never scanned to the end"
-        found.append(RedFlag(block.site, str(block.network), block.endpoints, why))
+        if why := _flag(block, named & Ranges([block.network]), done.get(block.site, nothing)):
+            found.append(RedFlag(block.site, str(block.network), block.endpoints, why))
     return tuple(sorted(found, key=lambda flag: (-flag.endpoints, flag.site, flag.network)))
+
+
+def _flag(block: Block, named: Ranges, done: Ranges) -> str | None:
+    """Why a block is not covered, where ``named`` of it may be scanned and ``done`` was; None where it is."""
+    if done.holds(block.network):
+        return None
+    if not len(named):
+        return "no scope has it: nobody may look there, and endpoints are known"
+    if not len(named - done):
+        return None
+    return (
+        "only a part of it was scanned to the end" if len(named & done) else "authorised, and never scanned to the end"
+    )
 
 
 def _latest_whole(scans: Sequence[Scan]) -> list[Scan]:
