@@ -185,6 +185,8 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
     done: dict[str, Ranges] = {}
     authorised: dict[str, Ranges] = {}
     for scan in scans:
+        if scan.source == "kubernetes":
+            continue
         # A target on the command line is an authorisation for its scan.
         named = ranges_of(scan.targets, scan.exclude)
         authorised[scan.site] = authorised.get(scan.site, Ranges()) | named
