@@ -7,35 +7,18 @@ holds to what is held, and carry ``relation``.
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import networkx as nx
 
-from inventory.model import Endpoint, Exposure, GatewayStatus, Membership, Revision
+from inventory.listing import Point
+from inventory.model import Endpoint, GatewayStatus, Revision
 
 if TYPE_CHECKING:
     Graph: TypeAlias = "nx.DiGraph[str]"
 else:
     Graph = nx.DiGraph
 FORMATS = ("mermaid", "graphml", "json")
-
-
-class Point(NamedTuple):
-    """Of an endpoint, what the graph shows: a hundred thousand of them are read in a second or two."""
-
-    id: str
-    site: str
-    address: str
-    port: int
-    product: str | None
-    kind: str | None
-    posture: str
-    governance: str
-    routing: str
-    risk: int
-    owner: str | None
-    exposures: tuple[Exposure, ...] = ()
-    cluster: Membership | None = None
 
 
 def build(

@@ -7,9 +7,8 @@ from typing import Final
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from inventory.graph import Point
 from inventory.lifecycle import PresenceRule
-from inventory.listing import Changed, Order, Page
+from inventory.listing import Changed, Order, Page, Point
 from inventory.model import Endpoint, Exposure, Listener, Membership, Routing, Scan, utc_now
 from inventory.query import Query, parse
 from inventory.settings import Settings

@@ -37,7 +37,7 @@ class Api:
         base: str,
         headers: Mapping[str, str] | None = None,
         *,
-        wait: Callable[[float], object] = time.sleep,
+        wait: Callable[[float], object] | None = None,
         allow_public: bool = False,
     ) -> None:
         """Raises ApiError for a base that is no http or https URL."""
@@ -48,7 +48,7 @@ class Api:
         self._base = base.rstrip("/")
         self._host, self._port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
         self._headers = {"Accept": "application/json", "User-Agent": "gnomon", **(headers or {})}
-        self._wait = wait
+        self._wait = wait or time.sleep
         self._allow_public = allow_public
         self._opener = urllib.request.build_opener(_NoRedirect)
 

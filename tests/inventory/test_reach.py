@@ -8,7 +8,8 @@ import pytest
 from making import NOW, ago, endpoint, route
 
 from inventory.exports import cyclonedx, edges_csv, sarif
-from inventory.graph import Point, build
+from inventory.graph import build
+from inventory.listing import Point
 from inventory.model import Exposure, GatewayStatus, Governance, Kind, Posture, Presence, Revision, Routing
 from inventory.reach import blast_radius, bridges, orphans, touched_by, ways_in, zone_of
 from inventory.risk import assess

@@ -121,5 +121,5 @@ def test_who_takes_over_is_the_shadow_or_the_only_other(spec, now) -> None:
 
 
 def test_only_http_is_adopted(endpoint) -> None:
-    with pytest.raises(ValueError, match="grpc"):
-        moves.adoption(endpoint(scheme=Scheme.GRPC), form(), domain="localhost", taken=())
+    with pytest.raises(ValueError, match="speaks tcp"):
+        moves.adoption(endpoint(scheme=Scheme.TCP), form(), domain="localhost", taken=())
