@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import networkx as nx
 
 from inventory.listing import Point
-from inventory.model import Endpoint, GatewayStatus, Revision
+from inventory.model import Endpoint, GatewayStatus, Membership, Revision
 
 if TYPE_CHECKING:
     Graph: TypeAlias = "nx.DiGraph[str]"
