@@ -208,7 +208,9 @@ def unknowns(facets: Iterable[Facet], scans: Sequence[Scan], *, proposals: int, 
 
 
 def why_not(endpoint: Endpoint) -> str:
-    """Why an endpoint is not governed, in words."""
+    """Why an endpoint is not governed, or how what governs it can be gone around, in words; empty for neither."""
+    if is_governed(endpoint):
+        return BYPASS if _may_be_bypassed(endpoint) else ""
     if endpoint.governance in {Governance.BLOCKED, Governance.RETIRED}:
         return f"{endpoint.governance.value}, and still answers"
     if endpoint.routing is Routing.DIRECT:
@@ -309,8 +311,7 @@ def _knowledge(facets: list[Facet], as_of: datetime | None) -> tuple[Metric, ...
 
 
 def _gaps(last: list[Scan], ml: list[Endpoint]) -> tuple[Gap, ...]:
-    found = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if not is_governed(e)]
-    found += [Gap(e.id, e.url, BYPASS, e.risk) for e in ml if is_governed(e) and _may_be_bypassed(e)]
+    found = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if is_gap(e)]
     for scan in last:
         if scan.status is not ScanStatus.COMPLETE:
             found.append(Gap(scan.scope, f"scope {scan.scope}", scan.reason or "its last scan did not finish", 50))

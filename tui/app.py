@@ -80,6 +80,7 @@ class GnomonApp(App[None]):
         """Return once everything that was asked for is read: for pictures and tests."""
         while self.session.version < 0 and self.session.stale_since is None:
             await self._live.look()
+            await self._live.looked()
         await self.session.busy.wait()
 
     def tell_news(self) -> None:

@@ -28,6 +28,8 @@ class Live:
     def __init__(self, app: "GnomonApp", session: Session) -> None:
         self._app, self._session = app, session
         self._looking = self._quiet = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._rest_until = 0.0
         self._snapshot = Repeat(session, self._read, lambda work: app.run_worker(work, group="live"), self._failed)
 
@@ -45,12 +47,18 @@ class Live:
         if self._looking:
             return
         self._looking = 1
+        self._idle.clear()
         try:
             await self._look()
         except StoreError as error:
             self._failed(error)
         finally:
             self._looking = 0
+            self._idle.set()
+
+    async def looked(self) -> None:
+        """Return once no look is under way."""
+        await self._idle.wait()
 
     async def _look(self) -> None:
         session = self._session

@@ -82,7 +82,8 @@ def _found(outcome: Outcome) -> Iterator[str]:
     )
     yield from listed(outcome.endpoints)
     for one in outcome.coverage.metrics:
-        yield f"  {measured(one)}"
+        if one.whole:
+            yield f"  {measured(one)}"
 
 
 def _moved(outcome: Outcome) -> Iterator[str]:
