@@ -1,5 +1,7 @@
 """The application, driven by keys on a real store. Waits are on workers, never on time."""
 
+import asyncio
+
 import pytest
 from driving import go, screen_text, settle, type_text, until
 from textual.widgets import Button, Input
@@ -366,3 +368,15 @@ async def test_governance_words_reach_the_screen(app, store) -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await go(pilot, app, "2")
         assert "■ blocked" in screen_text(app)
+
+
+async def test_settling_lets_a_look_that_is_under_way_end(app) -> None:
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.settled()
+        app.session.version = -1
+        looking = asyncio.create_task(app._live.look())
+        await asyncio.sleep(0)
+        await asyncio.wait_for(app.settled(), 30)
+        assert app.session.version >= 0
+        await looking
+        await pilot.pause()
