@@ -91,9 +91,12 @@ def scan(
       gnomon scan --scope lab
 
       gnomon scan --listen eth0 --for 10m
+
       gnomon scan k8s:staging#risk,pricing
 
       gnomon scan 'k8s:*'
+
+      gnomon scan catalogue:approved.csv
 
     """
     part = _part(shard)
