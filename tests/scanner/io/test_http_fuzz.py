@@ -42,10 +42,19 @@ PIECES = st.sampled_from(
 PAYLOADS = st.lists(st.one_of(PIECES, st.binary(max_size=20)), max_size=10)
 
 
+async def turns() -> None:
+    """Let everything go on that can at once."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def exchange(chunks: list[bytes], method: Method) -> tuple[Answer, Answer]:
     """The answers to two requests on a connection to a server that sends these bytes for each and hangs up at last."""
 
+    accepted: list[asyncio.StreamWriter] = []
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
         try:
             await reader.readuntil(b"\r\n\r\n")
             for chunk in chunks:
@@ -63,8 +72,11 @@ async def exchange(chunks: list[bytes], method: Method) -> tuple[Answer, Answer]
         first = await connection.ask(Request(method, "/"))
         second = await connection.ask(Request("GET", "/again"))
         connection.close()
-    for _ in range(5):
-        await asyncio.sleep(0)
+        # Whatever was accepted is given its handler, and then let go with what it has not sent.
+        await turns()
+    for writer in accepted:
+        writer.transport.abort()
+    await turns()
     return first, second
 
 
