@@ -22,7 +22,7 @@ demo: .venv/.demo  ## set up and run the whole story on real servers on loopback
 	$(BIN)/gnomon demo
 
 test: .venv/.dev lint  ## set up, lint, check types and import contracts, run the suite
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: .venv/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

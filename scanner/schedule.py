@@ -111,6 +111,8 @@ class Scheduler:
             id=name,
             replace_existing=True,
             misfire_grace_time=None,
+            # The next moment is set from within the call for this one, and may be due already.
+            max_instances=10,
         )
 
     def _forget(self, name: str) -> None:

@@ -32,7 +32,7 @@ class Scans:
         self.released = asyncio.Event()
         self.changed = asyncio.Condition()
 
-    async def run(self, scope: Scope, stop: asyncio.Event) -> Scan:
+    async def run(self, scope: Scope, stop: asyncio.Event) -> list[Scan]:
         if self.busy:
             self.busy -= 1
             raise ScanBusy("busy")
@@ -48,9 +48,10 @@ class Scans:
         self.ended.append("stopped" if stop.is_set() else scope.name)
         await self._tell()
         status = ScanStatus.INCOMPLETE if stop.is_set() else ScanStatus.COMPLETE
-        return Scan(
+        done = Scan(
             id="s", scope=scope.name, site="default", source="subnet", targets=(), started_at=utc_now(), status=status
         )
+        return [done]
 
     async def _tell(self) -> None:
         async with self.changed:
