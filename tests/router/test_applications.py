@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from making import route
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from inventory.model import RouteSpec
 
@@ -65,6 +65,13 @@ def socket_of(rig: Any, path: str, **headers: str) -> HTTPRequest:
     return HTTPRequest(url, headers={"Host": own, "Origin": f"http://{own}", **headers})
 
 
+async def hang_up(connection: WebSocketClientConnection) -> None:
+    """Say goodbye, and wait until the other side has, and the socket with it is closed."""
+    connection.close()
+    while await connection.read_message() is not None:
+        pass
+
+
 async def test_streamlit_works_through_the_gateway(rig: Any, application: Any, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("import streamlit as st\nst.write('the answer is', 6 * 7)\n")
     port = free()
@@ -83,7 +90,7 @@ async def test_streamlit_works_through_the_gateway(rig: Any, application: Any, t
             message = await connection.read_message()
             assert message is not None, "the stream was closed"
             found += message if isinstance(message, bytes) else message.encode()
-        connection.close()
+        await hang_up(connection)
 
 
 async def test_jupyter_works_below_a_base_path_through_the_gateway(rig: Any, application: Any, tmp_path: Path) -> None:
@@ -111,4 +118,4 @@ async def test_jupyter_works_below_a_base_path_through_the_gateway(rig: Any, app
         assert (await rig.ask(HOST, "/api/contents/big.txt", "GET", b"", **who)).status == 200
         told = json.loads(await connection.read_message())
         assert told["path"].endswith("big.txt")
-        connection.close()
+        await hang_up(connection)
