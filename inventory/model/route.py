@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from inventory.model.base import Moment, Slug, Value
+from inventory.model.governance import Access
 from inventory.model.serving import HealthCheck, Lane, Override, Sticky
 
 
@@ -175,6 +176,7 @@ class RouteSpec(Value):
     ``timeout_seconds`` is how long an answer may stand still; 0 is for ever. ``retries`` is how often a request that
     never reached an application is sent again. ``lanes`` keep, for a sticky route of many backends, which part of
     the callers each has, so that only those move who must; without them, the parts lie in the backends' order.
+    ``access`` is what its callers are held to; None holds them to nothing, and records nothing.
     """
 
     name: Slug
@@ -189,6 +191,7 @@ class RouteSpec(Value):
     sticky: Sticky | None = None
     overrides: tuple[Override, ...] = ()
     lanes: tuple[Lane, ...] = ()
+    access: Access | None = None
     endpoint: str | None = None
 
     @model_validator(mode="after")

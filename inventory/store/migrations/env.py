@@ -3,9 +3,10 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from inventory.store import gateway_tables, tables
+from inventory.store import gateway_tables, governance_tables, tables
 
 assert gateway_tables.GatewayRouteRow.metadata is SQLModel.metadata
+assert governance_tables.CallRow.metadata is SQLModel.metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=SQLModel.metadata,

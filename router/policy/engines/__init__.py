@@ -1,0 +1,1 @@
+"""Policy languages behind one interface."""
