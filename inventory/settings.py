@@ -95,6 +95,10 @@ class Settings(BaseSettings):
         description="A certificate chain (PEM): the gateway then speaks TLS. Read again when its folder changes.",
     )
     gateway_key: Path | None = Field(default=None, description="The key (PEM) of the gateway's certificate.")
+    gateway_client_ca: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) that vouch for those which callers show to prove who they are; none by default.",
+    )
     gateway_drain: int = Field(
         default=60, ge=1, description="Seconds that a gateway which is replaced has for the requests under way."
     )

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
+from router.governance import Governance
 from router.observed import Observed
 from router.plan import Plan
 
@@ -75,6 +76,18 @@ class Copied(NamedTuple):
 
 
 @runtime_checkable
+class Governed(Protocol):
+    """What a gateway may offer beside: to enforce by itself what was decided about callers."""
+
+    async def govern(self, governance: Governance) -> None:
+        """Enforce this from now on; return once it is acknowledged. GatewayError, and nothing changed, where not."""
+
+    @property
+    def governance(self) -> Governance:
+        """What it enforces."""
+
+
+@runtime_checkable
 class Measured(Protocol):
     """What a gateway may offer beside: live counts without waiting, and a switch for shadows that acts at once."""
 
@@ -116,6 +129,18 @@ async def serve_alone(kind: str, settings: Settings, stop: asyncio.Event) -> Non
 def capture_file(state_folder: Path) -> Path:
     """Where gateways write captured answers of primary and shadow, as JSON lines. Private to this user."""
     return state_folder / "capture" / "pairs.jsonl"
+
+
+def calls_file(state_folder: Path) -> Path:
+    """Where gateways write one JSON line of each call that is to be recorded. Private to this user."""
+    return state_folder / "calls" / "calls.jsonl"
+
+
+def ask_socket(state_folder: Path) -> Path:
+    """The Unix socket on which gateways of this machine reach the authorisation service."""
+    from router.gateways.envoy.files import Files
+
+    return Files(state_folder).ask
 
 
 def samples_folder(state_folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from router.gateways.envoy import capture, links
+from router.gateways.envoy import access, callers, calls, capture, links
 from router.gateways.envoy.resources import (
     BODY_CLASSES,
     HOP_HEADER,
@@ -14,6 +14,7 @@ from router.gateways.envoy.resources import (
     SHADOW_TIMEOUT,
 )
 from router.gateways.envoy.upstream import API
+from router.governance import Governance
 
 LISTENER = "gnomon"
 CERTIFICATE = "gnomon-edge"
@@ -38,7 +39,10 @@ class Start(NamedTuple):
     xds_socket: str
     admin_socket: str
     capture_file: str
+    calls_file: str
+    ask_socket: str
     certificate_file: str | None = None
+    authority_file: str | None = None
     memory_bytes: int = 2 * 1024**3
     connections: int = 50_000
 
@@ -65,7 +69,7 @@ def bootstrap(start: Start) -> dict[str, Any]:
             "cds_config": source,
         },
         "static_resources": {
-            "clusters": [_xds_cluster(start.xds_socket)],
+            "clusters": [_xds_cluster(start.xds_socket), access.ask_cluster(start.ask_socket)],
             "listeners": [_edge(start, source), _hop(start)],
         },
         "overload_manager": _overload(start),
@@ -81,16 +85,17 @@ def bootstrap(start: Start) -> dict[str, Any]:
     }
 
 
-def standalone(start: Start, clusters: list[Any], scopes: list[Any]) -> dict[str, Any]:
+def standalone(start: Start, clusters: list[Any], scopes: list[Any], governance: Governance) -> dict[str, Any]:
     """The same gateway with its routes in the file: it asks nobody, and serves at once.
 
     ``clusters`` and ``scopes`` are in the form of ``resources``; a scope holds its route configuration.
     """
     form = bootstrap(start)
     del form["dynamic_resources"]
-    form["static_resources"]["clusters"] = clusters
+    form["static_resources"]["clusters"] = [*clusters, access.ask_cluster(start.ask_socket)]
     manager = form["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     scoped = manager["scoped_routes"]
+    manager["http_filters"] = _filters(None, governance)
     del scoped["rds_config_source"], scoped["scoped_rds"]
     scoped["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
     return form
@@ -146,8 +151,10 @@ def _overload(start: Start) -> dict[str, Any]:
     }
 
 
-def _downstream_tls(path: str) -> dict[str, Any]:
-    source = {"path_config_source": {"path": path}, "resource_api_version": "V3"}
+def _downstream_tls(start: Start) -> dict[str, Any]:
+    """TLS for callers. Where an authority is named, they may show a certificate that it vouches for."""
+    source = {"path_config_source": {"path": start.certificate_file}, "resource_api_version": "V3"}
+    vouched = {"validation_context": {"trusted_ca": {"filename": start.authority_file}}} if start.authority_file else {}
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
@@ -156,6 +163,7 @@ def _downstream_tls(path: str) -> dict[str, Any]:
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
                 "tls_certificate_sds_secret_configs": [{"name": CERTIFICATE, "sds_config": source}],
+                **vouched,
             },
         },
     }
@@ -190,7 +198,7 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
         "per_connection_buffer_limit_bytes": 1_048_576,
         "filter_chains": [
             {
-                **({"transport_socket": _downstream_tls(start.certificate_file)} if start.certificate_file else {}),
+                **({"transport_socket": _downstream_tls(start)} if start.certificate_file else {}),
                 "filters": [
                     _http_manager(
                         {
@@ -228,8 +236,11 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
                                 "rds_config_source": source,
                                 "scoped_rds": {"scoped_rds_config_source": source},
                             },
-                            "http_filters": [links.links_filter(), capture.lua_filter("p"), _router()],
-                            "access_log": [capture.access_log(start.capture_file, "p")],
+                            "http_filters": _filters(source, Governance()),
+                            "access_log": [
+                                capture.access_log(start.capture_file, "p"),
+                                calls.call_log(start.calls_file),
+                            ],
                         }
                     )
                 ],
@@ -324,9 +335,15 @@ def _unforged() -> dict[str, Any]:
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": f"{API}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove": header} for header in INTERNAL_HEADERS],
+            "mutations": [{"remove": header} for header in (*INTERNAL_HEADERS, *callers.IDENTITY_HEADERS)],
         },
     }
+
+
+def _filters(source: dict[str, Any] | None, governance: Governance) -> list[dict[str, Any]]:
+    """The chain: who calls, whether they may, and then what answers need."""
+    governed = [*callers.filters(source, governance), *access.filters()]
+    return [*governed, links.links_filter(), capture.lua_filter("p"), _router()]
 
 
 def _router() -> dict[str, Any]:

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from router.errors import GatewayError
-from router.gateways import capture_file
+from router.gateways import calls_file, capture_file
 
 # sockaddr_un holds 108 bytes on Linux, 104 elsewhere, with a zero at the end.
 _LONGEST_SOCKET = 100
@@ -30,9 +30,12 @@ class Files:
         self.standalone = self.folder / "standalone.json"
         self.certificate = self.folder / "certificate.json"
         self.capture = capture_file(state_folder.absolute())
+        self.calls = calls_file(state_folder.absolute())
+        self.governance = self.folder / "governance.json"
         self.sockets = self._sockets()
         self.xds = self.sockets / "xds.sock"
         self.admin = self.sockets / "admin.sock"
+        self.ask = self.sockets / "ask.sock"
         self.hot = self.sockets / "hot"
 
     def _sockets(self) -> Path:
@@ -43,15 +46,16 @@ class Files:
         return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{digest}"
 
     def prepare(self) -> None:
-        """Make the folders and the capture file. GatewayError where they cannot be made or are not ours."""
+        """Make the folders, and the files that Envoy appends to. GatewayError where that cannot be."""
         try:
-            for folder in (self.folder, self.capture.parent, self.sockets):
+            for folder in (self.folder, self.capture.parent, self.calls.parent, self.sockets):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                     raise GatewayError(f"{folder} belongs to another user: set state_folder to one of your own")
                 folder.chmod(0o700)
-            os.close(os.open(self.capture, os.O_CREAT | os.O_WRONLY, 0o600))
-            self.capture.chmod(0o600)
+            for file in (self.capture, self.calls):
+                os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
+                file.chmod(0o600)
         except OSError as error:
             reason = error.strerror or str(error)
             raise GatewayError(

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
+from router.errors import GatewayError
 from router.gateways import Copied
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
@@ -18,12 +17,13 @@ from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
 from router.gateways.envoy.keeper import Keeper
+from router.gateways.envoy.named import Named, of_all, of_route
 from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
 from router.gateways.envoy.refusals import words
-from router.gateways.envoy.resources import resources
 from router.gateways.envoy.start import start_of, write_certificate
-from router.gateways.envoy.sync import CLUSTER, ROUTE, SCOPE, NodeSync, Resource
+from router.gateways.envoy.sync import SCOPE, NodeSync, Resource
+from router.governance import ALL, Governance, changed
 from router.observed import Observed, Rejection
 from router.plan import Action, Plan, Step
 
@@ -35,8 +35,6 @@ ACKNOWLEDGE_SECONDS = 5.0
 _WARM_SECONDS = 5.0
 _MOST_CAPTURED = 256 * 1024 * 1024
 """Bytes of captured answers that nobody reads, after which they are thrown away."""
-
-Named = dict[tuple[str, str], Resource]
 
 
 class EnvoyGateway:
@@ -59,6 +57,9 @@ class EnvoyGateway:
         )
         self._start = start_of(settings, self._files)
         self._keeper = Keeper(self._files, self._start)
+        self._governance = lastgood.governance(self._files.governance)
+        self._shared = of_all(self._schema, self._governance)
+        self._changing = asyncio.Lock()
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
         self._rejected: dict[str, Rejection] = {}
@@ -91,7 +92,7 @@ class EnvoyGateway:
         """What it served when last heard of: what a refused change falls back to."""
         for revision in served:
             self._good[revision.route] = revision
-            self._made[revision.route] = _named(self._schema, revision)
+            self._made[revision.route] = of_route(self._schema, revision, self._governance.of(revision.route))
 
     def last_good(self) -> tuple[Revision, ...]:
         """What this gateway kept on disk when it last ran."""
@@ -146,12 +147,46 @@ class EnvoyGateway:
 
     async def apply(self, plan: Plan) -> None:
         """Do a plan. What is refused goes back to what it was, with its whole change and the gateway's words kept."""
-        self._moving = frozenset(self.observed(plan.routes).routes)
-        try:
-            await self._apply(plan)
-        finally:
-            self._moving = frozenset()
+        async with self._changing:
+            self._moving = frozenset(self.observed(plan.routes).routes)
+            try:
+                await self._apply(plan)
+            finally:
+                self._moving = frozenset()
         await self._listening()
+
+    @property
+    def governance(self) -> Governance:
+        """What it enforces."""
+        return self._governance
+
+    async def govern(self, governance: Governance) -> None:
+        """Enforce this from now on. GatewayError, and what was enforced before, where Envoy refuses it.
+
+        What all routes share comes first and waits for nothing: what is revoked is refused at once.
+        """
+        before, shared = self._governance, self._shared
+        self._shared = of_all(self._schema, governance)
+        self._bring({}, complete=False)
+        async with self._changing:
+            names = changed(before, governance)
+            revisions = [one for one in self._good.values() if ALL in names or one.route in names]
+            self._governance = governance
+            wanted = {one.route: of_route(self._schema, one, governance.of(one.route)) for one in revisions}
+            made = {route: self._made.get(route, {}) for route in wanted}
+            self._moving = frozenset(self.observed(wanted).routes)
+            try:
+                self._bring(wanted, complete=False)
+                await self._settled({**wanted, "": self._shared}, made)
+                refused = [error for one in (self._shared, *wanted.values()) if (error := self._refusal(one))]
+                if refused:
+                    self._governance, self._shared = before, shared
+                    self._bring(made, complete=False)
+                    await self._settled({**made, "": shared}, wanted)
+                    raise GatewayError(f"the gateway refused what is to be enforced: {refused[0]}")
+            finally:
+                self._moving = frozenset()
+        self._unkept = True
 
     def forget_others(self, routes: Collection[str]) -> None:
         """What is remembered from an earlier run and is none of these routes is nothing to fall back to."""
@@ -226,7 +261,7 @@ class EnvoyGateway:
         try:
             if self._unkept:
                 self._unkept = False
-                await asyncio.to_thread(self._keeper.keep, dict(self._good))
+                await asyncio.to_thread(self._keeper.keep, dict(self._good), self._governance)
             await asyncio.to_thread(self._bound_capture)
         except OSError as error:
             self._unkept = True
@@ -274,6 +309,7 @@ class EnvoyGateway:
                 self._made[route] = named
             else:
                 self._made.pop(route, None)
+        wanted = {**wanted, "": self._shared}
         # After the removals: a host that moves between routes must not be lost on the way.
         for named in wanted.values():
             changed += [
@@ -293,7 +329,8 @@ class EnvoyGateway:
         refused: dict[str, str] = {}
         for route, revision in changes.items():
             try:
-                wanted[route] = _named(self._schema, revision) if revision else {}
+                held = self._governance.of(route)
+                wanted[route] = of_route(self._schema, revision, held) if revision else {}
             except ValueError as error:
                 refused[route] = str(error)
         return wanted, refused
@@ -342,25 +379,6 @@ class EnvoyGateway:
             with self._files.capture.open("r+b") as opened:
                 opened.truncate()
             log.warning("captured answers that nobody read were thrown away: %s", self._files.capture)
-
-
-def _named(schema: Any, revision: Revision) -> Named:
-    """Resources in the form that is sent. ValueError for a field that this Envoy does not have."""
-    made = resources(revision)
-    clusters = frozenset(made.clusters)
-    messages = {
-        CLUSTER: ("envoy.config.cluster.v3.Cluster", made.clusters, frozenset[str]()),
-        ROUTE: ("envoy.config.route.v3.RouteConfiguration", made.routes, clusters),
-        SCOPE: ("envoy.config.route.v3.ScopedRouteConfiguration", made.scopes, clusters),
-    }
-    found: Named = {}
-    for kind, (message, forms, needs) in messages.items():
-        for name, form in forms.items():
-            body = schema.message(message, form).SerializeToString(deterministic=True)
-            version = hashlib.blake2b(body, digest_size=8).hexdigest()
-            resolves = form.get("type") == "STRICT_DNS"
-            found[kind, name] = Resource(version, body, needs, resolves, revision.route)
-    return found
 
 
 def _with_their_change(plan: Plan, refused: Mapping[str, str]) -> dict[str, str]:

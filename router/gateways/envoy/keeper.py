@@ -12,6 +12,7 @@ from router.gateways.envoy import lastgood
 from router.gateways.envoy.bootstrap import Start, standalone
 from router.gateways.envoy.files import Files
 from router.gateways.envoy.resources import resources
+from router.governance import Governance, Held
 
 _CLUSTERS, _SCOPES = "@clusters@", "@scopes@"
 
@@ -22,29 +23,34 @@ class Keeper:
     def __init__(self, files: Files, start: Start) -> None:
         """Nothing is written before ``keep``."""
         self._files = files
-        self._form = json.dumps(standalone(start, [_CLUSTERS], [_SCOPES]))
-        self._texts: dict[str, tuple[Revision, str, str, str]] = {}
+        self._start = start
+        self._texts: dict[str, tuple[Revision, Held, str, str, str]] = {}
 
-    def keep(self, served: Mapping[str, Revision]) -> None:
-        """Write what is served. OSError where it cannot be written; what was there stays then."""
+    def keep(self, served: Mapping[str, Revision], governance: Governance) -> None:
+        """Write what is served and enforced. OSError where it cannot be written; what was there stays then."""
         for route in self._texts.keys() - served.keys():
             del self._texts[route]
         for route, revision in served.items():
             known = self._texts.get(route)
-            if known is None or known[0] is not revision:
-                self._texts[route] = (revision, revision.model_dump_json(), *_texts(revision))
+            held = governance.of(route)
+            if known is None or known[0] is not revision or known[1] != held:
+                self._texts[route] = (revision, held, revision.model_dump_json(), *_texts(revision, held))
         ordered = [self._texts[route] for route in sorted(self._texts)]
-        lastgood.save(self._files.lastgood, (text for _, text, _, _ in ordered))
-        clusters = ",".join(text for _, _, text, _ in ordered if text)
-        scopes = ",".join(text for _, _, _, text in ordered if text)
+        # Before the routes: what is enforced must be known to whoever serves them.
+        lastgood.write(self._files.governance, governance.kept())
+        lastgood.save(self._files.lastgood, (text for _, _, text, _, _ in ordered))
+        clusters = ",".join(text for _, _, _, text, _ in ordered if text)
+        scopes = ",".join(text for _, _, _, _, text in ordered if text)
+        whole = json.dumps(standalone(self._start, [_CLUSTERS], [_SCOPES], governance))
         # With no route the list of scopes would be empty, which Envoy refuses: one that nobody can ask for stands in.
-        form = self._form.replace(f'"{_CLUSTERS}"', clusters).replace(f'"{_SCOPES}"', scopes or _NOBODY)
+        listed = f'"{_CLUSTERS}", ' if not clusters else f'"{_CLUSTERS}"'
+        form = whole.replace(listed, clusters).replace(f'"{_SCOPES}"', scopes or _NOBODY)
         lastgood.write(self._files.standalone, form)
 
 
-def _texts(revision: Revision) -> tuple[str, str]:
+def _texts(revision: Revision, held: Held) -> tuple[str, str]:
     """The clusters of a route, and its scopes with what they lead to, as items of JSON lists."""
-    made = resources(revision)
+    made = resources(revision, held)
     scopes = [_inline(scope, made.routes) for scope in made.scopes.values()]
     return tuple(",".join(json.dumps(one) for one in forms) for forms in (made.clusters.values(), scopes))  # type: ignore[return-value]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from inventory.model import Revision, Value
+from router.governance import Governance
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,20 @@ def load(path: Path) -> tuple[Revision, ...]:
 def save(path: Path, served: Iterable[str]) -> None:
     """Keep what is served, given as the JSON of each revision. OSError where it cannot be kept."""
     write(path, f'{{"format":1,"served":[{",".join(served)}]}}')
+
+
+def governance(path: Path) -> Governance:
+    """What was enforced when last heard of.
+
+    Where nothing was kept, or what was cannot be read, nobody is known: routes that enforce policies let nobody in.
+    """
+    try:
+        return Governance.read(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Governance()
+    except (OSError, ValueError) as error:
+        log.warning("what was enforced, %s, cannot be read, and nobody is known: %s", path, type(error).__name__)
+        return Governance()
 
 
 def write(path: Path, text: str) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from inventory.model import Backend, Override, Revision, RouteSpec, Shadow, Sticky
-from router.gateways.envoy import capture, links, upstream
+from router.gateways.envoy import access, callers, capture, links, upstream
 from router.gateways.envoy.upstream import API
+from router.governance import Held
 from router.plan import hosts_of
 
 SHADOW_LISTENER = "gnomon-shadow"
@@ -55,8 +56,11 @@ class Resources(NamedTuple):
     scopes: dict[str, dict[str, Any]]
 
 
-def resources(revision: Revision) -> Resources:
-    """Everything that Envoy needs to serve a revision. A removed route needs nothing."""
+def resources(revision: Revision, held: Held | None = None) -> Resources:
+    """Everything that Envoy needs to serve a revision. A removed route needs nothing.
+
+    ``held`` is what callers are held to beside the specification; None knows nobody.
+    """
     spec = revision.spec
     if spec is None:
         return Resources({}, {}, {})
@@ -68,7 +72,7 @@ def resources(revision: Revision) -> Resources:
         found += [cluster(spec.name, copied, role="shadow", most=in_flight), _hop(spec.name, copied.name, in_flight)]
     names = {backend: str(made["name"]) for backend, made in clusters.items()}
     scopes = {host: _scope(host, spec.name) for host in hosts_of(spec)}
-    configuration = _route_configuration(revision, spec, names)
+    configuration = _route_configuration(revision, spec, names, held or Held())
     return Resources({made["name"]: made for made in found}, {spec.name: configuration}, scopes)
 
 
@@ -132,12 +136,17 @@ def _shadowed(spec: RouteSpec) -> Shadow | None:
     return spec.shadow if spec.shadow and spec.shadow.percent > 0 and spec.shadow.methods else None
 
 
-def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[str, str]) -> dict[str, Any]:
+def _route_configuration(
+    revision: Revision, spec: RouteSpec, clusters: Mapping[str, str], held: Held
+) -> dict[str, Any]:
     action = _action(spec, clusters)
     metadata = {"filter_metadata": {"gnomon": {"route": spec.name, "rev": revision.number}}}
     rest: dict[str, Any] = {"metadata": metadata}
+    told = access.per_route(spec, held)
     if any(links.needed(backend) for backend in spec.backends):
-        rest["typed_per_filter_config"] = links.enable()
+        told |= links.enable()
+    if told:
+        rest["typed_per_filter_config"] = told
     routes = [entry for override in spec.overrides for entry in _entries(*_overridden(spec, override, clusters), rest)]
     routes += [entry for base in _bases(spec) for entry in _entries(*_own_links(spec, base, clusters), rest)]
     upgraded, plain = _entries({"prefix": "/"}, action, rest)
@@ -158,9 +167,14 @@ def _route_configuration(revision: Revision, spec: RouteSpec, clusters: Mapping[
         routes.insert(-1, sampled)
     return {
         "name": spec.name,
-        "virtual_hosts": [{"name": spec.name, "domains": ["*"], "routes": routes}],
+        "virtual_hosts": [{"name": spec.name, "domains": ["*"], "routes": routes, **_hidden(spec)}],
         "response_headers_to_remove": ["x-envoy-upstream-service-time"],
     }
+
+
+def _hidden(spec: RouteSpec) -> dict[str, Any]:
+    """What says who calls is for the gateway alone."""
+    return {"request_headers_to_remove": list(callers.IDENTITY_HEADERS)} if spec.access is not None else {}
 
 
 def _entries(match: dict[str, Any], action: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], ...]:

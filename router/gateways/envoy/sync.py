@@ -14,7 +14,8 @@ from typing import NamedTuple
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 SCOPE = "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration"
-TYPES = (CLUSTER, ROUTE, SCOPE)
+EXTENSION = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig"
+TYPES = (CLUSTER, EXTENSION, ROUTE, SCOPE)
 
 BATCH = 500
 """Resources in one response at most."""
@@ -130,6 +131,7 @@ class NodeSync:
 
     def responses(self) -> Iterator[Response]:
         """What can be sent now. Each response counts as sent."""
+        yield from self._changed(EXTENSION)
         yield from self._changed(CLUSTER)
         if self._of[CLUSTER].flying or self.warming:
             return

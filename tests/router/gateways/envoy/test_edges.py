@@ -57,7 +57,11 @@ def test_an_unknown_message_names_the_remedy(schema: Any) -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_envoy_accepts_its_bootstrap(tmp_path: Path, schema: Any, address: str) -> None:
-    form = bootstrap(Start("local", address, 8780, f"{tmp_path}/x", f"{tmp_path}/a", f"{tmp_path}/p"))
+    form = bootstrap(
+        Start(
+            "local", address, 8780, f"{tmp_path}/x", f"{tmp_path}/a", f"{tmp_path}/p", f"{tmp_path}/c", f"{tmp_path}/q"
+        )
+    )
     schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
     path = tmp_path / "bootstrap.json"
     path.write_text(json.dumps(form))
