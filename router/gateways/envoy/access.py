@@ -50,7 +50,7 @@ def filters() -> list[dict[str, Any]]:
     found += [
         {"name": name, "disabled": True, "typed_config": _ask(open_=kind == "open")} for kind, name in ASK.items()
     ]
-    return [calls.marker(), *found]
+    return found
 
 
 def per_route(spec: RouteSpec, held: Held) -> dict[str, Any]:

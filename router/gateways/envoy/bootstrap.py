@@ -342,7 +342,8 @@ def _unforged() -> dict[str, Any]:
 
 def _filters(source: dict[str, Any] | None, governance: Governance) -> list[dict[str, Any]]:
     """The chain: who calls, whether they may, and then what answers need."""
-    governed = [*callers.filters(source, governance), *access.filters()]
+    # The mark comes first: a call that is refused is written down too.
+    governed = [calls.marker(), *callers.filters(source, governance), *access.filters()]
     return [*governed, links.links_filter(), capture.lua_filter("p"), _router()]
 
 

@@ -1,11 +1,13 @@
 """Pure: the line that Envoy writes of each call of a route that has ``access``. ``router.audit`` reads it.
 
-The query of a path is not written: it may carry keys. Nor are headers, bodies or tokens.
+``at`` is in milliseconds since 1970, as text. ``claims`` is what the token of an issuer says, once verified; ``id`` is
+who exchanged it for a token of ours. The query of a path is not written: it may carry keys. Nor are headers, bodies
+or tokens.
 """
 
 from typing import Any
 
-from router.gateways.envoy.callers import ISSUER_HEADER, JWT, OURS, SUBJECT_HEADER, THEIRS
+from router.gateways.envoy.callers import JWT, OURS, THEIRS
 from router.gateways.envoy.upstream import API
 
 MARKER = "gnomon.called"
@@ -46,8 +48,6 @@ def call_log(path: str) -> dict[str, Any]:
                     "route": "%METADATA(ROUTE:gnomon:route)%",
                     "rev": "%METADATA(ROUTE:gnomon:rev)%",
                     "backend": "%METADATA(CLUSTER:gnomon:backend)%",
-                    "iss": f"%REQ({ISSUER_HEADER})%",
-                    "sub": f"%REQ({SUBJECT_HEADER})%",
                     "id": f"%DYNAMIC_METADATA({JWT}:{OURS}:sub)%",
                     "claims": payload,
                     "peer": "%DOWNSTREAM_PEER_URI_SAN%",
