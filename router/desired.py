@@ -6,7 +6,7 @@ from itertools import groupby
 
 from pydantic import ValidationError
 
-from inventory.model import Backend, Endpoint, Lane, Revision, RouteSpec, Scheme, Shadow, Sticky
+from inventory.model import Access, Backend, Endpoint, Lane, RateLimit, Revision, RouteSpec, Scheme, Shadow, Sticky
 from router.errors import RouteError
 
 ORIGIN = "origin"
@@ -139,6 +139,41 @@ def shadow(spec: RouteSpec, backend: str, percent: float, settings: Mapping[str,
     return _edited(spec, shadow={**before.model_dump(), **told})
 
 
+def hold(spec: RouteSpec, told: Mapping[str, object] | None) -> RouteSpec:
+    """The route with its callers held to what they were, but for what is told; None holds them to nothing.
+
+    The keys are fields of ``Access``. RouteError where a value cannot be.
+    """
+    if told is None:
+        return _edited(spec, access=None)
+    before = spec.access or Access()
+    return _edited(spec, access={**before.model_dump(), **told})
+
+
+def parse_limit(text: str, *, candidate: bool) -> RateLimit:
+    """``principal=60/1m`` as a limit: for each principal or team, or for the route; in s, m, h or d.
+
+    RouteError where it is not one.
+    """
+    found = _LIMIT.fullmatch(text)
+    if found is None:
+        raise RouteError(f"{text!r} is not a limit like principal=60/1m: principal, team or route, and s, m, h or d")
+    by, requests, count, unit = found.groups()
+    seconds = int(count or 1) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit]
+    try:
+        return RateLimit.model_validate(
+            {"by": by, "requests": int(requests), "seconds": seconds, "candidate": candidate}
+        )
+    except ValidationError as error:
+        raise RouteError(f"{text!r}: {error.errors()[0]['msg']}") from error
+
+
+def limited(limits: Iterable[RateLimit], more: Iterable[RateLimit]) -> tuple[RateLimit, ...]:
+    """Limits, with each of the further ones in place of that of its kind."""
+    kinds = {(limit.by, limit.candidate): limit for limit in (*limits, *more)}
+    return tuple(kinds.values())
+
+
 def baseline(spec: RouteSpec, percent: float) -> RouteSpec:
     """The route with this share of its requests copied to the primary itself, to learn what differs by chance."""
     before = spec.shadow or Shadow(backend=spec.primary.name, percent=percent)
@@ -208,6 +243,7 @@ def known(spec: RouteSpec, backend: str) -> Backend:
         raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
 
 
+_LIMIT = re.compile(r"(principal|team|route)=([0-9]{1,9})/([0-9]{0,5})([smhd])")
 _PATTERN = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}")
 
 

@@ -15,6 +15,7 @@ import typer
 
 from inventory.garbage import collect_seldom
 from tui.commands import (
+    access,
     code,
     coverage,
     database,
@@ -59,6 +60,7 @@ COMMANDS = (
     shadowing,
     routes,
     rollouts,
+    access,
     code,
     scopes,
     gateway,

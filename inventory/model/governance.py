@@ -86,10 +86,10 @@ class Revocation(Value):
     """What is no longer believed, and until when that has to be remembered.
 
     ``principal``: every token and certificate of a caller that was issued before ``at``; a key for good.
-    ``token``: one token, by its id (the claim ``jti``).
+    ``exchanged``: only those tokens of ours. ``token``: one token, by its id (the claim ``jti``).
     """
 
-    kind: Literal["principal", "token"]
+    kind: Literal["principal", "exchanged", "token"]
     value: str = Field(min_length=1)
     at: Moment
     until: Moment

@@ -111,20 +111,18 @@ def revocations(revoked: Iterable[Revocation]) -> dict[str, Any]:
     that alone, however many they are.
     """
     tokens = sorted(one.value for one in revoked if one.kind == "token")
-    groups: dict[int, list[str]] = {}
+    groups: dict[tuple[int, str], list[str]] = {}
     for one in revoked:
-        if one.kind == "principal":
-            groups.setdefault(int(one.at.timestamp()), []).append(one.value)
-    principals: list[dict[str, Any]] = [claim(place, "jti", {"string_match": {"exact": jti}})
-                                        for jti in tokens for place in (THEIRS, OURS)]  # fmt: skip
-    for moment, callers in sorted(groups.items()):
-        listed = any_of(sorted(callers))
-        older = [claim(place, "iat", {"double_match": {"range": {"start": 0, "end": moment + 1}}})
-                 for place in (THEIRS, OURS)]  # fmt: skip
-        tokenless = [one for one in callers if "|" not in one]
-        principals.append({"and_ids": {"ids": [{"or_ids": {"ids": older}}, listed]}})
-        if tokenless:
-            principals.append(any_of(sorted(tokenless)))
+        if one.kind != "token":
+            groups.setdefault((int(one.at.timestamp()), one.kind), []).append(one.value)
+    principals = [claim(place, "jti", {"string_match": {"exact": jti}}) for jti in tokens for place in (THEIRS, OURS)]
+    for (moment, kind), callers in sorted(groups.items()):
+        issued = {"double_match": {"range": {"start": 0, "end": moment + 1}}}
+        older = [claim(place, "iat", issued) for place in ((THEIRS, OURS) if kind == "principal" else (OURS,))]
+        principals.append({"and_ids": {"ids": [{"or_ids": {"ids": older}}, any_of(sorted(callers))]}})
+        tokenless = sorted(one for one in callers if "|" not in one)
+        if tokenless and kind == "principal":
+            principals.append(any_of(tokenless))
     form: dict[str, Any] = {"@type": _RBAC}
     if principals:
         policy = {"permissions": [{"any": True}], "principals": principals}
