@@ -1,18 +1,25 @@
 """Who may call: tokens, lists, revocations and limits, and every attack on them, through a real Envoy."""
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
+import socket
+import ssl
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from certificates import Authority
 from making import route
 from minting import AUDIENCE, Mint, encoded, parts
 
 from inventory.model import Access, RateLimit, Revocation, utc_now
+from router.errors import GatewayError
+from router.gateways.envoy.alone import Alone
 from router.governance import Governance, RouteRule
 
 pytestmark = pytest.mark.e2e
@@ -299,3 +306,101 @@ async def test_calls_are_written_down_with_who_called(guarded: Any, theirs: Mint
     assert ("claims" in fourth, fourth["code"]) == (False, 401)
     assert fourth["det"].startswith("jwt_authn_access_denied")
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_gateway_without_gnomon_goes_on_enforcing(
+    run_controller: Any, settings: Any, backends: Any, theirs: Mint, ours: Mint, until: Any
+) -> None:
+    stolen = Revocation(kind="token", value="x", at=utc_now(), until=utc_now() + timedelta(1), who="me", why="stolen")
+    backend = await backends("origin")
+    async with run_controller() as rig:
+        await rig.put(spec(backend))
+        await rig.controller.gateway.govern(governance(theirs, ours, revoked=(stolen,)))
+    stop = asyncio.Event()
+    running = asyncio.create_task(Alone(settings).run(stop))
+    connection = type(rig.connection)(settings.gateway_port)
+    try:
+        await until(lambda: rig.process is not None and listening(settings.gateway_port))
+        for token, status in (
+            (theirs.token("ana"), 200),
+            (theirs.token("bo"), 403),
+            (theirs.token("ana", jti="x"), 403),
+        ):
+            assert (await connection.ask(HOST, authorization=f"Bearer {token}")).status == status
+        assert (await connection.ask(HOST)).status == 401
+    finally:
+        connection.close()
+        stop.set()
+        await running
+    # The next gnomon begins with what was enforced, before it has read anything.
+    async with run_controller() as rig:
+        assert rig.controller.gateway.governance.revoked == (stolen,)
+        assert await called(rig, theirs.token("ana")) == 200
+        assert await called(rig, theirs.token("bo")) == 403
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_what_envoy_refuses_changes_nothing(guarded: Any, theirs: Mint, ours: Mint) -> None:
+    gateway = guarded.controller.gateway
+    broken = theirs.trusted().model_copy(update={"keys": '{"keys": [{"kty": "RSA", "n": "", "e": ""}]}'})
+    with pytest.raises(GatewayError, match="refused what is to be enforced"):
+        await gateway.govern(Governance(trusted=(broken,), rules={"iris": RouteRule(True)}))
+    assert gateway.governance == governance(theirs, ours)
+    assert await called(guarded, theirs.token("ana")) == 200
+    assert await called(guarded, theirs.token("bo")) == 403
+
+
+async def test_a_certificate_says_who_calls(
+    run_controller: Any, settings: Any, backends: Any, tmp_path: Path, theirs: Mint, ours: Mint
+) -> None:
+    authority = Authority("lab")
+    server = authority.issue(tmp_path / "server", "gateway", dns="iris.localhost")
+    tls = settings.model_copy(
+        update={
+            "gateway_certificate": server / "cert.pem",
+            "gateway_key": server / "key.pem",
+            "gateway_client_ca": authority.write(tmp_path / "ca.pem"),
+        }
+    )
+    callers = {who: authority.issue(tmp_path / who, who, uri=f"spiffe://lab/{who}") for who in ("ana", "bo")}
+    callers["mallory"] = Authority("other").issue(tmp_path / "mallory", "ana", uri="spiffe://lab/ana")
+    backend = await backends("origin")
+
+    async def ask(who: str | None, token: str = "") -> int:
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        if who is not None:
+            context.load_cert_chain(callers[who] / "cert.pem", callers[who] / "key.pem")
+        reader, writer = await asyncio.open_connection("127.0.0.1", tls.gateway_port, ssl=context, server_hostname=HOST)
+        try:
+            told = f"authorization: Bearer {token}\r\n" if token else ""
+            writer.write(f"GET / HTTP/1.1\r\nhost: {HOST}\r\n{told}\r\n".encode())
+            return int((await reader.readline()).split()[1])
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async with run_controller(settings=tls) as rig:
+        await rig.put(spec(backend))
+        rule = RouteRule(False, frozenset({"spiffe://lab/ana", f"{THEIRS}|cy"}))
+        await rig.controller.gateway.govern(governance(theirs, ours, rule, certificates=True))
+        assert [await ask("ana"), await ask("bo"), await ask(None)] == [200, 403, 403]
+        assert await ask("bo", theirs.token("cy")) == 200
+        # Who shows a token is who it says, whatever the certificate says.
+        assert await ask("ana", theirs.token("bo")) == 403
+        with pytest.raises((OSError, ssl.SSLError, IndexError)):
+            await ask("mallory")
+        gone = Revocation(
+            kind="principal",
+            value="spiffe://lab/ana",
+            at=utc_now(),
+            until=utc_now() + timedelta(1),
+            who="me",
+            why="left",
+        )
+        await rig.controller.gateway.govern(governance(theirs, ours, rule, certificates=True, revoked=(gone,)))
+        assert await ask("ana") == 403
