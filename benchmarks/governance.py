@@ -33,9 +33,7 @@ ROUND_SECONDS = 1.5
 ROUTES = {
     "plain": None,
     "observed": Access(),
-    "enforced": Access(
-        enforce=True, limits=(RateLimit(by="principal", requests=10**9, seconds=1, candidate=False),)
-    ),
+    "enforced": Access(enforce=True, limits=(RateLimit(by="principal", requests=10**9, seconds=1, candidate=False),)),
 }
 
 
@@ -44,7 +42,8 @@ def tokens(key: ECKey, callers: int) -> list[str]:
     made = []
     for number in range(callers):
         claims = {"iss": ISSUER, "aud": "gnomon", "sub": f"https://login.bench|u{number}", "iat": now, "exp": now + 900,
-                  "routes": list(ROUTES), "orig_iss": "https://login.bench", "orig_sub": f"u{number}", "jti": f"j{number}"}  # fmt: skip
+                  "routes": list(ROUTES), "orig_iss": "https://login.bench", "orig_sub": f"u{number}",
+                  "jti": f"j{number}"}  # fmt: skip
         made.append(jwt.encode({"alg": "ES256", "kid": "bench"}, claims, key))
     return made
 
@@ -117,10 +116,10 @@ async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], round
     for name, measured in found.items():
         speed, cpu = (statistics.median(column) for column in zip(*measured, strict=True))
         ratio = statistics.median(one[0] / other[0] for one, other in zip(measured, bare, strict=True))
-        added = statistics.median(
-            one - other for one, other in zip(waits[name], waits["minimal Envoy"], strict=True)
+        added = statistics.median(one - other for one, other in zip(waits[name], waits["minimal Envoy"], strict=True))
+        print(
+            f"{name:15} {speed:8.0f} requests/s  {ratio:5.2f} of bare  {cpu:6.0f} µs CPU  +{added:.3f} ms at the median"
         )
-        print(f"{name:15} {speed:8.0f} requests/s  {ratio:5.2f} of bare  {cpu:6.0f} µs CPU  +{added:.3f} ms at the median")
 
 
 async def main(rounds: int) -> None:

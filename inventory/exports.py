@@ -1,4 +1,4 @@
-"""The inventory in formats that other tools read: CycloneDX services, SARIF results, CSV of the graph's edges. Pure.
+"""Pure: the inventory in formats that other tools read. CycloneDX services, SARIF results, CSV of the graph's edges.
 
 Sources: CycloneDX 1.6, https://cyclonedx.org/docs/1.6/json/; SARIF 2.1.0, OASIS, sections 3.13 to 3.27.
 """
@@ -7,11 +7,12 @@ import csv
 import io
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from inventory.coverage import is_governed, why_not
+from inventory.drift import MEANING, Drift, Item
 from inventory.graph import Graph
 from inventory.model import Endpoint, Posture, Presence
 
@@ -68,17 +69,56 @@ def sarif(endpoints: Iterable[Endpoint], version: str) -> str:
         for one in endpoints
         if one.kind is not None and one.kind.is_ml and one.presence is not Presence.GONE and not is_governed(one)
     ]
-    rules = [{"id": kind, "shortDescription": {"text": f"an ungoverned {kind}"}}
-             for kind in sorted({str(one.kind) for one in open_})]  # fmt: skip
+    rules = {str(one.kind): f"an ungoverned {one.kind}" for one in open_}
+    return _log(version, rules, [_result(one) for one in open_])
+
+
+def drift_sarif(
+    items: Iterable[Item], version: str, *, gone: Iterable[Item] = (), known: Collection[str] | None = None
+) -> str:
+    """A SARIF 2.1.0 log with a result for each entry of the lists of drift; what is not sure is a note.
+
+    With an earlier state, each result says whether it is new or not (``known`` holds what was there, by ``key_of``),
+    and what is ``gone`` since then is listed as absent.
+    """
+
+    def state(item: Item) -> str | None:
+        return None if known is None else "unchanged" if key_of(item) in known else "new"
+
+    results = [_drifted(item, state(item)) for item in items]
+    results += [_drifted(item, "absent") for item in gone]
+    return _log(version, {name.value: said for name, said in MEANING.items()}, results)
+
+
+def key_of(item: Item) -> str:
+    """What makes an entry of a list the same as an earlier one."""
+    return f"{item.drift.value}:{item.subject}"
+
+
+_DRIFT_LEVELS = {Drift.SHADOW: "error", Drift.ZOMBIE: "error", Drift.BYPASS: "error", Drift.ORPHAN: "warning",
+                 Drift.GHOST: "warning", Drift.UNSEEN: "note"}  # fmt: skip
+
+
+def _drifted(item: Item, state: str | None) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "ruleId": item.drift.value,
+        "level": _DRIFT_LEVELS[item.drift] if item.sure else "note",
+        "message": {"text": f"{item.title}: {item.why}" + ("" if item.sure else " (not sure: a source was not read)")},
+        "locations": [{"logicalLocations": [{"name": item.title, "fullyQualifiedName": item.subject}]}],
+        "partialFingerprints": {"gnomonDrift/v1": key_of(item)},
+        "rank": float(item.risk),
+    }
+    return found if state is None else {**found, "baselineState": state}
+
+
+def _log(version: str, rules: Mapping[str, str], results: list[dict[str, Any]]) -> str:
+    """A log of one run. ``rules`` are descriptions by id."""
+    described = [{"id": name, "shortDescription": {"text": rules[name]}} for name in sorted(rules)]
+    driver = {"name": "gnomon", "version": version, "rules": described}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "gnomon", "version": version, "rules": rules}},
-                "results": [_result(one) for one in open_],
-            }
-        ],
+        "runs": [{"tool": {"driver": driver}, "results": results}],
     }
     return json.dumps(log, indent=2) + "\n"
 

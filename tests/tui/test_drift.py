@@ -78,3 +78,34 @@ def test_bad_input_is_one_sentence(gnomon, arguments: tuple[str, ...], said: str
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err
     assert ran.err.count("\n") == 1
+
+
+def test_what_is_new_and_gone_since_the_last_time(gnomon, known: Endpoint, approved: str, tmp_path: Path) -> None:
+    last = tmp_path / "drift.json"
+    last.write_text(gnomon("drift", "-f", "json").out)
+    assert gnomon("scan", approved).code == 0
+    assert gnomon("declared", "confirm", approved, "churn", known.id[:6], "--why", "asked the team").code == 0
+    ran = gnomon("drift", "shadow", "unseen", "--against", str(last), "-f", "csv")
+    rows = {(row["change"], row["list"]) for row in csv.DictReader(io.StringIO(ran.out))}
+    assert rows == {("gone", "shadow"), ("new", "unseen")}
+    assert ran.err.startswith("1 new, 1 gone\n")
+    log = json.loads(gnomon("drift", "shadow", "unseen", "--against", str(last), "-f", "sarif").out)
+    states = {(one["ruleId"], one["baselineState"], one["level"]) for one in log["runs"][0]["results"]}
+    assert states == {("shadow", "absent", "error"), ("unseen", "new", "note")}
+    rules = {rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]}
+    assert {one["ruleId"] for one in log["runs"][0]["results"]} <= rules
+    plain = json.loads(gnomon("drift", "-f", "sarif").out)["runs"][0]["results"]
+    assert plain
+    assert not any("baselineState" in one for one in plain)
+    # What was gone the last time is not compared with.
+    last.write_text(gnomon("drift", "--against", str(last), "-f", "json").out)
+    assert gnomon("drift", "--against", str(last)).err.startswith("0 new, 0 gone\n")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"items": [{"list": "ghost"}]}'])
+def test_a_file_that_drift_did_not_write_is_refused(gnomon, known: Endpoint, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "last.json"
+    file.write_text(text)
+    ran = gnomon("drift", "--against", str(file))
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "is not what `gnomon drift --format json` wrote" in ran.err

@@ -1,13 +1,17 @@
 """``drift`` and ``declared``: what runs against what is supposed to, and what a person says of it."""
 
+import json
 from datetime import UTC, datetime
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tui.commands.options import FormatOption, WhyOption
 from tui.exits import CommandError, Exit
-from tui.output import Column, Format, narrate, write_json, write_rows
+from tui.output import Column, Format, narrate, write_json, write_rows, write_text
 from tui.wiring import Workspace, workspace
 
 if TYPE_CHECKING:
@@ -36,6 +40,17 @@ DECLARED = (
     Column("BY", "by", rank=3),
 )
 SCANS_READ = 1000
+
+
+class DriftFormat(StrEnum):
+    """How the lists are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    SARIF = "sarif"
+
+
 group = typer.Typer(name="declared", help="What registries, lists and gateways declare.", no_args_is_help=True)
 
 
@@ -54,7 +69,15 @@ def drift(
         list[str] | None,
         typer.Argument(metavar="[LIST]...", help="shadow, zombie, orphan, ghost, bypass, unseen; without one, all."),
     ] = None,
-    form: FormatOption = Format.TABLE,
+    form: Annotated[
+        DriftFormat, typer.Option("--format", "-f", help="How to write the answer to stdout.")
+    ] = DriftFormat.TABLE,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="What `--format json` wrote before: say what is new, and gone."
+        ),
+    ] = None,
 ) -> None:
     """Compare what runs with what is declared.
 
@@ -65,23 +88,73 @@ def drift(
     Examples:
       gnomon scan mlflow:http://mlflow.example:5000 && gnomon drift
 
-      gnomon drift shadow zombie --format json
+      gnomon drift shadow zombie --format json > drift.json
+
+      gnomon drift shadow zombie --against drift.json --format sarif
 
     """
     from inventory.drift import Drift
 
     wanted = _lists(lists or [name.value for name in Drift])
+    before = _before(against, wanted) if against is not None else None
     with workspace(context.obj) as here:
         report = _report(here)
-    now = datetime.now(UTC)
-    rows = [_row(item, now) for item in report.items if item.drift.value in wanted]
-    if form is Format.JSON:
-        write_json({"items": rows, "proposals": _proposals(report), "incomplete": report.incomplete})
-    else:
-        write_rows(rows, ITEMS, form)
+    items = [item for item in report.items if item.drift.value in wanted]
+    _write(items, report, before, form)
     _tell(report, wanted)
     if report.incomplete:
         raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _write(items: "list[Item]", report: "Report", before: "dict[str, Item] | None", form: DriftFormat) -> None:
+    """Write the lists, with what is new and what is gone where there is an earlier state."""
+    from inventory.exports import drift_sarif, key_of
+
+    now = datetime.now(UTC)
+    known = before or {}
+    present = {key_of(item) for item in items}
+    gone = [item for key, item in known.items() if key not in present]
+    if form is DriftFormat.SARIF:
+        write_text(drift_sarif(items, version("gnomon"), gone=gone, known=before).rstrip("\n"))
+        return
+    rows = [_row(item, now) for item in items]
+    columns: tuple[Column, ...] = ITEMS
+    if before is not None:
+        states = ["same" if key_of(item) in known else "new" for item in items]
+        rows = [{"change": state, **row} for state, row in zip(states, rows, strict=True)]
+        rows += [{"change": "gone", **_row(item, now)} for item in gone]
+        columns = (Column("CHANGE", "change"), *ITEMS)
+        narrate(f"{states.count('new')} new, {len(gone)} gone")
+    if form is DriftFormat.JSON:
+        write_json({"items": rows, "proposals": _proposals(report), "incomplete": report.incomplete})
+    else:
+        write_rows(rows, columns, Format(form.value))
+
+
+def _before(file: Path, wanted: set[str]) -> "dict[str, Item]":
+    """The entries of an earlier answer in JSON, by what makes them the same. CommandError where it is not one."""
+    from inventory.drift import Drift, Item
+    from inventory.exports import key_of
+
+    try:
+        rows = json.loads(file.read_bytes())["items"]
+        items = [
+            Item(
+                drift=Drift(row["list"]),
+                subject=row["subject"],
+                title=row["title"],
+                owner=row["owner"],
+                since=datetime.fromisoformat(row["since"]),
+                why=row["why"],
+                risk=int(row["risk"]),
+                sure=bool(row["sure"]),
+            )
+            for row in rows
+            if row["list"] in wanted and row.get("change") != "gone"
+        ]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise CommandError(f"{file} is not what `gnomon drift --format json` wrote: {error}") from error
+    return {key_of(item): item for item in items}
 
 
 def _lists(names: list[str]) -> set[str]:
