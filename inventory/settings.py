@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     gateway_key: Path | None = Field(default=None, description="The key (PEM) of the gateway's certificate.")
     gateway_client_ca: Path | None = Field(
         default=None,
-        description="Certificates (PEM) that vouch for those which callers show to prove who they are; none by default.",
+        description="Certificates (PEM) that vouch for those by which callers prove who they are; none by default.",
     )
     gateway_drain: int = Field(
         default=60, ge=1, description="Seconds that a gateway which is replaced has for the requests under way."

@@ -22,36 +22,44 @@ def register(app: typer.Typer) -> None:
     app.command("access")(access)
 
 
+EnforceOption = Annotated[
+    bool | None,
+    typer.Option("--enforce/--observe", help="Enforce policies here, or only evaluate and record them."),
+]
+AttributeOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies know of the route; again for more.")
+]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="BY=N/TIME", help="A limit, like principal=60/1m, team=1000/1h, route=50/1s."),
+]
+CandidateLimitOption = Annotated[
+    list[str] | None, typer.Option(metavar="BY=N/TIME", help="A limit that is counted and refuses nobody.")
+]
+AskOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="never; open or closed: ask for each request, and let it pass or not where none answers.",
+    ),
+]
+RecordedOption = Annotated[
+    bool | None,
+    typer.Option("--recorded/--unrecorded", help="Refuse a call that cannot be recorded, or let it pass."),
+]
+
+
 def access(
     context: typer.Context,
     name: NameArgument,
-    enforce: Annotated[
-        bool | None,
-        typer.Option("--enforce/--observe", help="Enforce policies here, or only evaluate and record them."),
-    ] = None,
+    enforce: EnforceOption = None,
     off: Annotated[bool, typer.Option("--off", help="Hold callers to nothing, and record nothing.")] = False,
-    attribute: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="What policies know of the route; again for more.")
-    ] = None,
-    limit: Annotated[
-        list[str] | None,
-        typer.Option(metavar="BY=N/TIME", help="A limit, like principal=60/1m, team=1000/1h, route=50/1s."),
-    ] = None,
-    candidate_limit: Annotated[
-        list[str] | None, typer.Option(metavar="BY=N/TIME", help="A limit that is counted and refuses nobody.")
-    ] = None,
+    attribute: AttributeOption = None,
+    limit: LimitOption = None,
+    candidate_limit: CandidateLimitOption = None,
     no_limits: Annotated[bool, typer.Option("--no-limits", help="Drop the limits that there are.")] = False,
-    ask: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOW",
-            help="never; open or closed: ask for each request, and let it pass or not where none answers.",
-        ),
-    ] = None,
-    recorded: Annotated[
-        bool | None,
-        typer.Option("--recorded/--unrecorded", help="Refuse a call that cannot be recorded, or let it pass."),
-    ] = None,
+    ask: AskOption = None,
+    recorded: RecordedOption = None,
     why: WhyOption = REASON,
     wait: WaitOption = None,
     dry_run: DryRunOption = False,

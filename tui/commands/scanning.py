@@ -40,12 +40,33 @@ def register(app: typer.Typer) -> None:
     app.command("scan")(scan)
 
 
+TargetsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TARGET]...", help="CIDRs, addresses, host:port, URLs or k8s:CONTEXT."),
+]
+AllowPublicOption = Annotated[
+    bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(metavar="PART/PARTS", help="Only this part of the addresses, such as 2/8: others scan the rest."),
+]
+ResumeOption = Annotated[
+    bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
+]
+ListenOption = Annotated[
+    str | None,
+    typer.Option(metavar="IFACE", help="Send nothing: record the HTTP and TLS services heard in use there."),
+]
+ListenForOption = Annotated[
+    str | None, typer.Option("--for", metavar="AGE", help="How long to listen, such as 30s, 10m or 8h.")
+]
+ExplainOption = Annotated[bool, typer.Option("--explain", help="Say what would be asked and why, and send nothing.")]
+
+
 def scan(
     context: typer.Context,
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[TARGET]...", help="CIDRs, addresses, host:port, URLs or k8s:CONTEXT."),
-    ] = None,
+    targets: TargetsArgument = None,
     scope: Annotated[str | None, typer.Option(metavar="NAME", help="Scan a stored scope instead of targets.")] = None,
     ports: Annotated[str | None, typer.Option(help="model, all, or a list such as 80,8000-8100.")] = None,
     exclude: ExcludeOption = None,
@@ -55,26 +76,12 @@ def scan(
     rate_per_subnet: SubnetRateOption = None,
     quiet: QuietOption = None,
     site: Annotated[str, typer.Option(help="The address space that the targets are in.")] = "default",
-    allow_public: Annotated[
-        bool, typer.Option("--allow-public", help="You are authorised to scan the public addresses among them.")
-    ] = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(metavar="PART/PARTS", help="Only this part of the addresses, such as 2/8: others scan the rest."),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the latest scan of the same targets, if it was interrupted.")
-    ] = False,
-    listen: Annotated[
-        str | None,
-        typer.Option(metavar="IFACE", help="Send nothing: record the HTTP and TLS services heard in use there."),
-    ] = None,
-    listen_for: Annotated[
-        str | None, typer.Option("--for", metavar="AGE", help="How long to listen, such as 30s, 10m or 8h.")
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say what would be asked and why, and send nothing.")
-    ] = False,
+    allow_public: AllowPublicOption = False,
+    shard: ShardOption = None,
+    resume: ResumeOption = False,
+    listen: ListenOption = None,
+    listen_for: ListenForOption = None,
+    explain: ExplainOption = False,
     signatures: SignaturesOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
@@ -120,17 +127,22 @@ def scan(
             return
         with progress(f"scan {chosen.name}") as report:
             scans = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
-        found = [
-            one
-            for scan in scans
-            for one in here.store.endpoints.list(f"scope:{scan.scope}")
-            if one.last_seen >= scan.started_at and one.site == scan.site
-        ]
+        found = _found(here, scans)
         declared = Counter(one.declaration.scan for one in here.store.declarations.list())
     _write(scans, found, declared, form)
     ends = {scan.status.value for scan in scans}
     if ends != {"complete"}:
         raise typer.Exit(Exit.FAILED if ends == {"failed"} else Exit.INCOMPLETE)
+
+
+def _found(here: Workspace, scans: "list[Scan]") -> "list[Endpoint]":
+    """The endpoints that these scans saw."""
+    return [
+        one
+        for scan in scans
+        for one in here.store.endpoints.list(f"scope:{scan.scope}")
+        if one.last_seen >= scan.started_at and one.site == scan.site
+    ]
 
 
 def _post(listen: str | None, listen_for: str | None, scope: str | None, targets: list[str] | None) -> str:

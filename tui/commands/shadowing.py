@@ -48,39 +48,48 @@ def register(app: typer.Typer) -> None:
     app.add_typer(shadow, name="shadow")
 
 
+PercentOption = Annotated[
+    float | None, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off, at once.")
+]
+PathOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATH", help="A path without side effects, * for a segment; may be given again."),
+]
+MethodOption = Annotated[
+    list[str] | None, typer.Option(metavar="METHOD", help="A method without side effects; may be given again.")
+]
+RulesOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Compare by the rules in this YAML file.")
+]
+LearnOption = Annotated[
+    bool, typer.Option("--learn", help="Compare the primary with itself, and make rules of what differs.")
+]
+KeepOption = Annotated[
+    int | None, typer.Option(min=0, max=10_000, help="Keep so many requests with answers for replays; 0 for none.")
+]
+RedactOption = Annotated[
+    list[str] | None, typer.Option(metavar="PATH", help="For --keep: a JSON path that is never written down.")
+]
+
+
 def set_shadow(
     context: typer.Context,
     name: NameArgument,
-    percent: Annotated[
-        float | None, typer.Option(min=0, max=100, help="Of the live requests; 0 turns it off, at once.")
-    ] = None,
+    percent: PercentOption = None,
     to: Annotated[str | None, typer.Option(metavar="BACKEND", help="The backend that gets the copies.")] = None,
     off: Annotated[bool, typer.Option("--off", help="No more copies, within milliseconds.")] = False,
-    path: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PATH", help="A path without side effects, * for a segment; may be given again."),
-    ] = None,
-    method: Annotated[
-        list[str] | None, typer.Option(metavar="METHOD", help="A method without side effects; may be given again.")
-    ] = None,
+    path: PathOption = None,
+    method: MethodOption = None,
     max_rate: Annotated[float | None, typer.Option(metavar="N", help="Budget: requests a second.")] = None,
     max_bytes: Annotated[float | None, typer.Option(metavar="N", help="Budget: bytes a second.")] = None,
     max_in_flight: Annotated[int | None, typer.Option(metavar="N", help="Budget: copies under way at once.")] = None,
-    rules: Annotated[
-        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Compare by the rules in this YAML file.")
-    ] = None,
+    rules: RulesOption = None,
     show_rules: Annotated[bool, typer.Option("--show-rules", help="Write the rules to stdout, to be edited.")] = False,
-    learn: Annotated[
-        bool, typer.Option("--learn", help="Compare the primary with itself, and make rules of what differs.")
-    ] = False,
+    learn: LearnOption = False,
     pairs: Annotated[int, typer.Option(min=10, help="For --learn: how many pairs to look at.")] = 200,
-    keep: Annotated[
-        int | None, typer.Option(min=0, max=10_000, help="Keep so many requests with answers for replays; 0 for none.")
-    ] = None,
+    keep: KeepOption = None,
     keep_days: Annotated[float, typer.Option(min=0.01, max=90, help="For --keep: days until they are deleted.")] = 7.0,
-    redact: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help="For --keep: a JSON path that is never written down.")
-    ] = None,
+    redact: RedactOption = None,
     why: WhyOption = REASON,
     wait: WaitOption = None,
     dry_run: DryRunOption = False,

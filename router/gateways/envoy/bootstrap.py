@@ -283,16 +283,6 @@ def _hop(start: Start) -> dict[str, Any]:
             "max_request_bytes": BODY_CLASSES[0],
         },
     }
-    throttle = {
-        "name": "envoy.filters.http.bandwidth_limit",
-        "typed_config": {
-            "@type": f"{API}.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
-            "stat_prefix": "hop",
-            "enable_mode": "RESPONSE",
-            "limit_kbps": SHADOW_KIBIBYTES,
-            "fill_interval": "0.05s",
-        },
-    }
     return {
         "name": SHADOW_LISTENER,
         "internal_listener": {},
@@ -307,13 +297,27 @@ def _hop(start: Start) -> dict[str, Any]:
                             "preserve_external_request_id": True,
                             "skip_xff_append": True,
                             "route_config": {"name": "hop", "virtual_hosts": [host]},
-                            "http_filters": [buffer_filter, capture.lua_filter("s"), throttle, _router()],
+                            "http_filters": [buffer_filter, capture.lua_filter("s"), _throttle(), _router()],
                             "access_log": [capture.access_log(start.capture_file, "s")],
                         }
                     )
                 ]
             }
         ],
+    }
+
+
+def _throttle() -> dict[str, Any]:
+    """What keeps the answers of all shadows together to a rate."""
+    return {
+        "name": "envoy.filters.http.bandwidth_limit",
+        "typed_config": {
+            "@type": f"{API}.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
+            "stat_prefix": "hop",
+            "enable_mode": "RESPONSE",
+            "limit_kbps": SHADOW_KIBIBYTES,
+            "fill_interval": "0.05s",
+        },
     }
 
 
