@@ -18,6 +18,8 @@ SOURCES: dict[str, str] = {
     "k8s": "scanner.sources.kubernetes:prepare",
     "mlflow": "scanner.sources.mlflow:prepare",
     "sagemaker": "scanner.sources.sagemaker:prepare",
+    "azureml": "scanner.sources.azureml:prepare",
+    "vertex": "scanner.sources.vertex:prepare",
     "catalogue": "scanner.sources.catalogue:prepare",
     "envoy": "scanner.sources.envoy:prepare",
     "kong": "scanner.sources.kong:prepare",

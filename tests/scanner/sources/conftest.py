@@ -1,13 +1,11 @@
 """A scan of declarations over real files and a real HTTP server, into a real inventory."""
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from registries import Registry
 
 from inventory.model import Declaration, Scan, Scope, utc_now
 from inventory.settings import Settings
@@ -15,7 +13,6 @@ from inventory.store import Store, open_store
 from scanner.runner import Runner
 
 Read = Callable[..., tuple[Scan, dict[str, Declaration]]]
-Answer = Callable[[str, dict[str, str]], tuple[int, Any, dict[str, str]]]
 
 
 @pytest.fixture
@@ -39,41 +36,6 @@ def read(declared_store: Store, tmp_path: Path) -> Read:
         return ended, {one.declaration.key: one.declaration for one in declared_store.declarations.list()}
 
     return scan
-
-
-class Registry:
-    """An HTTP server that answers as ``answer`` says. ``asked`` are the requests: path and headers."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.answer: Answer = lambda path, headers: (404, {}, {})
-        registry = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                registry.asked.append((self.path, headers))
-                status, body, extra = registry.answer(self.path, headers)
-                data = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", extra.pop("Content-Length", str(len(data))))
-                for name, value in extra.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self._thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
