@@ -19,6 +19,7 @@ from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.pages import EndpointPages
+from inventory.store.policies import PolicyRepository
 from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
@@ -55,6 +56,7 @@ class Store:
         self.shadow = ShadowRepository(database)
         self.traffic = TrafficRepository(database)
         self.declarations = DeclarationRepository(database)
+        self.policies = PolicyRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
