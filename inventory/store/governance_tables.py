@@ -23,7 +23,7 @@ class PolicySetRow(SQLModel, table=True):
 
 
 class PolicyStateRow(SQLModel, table=True):
-    """Which versions count: one row, with ``version`` against two who decide at once."""
+    """Which versions count: the latest row does. ``id`` is its ``version``, against two who decide at once."""
 
     __tablename__ = "policy_state"
     id: int = Field(primary_key=True)

@@ -20,6 +20,7 @@ from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.pages import EndpointPages
+from inventory.store.policies import PolicyRepository
 from inventory.store.principals import PrincipalRepository
 from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
@@ -59,6 +60,7 @@ class Store:
         self.principals = PrincipalRepository(database)
         self.calls = CallRepository(database)
         self.declarations = DeclarationRepository(database)
+        self.policies = PolicyRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""
