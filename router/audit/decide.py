@@ -19,7 +19,7 @@ MOST_REMEMBERED = 200_000
 NOTHING = Access()
 
 
-class Governance(NamedTuple):
+class InForce(NamedTuple):
     """What is in force while calls are recorded. ``version`` is another one whenever anything of the rest is.
 
     ``issuers`` are by URL, ``keys`` by id and ``routes`` by name. An engine is None where there is no such version.
@@ -49,12 +49,12 @@ class Decider:
         self._enforced = _Memory(None)
         self._candidate = _Memory(None)
 
-    def decide(self, asked: Sequence[Asked], governance: Governance) -> list[tuple[Decision | None, Decision | None]]:
+    def decide(self, asked: Sequence[Asked], in_force: InForce) -> list[tuple[Decision | None, Decision | None]]:
         """The enforced and the candidate decision of each call; None where there is no such version."""
-        if governance.version != self._version:
-            self._version = governance.version
-            self._enforced, self._candidate = _Memory(governance.enforced), _Memory(governance.candidate)
-        questions = [question_of(one, governance.routes.get(one.call.route, NOTHING)) for one in asked]
+        if in_force.version != self._version:
+            self._version = in_force.version
+            self._enforced, self._candidate = _Memory(in_force.enforced), _Memory(in_force.candidate)
+        questions = [question_of(one, in_force.routes.get(one.call.route, NOTHING)) for one in asked]
         return list(zip(self._enforced.answers(questions), self._candidate.answers(questions), strict=True))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from inventory.calls import Recording
 from inventory.model import Attribute, Call, Issuer, Principal, PrincipalKind, utc_now
 from inventory.store import Store, StoreError
-from router.audit.decide import NOTHING, Asked, Decider, Governance
+from router.audit.decide import NOTHING, Asked, Decider, InForce
 from router.audit.limits import Limiter
 from router.audit.lines import Line, MalformedLineError, lost_of, parse
 from router.audit.log import Log
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 class Recorder:
     """Records the calls of one gateway. ``run`` it once.
 
-    ``governance`` gives what is in force; it is asked for each batch, in a thread, and may raise StoreError. ``reopen``
+    ``in_force`` gives what is in force; it is asked for each batch, in a thread, and may raise StoreError. ``reopen``
     makes the gateway open its log anew, for rotation. ``keep`` is how long calls are kept, None for ever.
 
     ``broken`` counts the lines that told of no call, ``unrouted`` requests to no route; ``behind`` is the bytes that
@@ -63,7 +63,7 @@ class Recorder:
         self,
         store: Store,
         path: Path,
-        governance: Callable[[], Governance],
+        in_force: Callable[[], InForce],
         *,
         gateway: str = "local",
         reopen: Callable[[], Awaitable[None]] | None = None,
@@ -73,7 +73,7 @@ class Recorder:
     ) -> None:
         self.broken = self.unrouted = self.behind = 0
         self.failing = ""
-        self._store, self._governance, self._gateway = store, governance, gateway
+        self._store, self._in_force, self._gateway = store, in_force, gateway
         self._log = Log(path)
         self._reopen, self._rotate_at, self._most_behind, self._keep = reopen, rotate_at, most_behind, keep
         self._decider, self._limiter = Decider(), Limiter()
@@ -139,7 +139,7 @@ class Recorder:
             self._known = self._store.calls.recording(self._gateway)
             self._log.open(self._known)
         lines, too_long = self._log.read()
-        issuers = self._governance().issuers if lines else {}
+        issuers = self._in_force().issuers if lines else {}
         self._lost += too_long
         for line in lines:
             self._take(line.text, issuers)
@@ -182,12 +182,12 @@ class Recorder:
         self._log.delete(cursor)
 
     def _decided(self) -> list[Call]:
-        governance = self._governance()
-        asked = [Asked(one.call, self._callers.attributes(one, governance), one.address) for one in self._lines]
+        in_force = self._in_force()
+        asked = [Asked(one.call, self._callers.attributes(one, in_force), one.address) for one in self._lines]
         self._callers.save()
         calls = []
-        for one, (enforced, candidate) in zip(asked, self._decider.decide(asked, governance), strict=True):
-            access = governance.routes.get(one.call.route, NOTHING)
+        for one, (enforced, candidate) in zip(asked, self._decider.decide(asked, in_force), strict=True):
+            access = in_force.routes.get(one.call.route, NOTHING)
             over = self._limiter.over(one.call, access, one.attributes) if access.limits else ()
             calls.append(one.call.model_copy(update={"enforced": enforced, "candidate": candidate, "over": over}))
         return calls
@@ -218,12 +218,12 @@ class Callers:
         self._proved: dict[str, Principal] = {}
         self._touched: dict[str, Principal] = {}
 
-    def attributes(self, line: Line, governance: Governance) -> Mapping[str, Attribute]:
+    def attributes(self, line: Line, in_force: InForce) -> Mapping[str, Attribute]:
         """The attributes of a call's caller. That they were seen is kept by the next ``save``. StoreError."""
         call, kind, attributes = line.call, line.kind, line.attributes
         if kind is None:
             return {}
-        if kind is PrincipalKind.KEY and (key := governance.keys.get(call.principal.removeprefix("key:"))):
+        if kind is PrincipalKind.KEY and (key := in_force.keys.get(call.principal.removeprefix("key:"))):
             attributes = dict(key.attributes)
         before = self._known.get(call.principal)
         now = time.monotonic()

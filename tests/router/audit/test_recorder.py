@@ -17,7 +17,7 @@ from calling import Groups, line_of
 
 from inventory.model import Access, ApiKey, Issuer, RateLimit, utc_now
 from inventory.store import Store, StoreError, open_store
-from router.audit.decide import Governance
+from router.audit.decide import InForce
 from router.audit.log import Log
 from router.audit.recorder import Recorder
 from router.shadow.tail import prepare
@@ -26,9 +26,9 @@ DEADLINE = 20.0
 IDP = Issuer(name="idp", url="https://idp", audiences=("gnomon",), attributes={"team": "org.team"})
 
 
-def governance() -> Governance:
+def in_force() -> InForce:
     routes = {"churn": Access(limits=(RateLimit(by="team", requests=1, seconds=3600),))}
-    return Governance(1, Groups("churn", "risk"), Groups("risk"), {IDP.url: IDP}, {}, routes)
+    return InForce(1, Groups("churn", "risk"), Groups("risk"), {IDP.url: IDP}, {}, routes)
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def ids(store: Store) -> list[str]:
 
 
 async def test_calls_are_recorded_with_both_decisions_and_their_callers(store: Store, path: Path) -> None:
-    async with running(Recorder(store, path, governance)):
+    async with running(Recorder(store, path, in_force)):
         append(path, line_of(1), line_of(2, iss=None, sub=None, claims=None), b"no line\n", line_of(3, route=None))
         append(path, line_of(4)[:30])
         await until(lambda: store.calls.count() == 2)
@@ -96,7 +96,7 @@ async def test_what_is_known_of_a_caller_counts_where_the_call_proves_nothing(st
     key = ApiKey(
         id="abcd1234", digest="0" * 64, owner="ana", attributes={"team": "risk"}, created_at=now, expires_at=now
     )
-    known = governance()._replace(keys={key.id: key})
+    known = in_force()._replace(keys={key.id: key})
     append(path, line_of(1))
     async with running(Recorder(store, path, lambda: known)):
         await until(lambda: store.calls.count() == 1)
@@ -117,10 +117,10 @@ import asyncio
 from pathlib import Path
 from inventory.store import open_store
 from router.audit import recorder
-from test_recorder import governance
+from test_recorder import in_force
 recorder.CALLS_AT_ONCE, recorder.SAVE_EVERY = 50, 0.005
 with open_store({url!r}) as store:
-    asyncio.run(recorder.Recorder(store, Path({path!r}), governance).run(asyncio.Event()))
+    asyncio.run(recorder.Recorder(store, Path({path!r}), in_force).run(asyncio.Event()))
 """
 
 
@@ -155,7 +155,7 @@ def test_kills_at_any_instant_neither_lose_nor_repeat_a_line(tmp_path: Path, pat
             writer.join()
 
         async def rest() -> None:
-            async with running(Recorder(store, path, governance)):
+            async with running(Recorder(store, path, in_force)):
                 await until(lambda: store.calls.count() >= total)
 
         asyncio.run(rest())
@@ -176,7 +176,7 @@ async def test_while_the_store_is_away_calls_wait_and_are_caught_up_with(
 
     monkeypatch.setattr(store.calls, "append", fail)
     monkeypatch.setattr("router.audit.recorder.AGAIN_AFTER", 0.01)
-    recorder = Recorder(store, path, governance)
+    recorder = Recorder(store, path, in_force)
     async with running(recorder):
         append(path, line_of(1))
         await until(lambda: store.calls.count() == 1)
@@ -191,7 +191,7 @@ async def test_while_the_store_is_away_calls_wait_and_are_caught_up_with(
 
 
 async def test_more_than_may_wait_is_given_up_and_counted_through_a_kill(store: Store, path: Path) -> None:
-    async with running(Recorder(store, path, governance)):
+    async with running(Recorder(store, path, in_force)):
         append(path, line_of(1))
         await until(lambda: store.calls.count() == 1)
     append(path, *(line_of(number) for number in range(2, 10_002)))
@@ -201,7 +201,7 @@ async def test_more_than_may_wait_is_given_up_and_counted_through_a_kill(store: 
     assert first > 0
     assert second > first
     assert Log(path).shed(waiting) == 0
-    async with running(Recorder(store, path, governance)):
+    async with running(Recorder(store, path, in_force)):
         await until(lambda: store.calls.count() + second == 10_001)
     recording = store.calls.recording("local")
     assert recording is not None
@@ -220,7 +220,7 @@ async def test_a_file_that_is_replaced_is_read_to_its_end_first(
         opened.set()
 
     try:
-        async with running(Recorder(store, path, governance, reopen=reopen, rotate_at=1000)):
+        async with running(Recorder(store, path, in_force, reopen=reopen, rotate_at=1000)):
             for number in range(10):
                 gateway.write(line_of(number))
             await asyncio.wait_for(opened.wait(), DEADLINE)
@@ -235,11 +235,11 @@ async def test_a_file_that_is_replaced_is_read_to_its_end_first(
 
 async def test_old_calls_go_after_their_time(store: Store, path: Path) -> None:
     append(path, line_of(1, at=1_600_000_000_000))
-    async with running(Recorder(store, path, governance)):
+    async with running(Recorder(store, path, in_force)):
         await until(lambda: store.calls.count() == 1)
     append(path, line_of(2, at=int(utc_now().timestamp() * 1000)))
-    async with running(Recorder(store, path, governance)):
+    async with running(Recorder(store, path, in_force)):
         await until(lambda: store.calls.count() == 2)
-    async with running(Recorder(store, path, governance, keep=timedelta(days=30))):
+    async with running(Recorder(store, path, in_force, keep=timedelta(days=30))):
         await until(lambda: ids(store) == ["r2"])
     assert store.calls.verify().broken is None
