@@ -15,6 +15,7 @@ import typer
 
 from inventory.garbage import collect_seldom
 from tui.commands import (
+    audit,
     code,
     coverage,
     database,
@@ -50,6 +51,7 @@ COMMANDS = (
     scanning,
     endpoints,
     history,
+    audit,
     coverage,
     overview,
     drift,

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-from inventory.model import Decision
+from inventory.calls import Recording
+from inventory.model import Call, Decision, utc_now
+from inventory.store import Store
 from router.policy import Question
 
 
@@ -37,3 +40,20 @@ def line_of(number: int = 1, **parts: Any) -> bytes:
         "det": "via_upstream", "flags": "-", "rx": 10, "tx": 20, "us": 900, "model": None, "purpose": None,
     } | parts  # fmt: skip
     return json.dumps({key: value for key, value in fields.items() if value is not None}).encode() + b"\n"
+
+
+def append_calls(store: Store, calls: Sequence[Call], *, lost: int = 0) -> None:
+    """Append a batch to the record, as the recorder of the gateway ``local`` does."""
+    known = store.calls.recording("local")
+    cursor = (known.cursor if known else 0) + 100
+    then = Recording("local", "1:2", cursor, 0, 0, 0, utc_now())
+    store.calls.append(calls, then, after=known, lost=lost)
+
+
+def call_of_now(number: int = 1, **parts: object) -> Call:
+    """A call of a few seconds ago."""
+    fields = {
+        "id": f"r{number}", "at": utc_now() - timedelta(seconds=10), "route": "churn", "revision": 1,
+        "principal": "https://idp|ana", "network": "10.0.0.0/24", "method": "POST", "path": "/predict", "status": 200,
+    }  # fmt: skip
+    return Call.model_validate(fields | parts)
