@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from inventory.model import Endpoint
+from inventory.model import Call, Decision, Endpoint
 
 Operator = Literal[":", "<", ">"]
 
@@ -47,6 +47,27 @@ WORD_FIELDS = ("id", "url", "product", "title", "owner", "server", "kind")
 IN_CLUSTER = frozenset({"cluster", "namespace", "workload"})
 FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *AGE_FIELDS)
 
+
+@dataclass(frozen=True)
+class Grammar:
+    """What a filter may ask of one kind of thing: its fields by name, each with the attribute that it stands for.
+
+    ``words`` are the attributes in which a bare word is looked for.
+    """
+
+    text: Mapping[str, str]
+    numbers: Mapping[str, str]
+    ages: Mapping[str, str]
+    words: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field, in the order in which they are told."""
+        return (*self.text, *self.numbers, *self.ages)
+
+
+ENDPOINTS = Grammar(TEXT_FIELDS, NUMBER_FIELDS, AGE_FIELDS, WORD_FIELDS)
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TERM = re.compile(
     r"""(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<operator>[:<>])(?!//))?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*))"""
@@ -70,10 +91,10 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True)
 class Term:
-    """One condition. ``field`` is the attribute of an endpoint, None for a bare word.
+    """One condition. ``field`` is an attribute, None for a bare word, which is looked for in ``words``.
 
     ``values`` are lower-case patterns, any of which may match. ``bound`` is a number, or an age in
-    seconds for fields in ``AGE_FIELDS``.
+    seconds for the grammar's ages.
     """
 
     field: str | None
@@ -81,16 +102,17 @@ class Term:
     values: tuple[str, ...] = ()
     bound: float = 0.0
     negated: bool = False
+    words: tuple[str, ...] = WORD_FIELDS
 
-    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
-        """Whether the condition holds for the endpoint at this moment."""
-        return self._holds(endpoint, now) != self.negated
+    def matches(self, thing: Endpoint | Call, now: datetime) -> bool:
+        """Whether the condition holds for it at this moment."""
+        return self._holds(thing, now) != self.negated
 
-    def _holds(self, endpoint: Endpoint, now: datetime) -> bool:
+    def _holds(self, thing: Endpoint | Call, now: datetime) -> bool:
         if self.field is None:
-            texts = (as_text(getattr(endpoint, name)) for name in WORD_FIELDS)
+            texts = (as_text(getattr(thing, name)) for name in self.words)
             return any(self.values[0] in text for text in texts)
-        value = value_of(endpoint, self.field)
+        value = value_of(thing, self.field)
         if self.operator == ":":
             return any(_text_matches(as_text(value), pattern) for pattern in self.values)
         number = (now - value).total_seconds() if isinstance(value, datetime) else float(value)
@@ -104,9 +126,9 @@ class Group:
     terms: "tuple[Term | Group, ...]"
     negated: bool = False
 
-    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
-        """Whether the condition holds for the endpoint at this moment."""
-        return all(term.matches(endpoint, now) for term in self.terms) != self.negated
+    def matches(self, thing: Endpoint | Call, now: datetime) -> bool:
+        """Whether the condition holds for it at this moment."""
+        return all(term.matches(thing, now) for term in self.terms) != self.negated
 
     @property
     def fields(self) -> frozenset[str | None]:
@@ -120,39 +142,46 @@ class Query:
 
     terms: tuple[Term | Group, ...] = ()
 
-    def matches(self, endpoint: Endpoint, now: datetime) -> bool:
-        """Whether every term holds for the endpoint at this moment."""
-        return all(term.matches(endpoint, now) for term in self.terms)
+    def matches(self, thing: Endpoint | Call, now: datetime) -> bool:
+        """Whether every term holds for it at this moment."""
+        return all(term.matches(thing, now) for term in self.terms)
 
 
-def value_of(endpoint: Endpoint, field: str) -> Any:
-    """What a field of the grammar stands for. The cluster, namespace and workload are of the place in a cluster."""
-    if field not in IN_CLUSTER:
-        return getattr(endpoint, field)
-    if endpoint.cluster is None:
+def value_of(thing: Endpoint | Call, field: str) -> Any:
+    """What a field of a grammar stands for. The cluster, namespace and workload are of the place in a cluster."""
+    if isinstance(thing, Call) or field not in IN_CLUSTER:
+        return getattr(thing, field)
+    if thing.cluster is None:
         return None
-    workload = endpoint.cluster.workload
+    workload = thing.cluster.workload
     return f"{workload.kind}/{workload.name}" if field == "workload" else getattr(workload, field)
 
 
 def as_text(value: object) -> str:
-    """A value as the grammar sees it: lower case, booleans as yes and no, nothing as the empty text."""
+    """A value as the grammar sees it: lower case, booleans as yes and no, nothing as the empty text.
+
+    Of a decision it is allow or deny; several words are put together with commas.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Decision):
+        return "allow" if value.allowed else "deny"
+    if isinstance(value, tuple):
+        return ",".join(map(as_text, value))
     return str(value).lower()
 
 
-def parse(text: str, views: Mapping[str, str] | None = None) -> Query:
+def parse(text: str, views: Mapping[str, str] | None = None, grammar: Grammar = ENDPOINTS) -> Query:
     """Read a filter. ``views`` are saved filters by name. Raises QueryError with the column of the first mistake."""
     try:
-        return Query(_terms(text, views or {}, ()))
+        return Query(_terms(text, views or {}, (), grammar))
     except QueryError as error:
         raise QueryError(error.message, error.column, text) from None
 
 
-def _terms(text: str, views: Mapping[str, str], within: tuple[str, ...]) -> tuple[Term | Group, ...]:
+def _terms(text: str, views: Mapping[str, str], within: tuple[str, ...], grammar: Grammar) -> tuple[Term | Group, ...]:
     terms: list[Term | Group] = []
     position = 0
     while position < len(text):
@@ -165,14 +194,14 @@ def _terms(text: str, views: Mapping[str, str], within: tuple[str, ...]) -> tupl
         if match.end() < len(text) and not text[match.end()].isspace():
             raise QueryError('a quote (") is not closed, or is followed by more text', match.end() + 1)
         if match["field"] is None and (match["bare"] or "").startswith("@"):
-            terms.append(_view(match, views, within))
+            terms.append(_view(match, views, within, grammar))
         else:
-            terms.append(_term(match))
+            terms.append(_term(match, grammar))
         position = match.end()
     return tuple(terms)
 
 
-def _view(match: re.Match[str], views: Mapping[str, str], within: tuple[str, ...]) -> Group:
+def _view(match: re.Match[str], views: Mapping[str, str], within: tuple[str, ...], grammar: Grammar) -> Group:
     name, column = match["bare"][1:].lower(), match.start("bare") + 1
     if name in within:
         raise QueryError(f"the view @{name} is made of itself", column)
@@ -180,13 +209,13 @@ def _view(match: re.Match[str], views: Mapping[str, str], within: tuple[str, ...
         known = f"the views are {', '.join(f'@{one}' for one in sorted(views))}" if views else "no view is saved"
         raise QueryError(f"there is no view @{name}: {known}", column)
     try:
-        terms = _terms(views[name], views, (*within, name))
+        terms = _terms(views[name], views, (*within, name), grammar)
     except QueryError as error:
         raise QueryError(f"in the view @{name}: {error.message}", column) from error
     return Group(terms, negated=bool(match["minus"]))
 
 
-def _term(match: re.Match[str]) -> Term:
+def _term(match: re.Match[str], grammar: Grammar) -> Term:
     negated = bool(match["minus"])
     value = match["quoted"] if match["quoted"] is not None else match["bare"]
     column = match.start() + 1
@@ -195,21 +224,21 @@ def _term(match: re.Match[str]) -> Term:
     if not value:
         raise QueryError("a value is missing", match.end() + 1)
     if name is None:
-        return Term(None, ":", (value.lower(),), negated=negated)
+        return Term(None, ":", (value.lower(),), negated=negated, words=grammar.words)
     name = name.lower()
-    if name not in FIELDS:
-        raise QueryError(f"there is no field {name!r}; the fields are {', '.join(FIELDS)}", column)
-    if name in AGE_FIELDS:
+    if name not in grammar.fields:
+        raise QueryError(f"there is no field {name!r}; the fields are {', '.join(grammar.fields)}", column)
+    if name in grammar.ages:
         if operator == ":":
             raise QueryError(f"{name} is an age: write {name}<7d or {name}>7d", column)
         bound = seconds_of(value, match.end() - len(value) + 1)
-        return Term(AGE_FIELDS[name], operator, bound=bound, negated=negated)
+        return Term(grammar.ages[name], operator, bound=bound, negated=negated)
     if operator != ":":
-        if name not in NUMBER_FIELDS:
+        if name not in grammar.numbers:
             raise QueryError(f"{name} is text, which {operator!r} cannot compare; write {name}:VALUE", column)
-        return Term(NUMBER_FIELDS[name], operator, bound=_number(value, match), negated=negated)
+        return Term(grammar.numbers[name], operator, bound=_number(value, match), negated=negated)
     values = (value.lower(),) if match["quoted"] is not None else tuple(filter(None, value.lower().split(",")))
-    field = TEXT_FIELDS.get(name) or NUMBER_FIELDS[name]
+    field = grammar.text.get(name) or grammar.numbers[name]
     return Term(field, ":", values, negated=negated)
 
 

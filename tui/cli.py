@@ -16,6 +16,7 @@ import typer
 from inventory.garbage import collect_seldom
 from tui.commands import (
     access,
+    audit,
     code,
     coverage,
     database,
@@ -51,6 +52,7 @@ COMMANDS = (
     scanning,
     endpoints,
     history,
+    audit,
     coverage,
     overview,
     drift,

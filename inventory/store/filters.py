@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import Boolean, Column, ColumnElement, Integer, Text, and_, case, cast, false, func, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
 
-from inventory.query import AGE_FIELDS, WORD_FIELDS, Group, Query, Term
-from inventory.store.tables import EndpointRow, FacetRow
+from inventory.query import Group, Query, Term
+from inventory.store.governance_tables import CallRow
+from inventory.store.tables import EndpointRow, FacetRow, UtcDateTime
 
 Condition = ColumnElement[bool]
-Table = type[EndpointRow] | type[FacetRow]
+Table = type[EndpointRow] | type[FacetRow] | type[CallRow]
 
 LOWER_CASE = frozenset({"id", "address", "port"})
 """Columns that hold no capital letters, so that an index of theirs serves a term as it is."""
@@ -31,17 +32,28 @@ def _term(term: Term | Group, now: datetime, table: Table) -> Condition:
 
 def _positive(term: Term, now: datetime, table: Table) -> Condition:
     if term.field is None:
-        return or_(*(_text(_column(table, name)).contains(term.values[0], autoescape=True) for name in WORD_FIELDS))
+        return or_(*(_text(_column(table, name)).contains(term.values[0], autoescape=True) for name in term.words))
     column = _column(table, term.field)
     if term.operator == ":":
+        if table is CallRow:
+            return or_(*(_of_call(column, pattern) for pattern in term.values))
         if term.field in LOWER_CASE:
             return or_(*(indexed(column, pattern) for pattern in term.values))
         return or_(*(_matches(_text(column), pattern) for pattern in term.values))
-    if term.field in AGE_FIELDS.values():
+    if isinstance(column.type, UtcDateTime):
         # Younger than an age is later than a moment.
         limit = now - timedelta(seconds=term.bound)
         return column > limit if term.operator == "<" else column < limit
     return column < term.bound if term.operator == "<" else column > term.bound
+
+
+def _of_call(column: InstrumentedAttribute[Any], pattern: str) -> Condition:
+    """A pattern on a column of the record of calls, where routes are in lower case and a decision is a word."""
+    if column.key == "route":
+        return indexed(column, pattern)
+    if isinstance(column.type, Boolean):
+        return _matches(case((column.is_(True), "allow"), (column.is_(False), "deny"), else_=""), pattern)
+    return _matches(_text(column), pattern)
 
 
 def _column(table: Table, field: str) -> InstrumentedAttribute[Any]:

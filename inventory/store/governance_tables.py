@@ -3,10 +3,15 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
 from inventory.store.tables import document, moment
+
+
+def _large() -> Any:
+    """A column for a count beyond 32 bits."""
+    return Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class PolicySetRow(SQLModel, table=True):
@@ -18,7 +23,7 @@ class PolicySetRow(SQLModel, table=True):
 
 
 class PolicyStateRow(SQLModel, table=True):
-    """Which versions count: one row, with ``version`` against two who decide at once."""
+    """Which versions count: the latest row does. ``id`` is its ``version``, against two who decide at once."""
 
     __tablename__ = "policy_state"
     id: int = Field(primary_key=True)
@@ -90,8 +95,8 @@ class CallRow(SQLModel, table=True):
     method: str
     path: str
     status: int
-    received: int
-    sent: int
+    received: int = _large()
+    sent: int = _large()
     micros: int
     model: str | None = None
     purpose: str | None = None
@@ -123,8 +128,8 @@ class RecordingRow(SQLModel, table=True):
     __tablename__ = "recording"
     gateway: str = Field(primary_key=True)
     file: str
-    cursor: int
-    recorded: int
-    lost: int
-    behind: int
+    cursor: int = _large()
+    recorded: int = _large()
+    lost: int = _large()
+    behind: int = _large()
     at: datetime = moment()

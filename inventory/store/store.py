@@ -7,6 +7,7 @@ from inventory.changes import Event
 from inventory.model import Endpoint
 from inventory.settings import Settings
 from inventory.store.bell import Bell
+from inventory.store.calls import CallRepository
 from inventory.store.changes import ChangeRepository
 from inventory.store.coverage import CoverageRepository
 from inventory.store.database import Database
@@ -19,6 +20,8 @@ from inventory.store.identities import IdentityRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.pages import EndpointPages
+from inventory.store.policies import PolicyRepository
+from inventory.store.principals import PrincipalRepository
 from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
@@ -54,7 +57,10 @@ class Store:
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
         self.traffic = TrafficRepository(database)
+        self.principals = PrincipalRepository(database)
+        self.calls = CallRepository(database)
         self.declarations = DeclarationRepository(database)
+        self.policies = PolicyRepository(database)
 
     def version(self) -> int:
         """A number that grows with every committed write of any process. Cheap to poll."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from inventory.store import Store, StoreError
+from router.blocking import finished
 from router.gateways import samples_folder
 from router.shadow.evidence import EvidenceFold
 from router.shadow.pair import Window
@@ -95,13 +96,13 @@ class Monitor:
         await asyncio.to_thread(prepare, self._path)
         try:
             while not stop.is_set():
-                more = await _finished(self._guarded_turn)
+                more = await finished(self._guarded_turn)
                 await self._rotate()
                 if not more:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), POLL_EVERY)
-            await _finished(self._last_turns)
-            await _finished(self._last_samples)
+            await finished(self._last_turns)
+            await finished(self._last_samples)
         finally:
             self._close()
 
@@ -296,13 +297,3 @@ class Monitor:
             if tail is not None:
                 tail.close()
         self._tail = self._left = None
-
-
-async def _finished(work: Callable[[], bool]) -> bool:
-    """The result of blocking work. Cancelling waits for its end, so that nothing is closed under its hands."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -128,6 +128,10 @@ class Tail:
                 at += os.pwrite(self._fd, bytes(min(_READ, up_to - at)), at)
         self.deleted = up_to
 
+    def overwrite(self, at: int, text: bytes) -> None:
+        """Write over bytes that were read, so that whoever reads the file next finds these."""
+        os.pwrite(self._fd, text, at)
+
     def empty(self) -> None:
         """Delete everything: only for a file that nobody writes to any more."""
         os.ftruncate(self._fd, 0)
