@@ -62,14 +62,14 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
     if distinct and not _settled(app) and not (app.base and not most):
         yield from _survey(app)
     yield from _try_more(app, min(most, second))
+    if most > second and not app.catch_all:
+        yield from _look_at_itself(app, SELF[:1] if "OPTIONS /predict" in app.asked else SELF)
     if not _settled(app) and not app.catch_all:
         yield from read_description(app, other_documents(app))
     if distinct and not (_settled(app) or is_plain_site(app) or may_mount(app) or most == _ALL):
         yield from _survey(app)
     if not may_mount(app):
         yield from _try_more(app, most)
-    if most > second and "OPTIONS /predict" not in app.asked and not app.catch_all:
-        yield from _look_at_itself(app)
     app.looked_for_routes = True
 
 
@@ -84,14 +84,15 @@ def _try_more(app: Application, most: int) -> Asks:
         yield from _pursue(app)
 
 
-def _look_at_itself(app: Application) -> Asks:
-    """Pages on which services tell of themselves, where OPTIONS tells nothing of their routes."""
-    for path in SELF:
-        if app.description is not None or _settled(app):
-            return
+def _look_at_itself(app: Application, paths: tuple[str, ...]) -> Asks:
+    """Pages on which services tell of themselves, until one is there."""
+    if app.description is not None or _settled(app):
+        return
+    for path in paths:
         answer = yield from app.ask("GET", path)
         if answer.ok and app.is_news(answer) and len(answer.body) <= _LONGEST_OF_ITSELF:
             app.pages.append(answer)
+            return
 
 
 def known(app: Application) -> Signature | None:
