@@ -163,12 +163,15 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
     """
     if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
+    told = frozenset(mentioned([app.canary, *app.pages]))
+    most = min(most, _how_many(app))
+    ranked = candidates([app.canary, *app.pages], most=most, below=bool(app.base))
+    tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
+    if most <= _FEWER and not (yield from _glance(app, tried)):
+        return
     baseline = yield from app.ask("OPTIONS", CANARY)
     if baseline.ok or baseline.status in {None, 501} or "POST" in _allowed(baseline):
         return
-    told = frozenset(mentioned([app.canary, *app.pages]))
-    ranked = candidates([app.canary, *app.pages], most=min(most, _how_many(app)), below=bool(app.base))
-    tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
     alike = 0
     while tried and not app.dialogue.over and alike < _ALIKE:
         path, answer = yield from _options(app, tried.pop(0))
@@ -185,6 +188,20 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
         for path in signposts(app.pages)[:2]:
             if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
                 yield from app.ask("GET", path)
+
+
+def _glance(app: Application, paths: list[str]) -> Generator[Request, Answer, bool]:
+    """Whether OPTIONS of a few paths, asked together, is worth a closer look: one of them may be a route.
+
+    Where all answer alike a server does so for every path.
+    """
+    ahead = [Request("OPTIONS", app.base + path, path) for path in paths]
+    answers: list[Answer] = []
+    for number, path in enumerate(paths, 1):
+        answers.append((yield from app.ask("OPTIONS", path, ahead=tuple(ahead[number:]))))
+    if len(answers) > 1 and len({answer.shape for answer in answers}) == 1:
+        return False
+    return any(answer.ok or answer.status == 405 or local_target(answer) is not None for answer in answers)
 
 
 def _options(app: Application, path: str) -> Generator[Request, Answer, tuple[str, Answer]]:
