@@ -44,9 +44,9 @@ class Application:
     def __post_init__(self) -> None:
         self.beliefs = Beliefs(self.knowledge, self.port)
 
-    def ask(self, method: Method, path: str, *names: str) -> Asking:
-        """Ask under the base path, and let every belief hear the answer."""
-        answer = yield from self.dialogue.ask(method, path, self.base)
+    def ask(self, method: Method, path: str, *names: str, ahead: tuple[Request, ...] = ()) -> Asking:
+        """Ask under the base path, and let every belief hear the answer. ``ahead``: see ``Dialogue.ask``."""
+        answer = yield from self.dialogue.ask(method, path, self.base, ahead)
         key = f"{method} {path}"
         if key not in self.asked and answer.status is not None:
             self.beliefs.hear(answer, (*names, key, "any"), news=self.is_news(answer))

@@ -32,9 +32,13 @@ class Dialogue:
         """Whether nothing more may be asked."""
         return self.stalled or self.asked >= self.most
 
-    def ask(self, method: Method, path: str, base: str = "") -> Asking:
-        """The answer to a request under an application's base path, asked at most once."""
-        request = Request(method, base + path, path)
+    def ask(self, method: Method, path: str, base: str = "", ahead: tuple[Request, ...] = ()) -> Asking:
+        """The answer to a request under an application's base path, asked at most once.
+
+        ``ahead`` are requests that are asked next, whatever the answer is.
+        """
+        new = (one for one in ahead if str(one) not in self.answers)
+        request = Request(method, base + path, path, tuple(new)[: max(0, self.most - self.asked - 1)])
         known = self.answers.get(str(request))
         if known is not None:
             return known

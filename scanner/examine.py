@@ -62,14 +62,14 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
     if distinct and not _settled(app) and not (app.base and not most):
         yield from _survey(app)
     yield from _try_more(app, min(most, second))
+    if most > second and not app.catch_all:
+        yield from _look_at_itself(app, SELF[:1] if "OPTIONS /predict" in app.asked else SELF)
     if not _settled(app) and not app.catch_all:
         yield from read_description(app, other_documents(app))
     if distinct and not (_settled(app) or is_plain_site(app) or may_mount(app) or most == _ALL):
         yield from _survey(app)
     if not may_mount(app):
         yield from _try_more(app, most)
-    if most > second and "OPTIONS /predict" not in app.asked and not app.catch_all:
-        yield from _look_at_itself(app)
     app.looked_for_routes = True
 
 
@@ -84,14 +84,15 @@ def _try_more(app: Application, most: int) -> Asks:
         yield from _pursue(app)
 
 
-def _look_at_itself(app: Application) -> Asks:
-    """Pages on which services tell of themselves, where OPTIONS tells nothing of their routes."""
-    for path in SELF:
-        if app.description is not None or _settled(app):
-            return
+def _look_at_itself(app: Application, paths: tuple[str, ...]) -> Asks:
+    """Pages on which services tell of themselves, until one is there."""
+    if app.description is not None or _settled(app):
+        return
+    for path in paths:
         answer = yield from app.ask("GET", path)
         if answer.ok and app.is_news(answer) and len(answer.body) <= _LONGEST_OF_ITSELF:
             app.pages.append(answer)
+            return
 
 
 def known(app: Application) -> Signature | None:
@@ -162,12 +163,15 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
     """
     if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
+    told = frozenset(mentioned([app.canary, *app.pages]))
+    most = min(most, _how_many(app))
+    ranked = candidates([app.canary, *app.pages], most=most, below=bool(app.base))
+    tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
+    if most <= _FEWER and not (yield from _glance(app, tried)):
+        return
     baseline = yield from app.ask("OPTIONS", CANARY)
     if baseline.ok or baseline.status in {None, 501} or "POST" in _allowed(baseline):
         return
-    told = frozenset(mentioned([app.canary, *app.pages]))
-    ranked = candidates([app.canary, *app.pages], most=min(most, _how_many(app)), below=bool(app.base))
-    tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
     alike = 0
     while tried and not app.dialogue.over and alike < _ALIKE:
         path, answer = yield from _options(app, tried.pop(0))
@@ -184,6 +188,20 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
         for path in signposts(app.pages)[:2]:
             if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
                 yield from app.ask("GET", path)
+
+
+def _glance(app: Application, paths: list[str]) -> Generator[Request, Answer, bool]:
+    """Whether OPTIONS of a few paths, asked together, is worth a closer look: one of them may be a route.
+
+    Where all answer alike a server does so for every path.
+    """
+    ahead = [Request("OPTIONS", app.base + path, path) for path in paths]
+    answers: list[Answer] = []
+    for number, path in enumerate(paths, 1):
+        answers.append((yield from app.ask("OPTIONS", path, ahead=tuple(ahead[number:]))))
+    if len(answers) > 1 and len({answer.shape for answer in answers}) == 1:
+        return False
+    return any(answer.ok or answer.status == 405 or local_target(answer) is not None for answer in answers)
 
 
 def _options(app: Application, path: str) -> Generator[Request, Answer, tuple[str, Answer]]:

@@ -34,12 +34,15 @@ def clean(text: str, longest: int = 120) -> str:
 class Request:
     """One request. ``path`` is the request target with its query. There is never a body or a credential.
 
-    ``relative`` is the same target without the base path of the application it is meant for.
+    ``relative`` is the same target without the base path of the application it is meant for. ``ahead`` are requests
+    that will be made next whatever the answer is, so that they may go out together (pipelining: RFC 9112,
+    section 9.3.2).
     """
 
     method: Method
     path: str
     relative: str = ""
+    ahead: tuple["Request", ...] = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

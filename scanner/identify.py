@@ -33,6 +33,8 @@ from scanner.verdict import findings, judge
 Machine = Generator[Request, Answer, tuple[Finding, ...]]
 
 _MOST_PROXIED = 12
+_TOGETHER = 6
+"""How many prefixes are asked for at once: where one of the first is hit, few questions were too many."""
 _API_FRAMEWORKS = frozenset(
     {"aiohttp", "bottle", "express", "falcon", "fastapi", "flask", "litestar", "quart", "sanic", "starlette", "tornado"}
 )
@@ -156,19 +158,30 @@ def _under_prefixes(app: Application, subject: Subject) -> Generator[Request, An
     """Ask below usual prefixes for a description; an answer unlike the root's shows another application there."""
     if app.canary is None or not (may_mount(app) or app.beliefs.best(Layer.FRAMEWORK) is None):
         return []
-    for base in PREFIXES if may_mount(app) else PREFIXES[:_MOST_PROXIED]:
-        if app.dialogue.over:
-            return []
-        other = Application(base, app.dialogue, app.knowledge, subject.port)
-        answer = yield from other.ask("GET", "/openapi.json")
-        take_description(other, answer)
-        if other.description is not None:
-            other.canary = app.canary
-            other.beliefs.hear(answer, ("any",), news=True)
-            return [other]
-        if answer.status in {401, 404} and answer.shape != app.canary.shape:
-            yield from other.greet(subject.token)
-            yield from examine(other)
-            if _stands_alone(other):
+    bases = PREFIXES if may_mount(app) else PREFIXES[:_MOST_PROXIED]
+    for first in range(0, len(bases), _TOGETHER):
+        others = [Application(base, app.dialogue, app.knowledge, subject.port)
+                  for base in bases[first : first + _TOGETHER]]  # fmt: skip
+        for other, answer in (yield from _ask_together(others, "/openapi.json")):
+            take_description(other, answer)
+            if other.description is not None:
+                other.canary = app.canary
+                other.beliefs.hear(answer, ("any",), news=True)
                 return [other]
+            elsewhere = answer.status in {401, 404} and answer.shape != app.canary.shape
+            if elsewhere and not app.dialogue.over:
+                yield from other.greet(subject.token)
+                yield from examine(other)
+                if _stands_alone(other):
+                    return [other]
     return []
+
+
+def _ask_together(others: list[Application], path: str) -> Generator[Request, Answer, list[tuple[Application, Answer]]]:
+    """The answers of several applications to a GET of the same path, which may all be asked at once."""
+    ahead = [Request("GET", other.base + path, path) for other in others]
+    answers: list[tuple[Application, Answer]] = []
+    for number, other in enumerate(others, 1):
+        answer = yield from other.ask("GET", path, ahead=tuple(ahead[number:]))
+        answers.append((other, answer))
+    return answers

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from inventory.model import Listener
-from scanner.exchange import Answer
+from scanner.exchange import Answer, Request
 from scanner.findings import Finding
 from scanner.identify import Machine
 from scanner.io.http import HttpConnection
@@ -17,7 +17,8 @@ from scanner.ledger import Ledger
 class Interview:
     """One machine, one listener, one connection. What the ledger refuses is answered as forbidden and not sent.
 
-    ``heed`` is shown every answer that came, and ends the interview where it is False.
+    ``heed`` is shown every answer that came, and ends the interview where it is False. What a request announces goes
+    out with it where the ledger permits it then.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Interview:
         self._ledger = ledger
         self._listener = listener
         self._heed = heed
+        self._early: dict[Request, Answer] = {}
         self._ended: asyncio.Future[tuple[Finding, ...] | None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> tuple[Finding, ...] | None:
@@ -47,15 +49,28 @@ class Interview:
     def _go_on(self, answer: Answer | None) -> None:
         try:
             request = next(self._machine) if answer is None else self._machine.send(answer)
-            while self._ledger.refusal(self._listener, request) is not None:
-                request = self._machine.send(Answer(request, outcome="forbidden"))
+            while (known := self._known(request)) is not None:
+                request = self._machine.send(known)
         except StopIteration as stop:
             self._end(stop.value)
         else:
-            self._connection.send(request, self._heard)
+            ahead = (one for one in request.ahead if self._ledger.permits(self._listener, one))
+            self._connection.send((request, *ahead), self._heard)
 
-    def _heard(self, answer: Answer) -> None:
+    def _known(self, request: Request) -> Answer | None:
+        """The answer to what needs not be sent: it was sent with another, or is forbidden."""
+        answer = self._early.pop(request, None)
+        if answer is not None:
+            self._ledger.record(self._listener, answer)
+            self._heed(answer)
+        elif self._ledger.refusal(self._listener, request) is not None:
+            answer = Answer(request, outcome="forbidden")
+        return answer
+
+    def _heard(self, answers: list[Answer]) -> None:
         try:
+            answer, *early = answers
+            self._early.update((one.request, one) for one in early)
             self._ledger.record(self._listener, answer)
             if self._heed(answer):
                 self._go_on(answer)
@@ -65,5 +80,9 @@ class Interview:
             self._ended.set_exception(error)
 
     def _end(self, found: tuple[Finding, ...] | None) -> None:
+        for answer in self._early.values():
+            # It was sent, so it is on record, whether the machine came to ask for it or not.
+            self._ledger.record(self._listener, answer)
+        self._early.clear()
         if not self._ended.done():
             self._ended.set_result(found)

@@ -58,6 +58,10 @@ class Ledger:
             self.refusals.append(Refusal(listener, str(request), because))
         return because
 
+    def permits(self, listener: Listener, request: Request) -> bool:
+        """Whether a request may be sent now, before it is known that it will be: a refusal is not recorded."""
+        return self._why_not(self._page(listener), request) is None
+
     def record(self, listener: Listener, answer: Answer) -> None:
         """Write down that a request was sent, and what its answer wakes or settles."""
         page = self._page(listener)

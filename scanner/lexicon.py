@@ -84,7 +84,7 @@ PAGE_WORDS: dict[str, float] = {
     r"\bmodels?[ _-](is |are )?(running|ready|loaded|online|up|server|serving|service|api)\b": 2.0,
     r"\brecommender|recommendation engine|matrix factori[sz]ation|anomaly detection|random forest\b": 1.8,
     r"named entity|entity recognition|\btagger\b|object detection|\bllm\b": 2.0,
-    r'"model(_?(name|version|loaded|id))?"\s*:': 2.2,
+    r'"model(_?(name|version|(is_?)?loaded|(is_?)?ready|id))?"\s*:': 2.2,
 }
 """Patterns over what a page or a description says of itself."""
 

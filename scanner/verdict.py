@@ -17,6 +17,7 @@ from scanner.signature import Layer, Model, RouteRule, Signature, VersionRule
 
 _HIDDEN, _GREETED, _WALLED, _BEHIND = 0.78, 0.82, 0.78, 0.92
 _SHORT, _SAYS_SO = 1024, 2.0
+_LOADED = re.compile(r'"model_?(?:is_?)?(?:loaded|ready)"\s*:', re.IGNORECASE)
 _STOCK = re.compile(r"welcome to nginx|default page|it works|caddy works|test page", re.IGNORECASE)
 
 
@@ -59,11 +60,18 @@ def judge(app: Application) -> Judgement:
 
 
 def _by_its_word(app: Application) -> bool:
-    """Whether a program of a known framework calls itself a model in a short JSON page, after a look for its routes."""
-    if not app.looked_for_routes or app.catch_all or app.beliefs.best(Layer.FRAMEWORK) is None:
+    """Whether a short JSON page, after a look for routes, says that this is a model.
+
+    A program of a known framework may say so in any words. Of others only the state of a model that is loaded counts:
+    devices, too, tell of their model.
+    """
+    if not app.looked_for_routes or app.catch_all:
         return False
-    own = (page for page in app.pages if isinstance(page.document, dict) and len(page.body) <= _SHORT)
-    return any(page_weight(page.text)[0] >= _SAYS_SO and not page_doubt(page.text)[0] for page in own)
+    own = [page for page in app.pages if isinstance(page.document, dict) and len(page.body) <= _SHORT]
+    own = [page for page in own if page_weight(page.text)[0] >= _SAYS_SO and not page_doubt(page.text)[0]]
+    return bool(own) and (
+        app.beliefs.best(Layer.FRAMEWORK) is not None or any(_LOADED.search(page.text) for page in own)
+    )
 
 
 def _told_routes(app: Application) -> tuple[str, ...]:

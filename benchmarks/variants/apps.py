@@ -322,7 +322,9 @@ def cherrypy_serve(variants):
         for path, methods in reply_of(v["routes"]).items():
             name = path.strip("/") or "index"
 
-            def page(self, _methods=methods, **_):
+            def page(self, *rest, _methods=methods, **_):
+                if rest:
+                    raise cherrypy.NotFound
                 route = _methods.get(cherrypy.request.method)
                 if route is None:
                     cherrypy.response.headers["Allow"] = ", ".join(_methods)

@@ -69,10 +69,10 @@ class HttpConnection:
 
     async def ask(self, request: Request) -> Answer:
         """Send one request and read its answer. See ``send``."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.send(request, answered.set_result)
+        answered: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self.send((request,), answered.set_result)
         try:
-            return await answered
+            return (await answered)[0]
         except asyncio.CancelledError:
             self.close()
             raise
@@ -89,13 +89,15 @@ class HttpConnection:
             self.close()
             raise
 
-    def send(self, request: Request, done: Callable[[Answer], None]) -> None:
-        """Send one request, and call ``done`` with its answer, never before this returns.
+    def send(self, requests: tuple[Request, ...], done: Callable[[list[Answer]], None]) -> None:
+        """Send a request, and call ``done`` with its answer, never before this returns.
 
-        A kept connection that the host dropped is opened once more. One request at a time; ``close`` takes the
+        Further ``requests`` go out with it where the host has kept the connection before; ``done`` gets the answers
+        of those that came whole, in their order. The others may be sent again by themselves.
+        A kept connection that the host dropped is opened once more. One call at a time; ``close`` takes the
         one under way back.
         """
-        exchange = _Exchange(request, done, time.monotonic(), reused=self._stream is not None)
+        exchange = _Exchange(requests, done, time.monotonic(), reused=self._stream is not None)
         self._attempt(exchange)
 
     def close(self) -> None:
@@ -169,13 +171,14 @@ class HttpConnection:
             self._ask(exchange, "open")
 
     def _ask(self, exchange: "_Exchange", outcome: str) -> None:
+        requests = exchange.requests if exchange.reused else exchange.requests[:1]
         if outcome != "open" or self._stream is None:
-            request, spent = exchange.request, exchange.milliseconds
-            exchange.done(Answer(request, outcome=self.failure or "reset", milliseconds=spent))
+            spent = exchange.milliseconds
+            exchange.done([Answer(requests[0], outcome=self.failure or "reset", milliseconds=spent)])
             return
-        self._reply = Reply(exchange.request, self._limits, self._ignored)
+        self._reply = Reply(requests, self._limits, self._ignored)
         self._expect(self._limits.answer, partial(self._answered, exchange))
-        self._stream.write(f"{exchange.request.method} {exchange.request.path}{self._head}".encode("ascii"))
+        self._stream.write("".join([f"{one.method} {one.path}{self._head}" for one in requests]).encode("ascii"))
 
     def _answered(self, exchange: "_Exchange", outcome: str) -> None:
         reply, self._reply = self._reply, None
@@ -186,16 +189,18 @@ class HttpConnection:
             exchange.reused = False
             self._attempt(exchange)
             return
-        exchange.done(reply.answer(outcome, exchange.milliseconds, self._names))
+        exchange.done(reply.answers(outcome, exchange.milliseconds, self._names))
 
 
 class _Exchange:
-    """A request on its way, and who waits for its answer."""
+    """Requests on their way, and who waits for the answers. ``reused`` says that the connection was kept before."""
 
-    __slots__ = ("_started", "done", "request", "reused")
+    __slots__ = ("_started", "done", "requests", "reused")
 
-    def __init__(self, request: Request, done: Callable[[Answer], None], started: float, *, reused: bool) -> None:
-        self.request = request
+    def __init__(
+        self, requests: tuple[Request, ...], done: Callable[[list[Answer]], None], started: float, *, reused: bool
+    ) -> None:
+        self.requests = requests
         self.done = done
         self.reused = reused
         self._started = started

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 answer as it comes in, sans-I/O: bytes in, an ``Answer`` out, within the limits. Parsed by httptools."""
+"""HTTP/1.1 answers as they come in, sans-I/O: bytes in, an ``Answer`` out, within the limits. Parsed by httptools."""
 
 import zlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httptools
 
@@ -17,14 +17,15 @@ _LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 class Reply:
-    """What is known of the answer to a request so far. ``feed`` it until it says how the answer ended.
+    """What is known of the answers to requests that were sent together. ``feed`` it until it says how they ended.
 
     Headers whose names, in lower case, are ``ignored`` are no part of the answer.
     The ``on_`` methods are those that httptools calls.
     """
 
-    def __init__(self, request: Request, limits: Limits, ignored: frozenset[str] = frozenset()) -> None:
-        self._request = request
+    def __init__(self, requests: tuple[Request, ...], limits: Limits, ignored: frozenset[str] = frozenset()) -> None:
+        self._request, *self._following = requests
+        self._whole: list[_Part] = []
         self._ignored = ignored
         self._limits = limits
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -43,7 +44,7 @@ class Reply:
         return not self._raw
 
     def feed(self, data: bytes | memoryview) -> str | None:
-        """Take the next bytes. The outcome, as in ``Answer``, where the answer ended with them."""
+        """Take the next bytes. The outcome, as in ``Answer``, where the last answer ended with them."""
         if len(self._raw) < _RAW:
             self._raw += bytes(data[: _RAW - len(self._raw)])
         if not self._headers_done:
@@ -80,24 +81,41 @@ class Reply:
             return False
         return self._status in {204, 304} or self._has_length()
 
-    def answer(self, outcome: str, milliseconds: float, host_names: frozenset[str]) -> Answer:
-        """The answer as far as it came, at its end. ``outcome`` says how it ended."""
+    def answers(self, outcome: str, milliseconds: float, host_names: frozenset[str]) -> list[Answer]:
+        """The answers that came whole; the first as far as it came. ``outcome`` says how the last of them ended."""
         # The parser knows this object and would keep it until somebody looks for garbage.
         self._parser = None
-        status = None if outcome == "invalid-http" else self._status
-        coding = next((value for name, value in self._headers if name == "content-encoding"), "").strip().lower()
-        body, cut = _decode(bytes(self._body), coding, self._limits.body)
+        parts = self._whole
+        if outcome == "answered" or not parts:
+            outcome = "too-large" if self._too_large else outcome
+            parts = [*parts, self._part(None if outcome == "invalid-http" else self._status, outcome)]
+        return [self._answer(part, milliseconds, host_names) for part in parts]
+
+    def _part(self, status: int | None, outcome: str) -> "_Part":
+        return _Part(self._request, status, self._reason, self._headers, self._body, outcome)
+
+    def _answer(self, part: "_Part", milliseconds: float, host_names: frozenset[str]) -> Answer:
+        coding = next((value for name, value in part.headers if name == "content-encoding"), "").strip().lower()
+        body, cut = _decode(bytes(part.body), coding, self._limits.body)
         return Answer(
-            request=self._request,
-            status=status,
-            reason=self._reason.decode("latin-1"),
-            headers=tuple(self._headers) if status is not None else (),
-            body=body if status is not None else b"",
-            outcome="too-large" if cut or self._too_large else outcome,
+            request=part.request,
+            status=part.status,
+            reason=part.reason.decode("latin-1"),
+            headers=tuple(part.headers) if part.status is not None else (),
+            body=body if part.status is not None else b"",
+            outcome="too-large" if cut else part.outcome,
             milliseconds=milliseconds,
             raw=self._raw,
             host_names=host_names,
         )
+
+    def _turn_to_next(self) -> None:
+        """The answer to one of the requests is over, and the next one's follows."""
+        self._whole.append(self._part(self._status, "answered"))
+        self._request = self._following.pop(0)
+        self._status, self._reason, self._headers, self._body = None, b"", [], bytearray()
+        self._before_headers = self._interim = 0
+        self._headers_done = False
 
     def _has_length(self) -> bool:
         return any(name in _LENGTHS for name, _ in self._headers)
@@ -141,8 +159,21 @@ class Reply:
         if self._status is not None and self._status < 200:
             self._interim += 1
             self._status = None
-            return
-        self._done = True
+        elif self._following and not self._too_large:
+            self._turn_to_next()
+        else:
+            self._done = True
+
+
+class _Part(NamedTuple):
+    """What came in answer to one request, and how that ended."""
+
+    request: Request
+    status: int | None
+    reason: bytes
+    headers: list[tuple[str, str]]
+    body: bytearray
+    outcome: str
 
 
 def _name(name: bytes) -> str:

@@ -342,3 +342,25 @@ def test_a_service_that_calls_itself_a_model_in_json_is_one_though_its_route_sta
 def test_a_page_for_people_that_speaks_of_models_is_none(knowledge: Knowledge) -> None:
     (fact,), _ = ask(knowledge, book(FLASK, answer("GET /", 200, "<p>Our churn model is running. Read the blog.")))
     assert not fact.is_model_endpoint
+
+
+LOADED = '{"status": "healthy", "model_loaded": true}'
+UNKNOWN = answer("GET /-/routes", 404, '{"error": "nothing here"}', "application/json")
+
+
+@pytest.mark.parametrize(
+    ("missing", "page", "is_model"),
+    [
+        (FLASK, LOADED, True),
+        (UNKNOWN, LOADED, True),
+        (FLASK, '{"status": "healthy", "database": "up"}', False),
+        (UNKNOWN, '{"status": "healthy", "model": "X10"}', False),
+    ],
+)
+def test_a_page_of_health_tells_a_model_whose_route_is_not_found(
+    knowledge: Knowledge, missing: Answer, page: str, is_model: bool
+) -> None:
+    health = answer("GET /api/health", 200, page, "application/json")
+    (fact,), asked = ask(knowledge, book(missing, health))
+    assert fact.is_model_endpoint is is_model
+    assert "GET /health" not in asked

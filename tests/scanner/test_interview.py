@@ -119,3 +119,46 @@ async def test_cancelling_drops_the_connection() -> None:
             await gone.wait()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+def announcing(first: str, *others: str) -> Machine:
+    """Ask for one path, and announce the others, which are asked for whatever comes."""
+    ahead = tuple(Request("GET", path, path) for path in others)
+    for number, path in enumerate((first, *others)):
+        answer = yield Request("GET", path, path, ahead[number:])
+        assert (answer.request.path, answer.status) == (path, None if path == "/3/Ping" else 404)
+    return FOUND
+
+
+@pytest.mark.parametrize("keeps", [99, 4, 2, 1])
+async def test_what_is_announced_goes_out_together_and_what_is_lost_is_asked_again(keeps: int) -> None:
+    heads: list[list[bytes]] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        left = keeps
+        while left and (data := await reader.read(65536)):
+            heads.append([part.split(b" ")[1] for part in data.split(b"\r\n\r\n") if part])
+            answered = heads[-1][:left]
+            writer.write(QUICK * len(answered))
+            left -= len(answered)
+        writer.transport.abort() if keeps == 1 else writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    ledger = Ledger(KNOWLEDGE)
+
+    def machine() -> Machine:
+        yield Request("GET", "/first", "/first")
+        return (yield from announcing("/a", "/b", "/3/Ping", "/c", "/d"))
+
+    async with server:
+        listener = Listener(site="lab", address="127.0.0.1", port=server.sockets[0].getsockname()[1])
+        connection = HttpConnection(listener.address, listener.port, LIMITS)
+        found = await Interview(machine(), connection, ledger, listener, lambda _: True).run()
+        connection.close()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert found == FOUND
+    assert [asked.path for asked in ledger.asked(listener)] == ["/first", "/a", "/b", "/c", "/d"]
+    assert not any(b"/3/Ping" in head for head in heads)
+    if keeps == 99:
+        assert heads == [[b"/first"], [b"/a", b"/b", b"/c", b"/d"]]

@@ -20,10 +20,10 @@ ANSWERS = [
 
 def read(pieces: list[bytes], method: Method = "GET", ignored: frozenset[str] = frozenset()) -> tuple[Answer, bool]:
     """The answer in these pieces, and whether the connection can be kept."""
-    reply = Reply(Request(method, "/"), LIMITS, ignored)
+    reply = Reply((Request(method, "/"),), LIMITS, ignored)
     outcome = next((told for piece in pieces if (told := reply.feed(piece)) is not None), None) or reply.end()
     kept = reply.keeps_open(outcome)
-    return reply.answer(outcome, 1.0, HOST), kept
+    return reply.answers(outcome, 1.0, HOST)[0], kept
 
 
 def parts(answer: Answer) -> tuple[object, ...]:
@@ -61,3 +61,34 @@ def test_a_connection_is_kept_only_where_the_next_answer_will_be_the_next(
 ) -> None:
     answer, keeps = read([payload], method)
     assert (answer.status, answer.outcome, keeps) == (200, "answered", kept)
+
+
+@given(
+    st.lists(st.sampled_from(ANSWERS), min_size=2, max_size=5),
+    st.lists(st.integers(1, 400), max_size=8, unique=True),
+    st.booleans(),
+)
+def test_answers_to_requests_that_went_out_together_are_those_to_each(
+    answers: list[bytes], cuts: list[int], cut_short: bool
+) -> None:
+    whole = b"".join(answers)
+    whole = whole[: -len(answers[-1])] + answers[-1][: -len(answers[-1]) // 2] if cut_short else whole
+    places = sorted({min(cut, len(whole)) for cut in cuts})
+    reply = Reply(tuple(Request("GET", f"/{number}") for number in range(len(answers))), LIMITS)
+    ends = [reply.feed(whole[a:b]) for a, b in zip([0, *places], [*places, len(whole)], strict=True) if a < b]
+    outcome = ends[-1] or reply.end()
+    assert not any(ends[:-1])
+    assert reply.keeps_open(outcome) is not cut_short
+    found = reply.answers(outcome, 1.0, HOST)
+    expected = answers[:-1] if cut_short else answers
+    assert [parts(one) for one in found] == [parts(read([one])[0]) for one in expected]
+    assert [one.request.path for one in found] == [f"/{number}" for number in range(len(expected))]
+
+
+def test_an_answer_that_is_too_large_ends_those_behind_it() -> None:
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+    reply = Reply((Request("GET", "/0"), Request("GET", "/1"), Request("GET", "/2")), LIMITS)
+    outcome = reply.feed(ANSWERS[0] + large + ANSWERS[0])
+    assert outcome is not None
+    assert not reply.keeps_open(outcome)
+    assert [one.outcome for one in reply.answers(outcome, 1.0, HOST)] == ["answered", "too-large"]
