@@ -69,8 +69,8 @@ def parse(line: bytes, issuers: Mapping[str, Issuer]) -> Line | None:
         return None
     if not _ROUTE.match(route):
         raise MalformedLineError("the route is not a name")
-    at = fields.get("at")
-    if not isinstance(at, int) or isinstance(at, bool) or not _FIRST_MS <= at <= _LAST_MS:
+    at = _number(fields, "at", _LARGE)
+    if not _FIRST_MS <= at <= _LAST_MS:
         raise MalformedLineError("the moment is none")
     principal, kind, attributes = _caller(fields, issuers)
     address = _text(fields, "addr", MAX_WORD)
@@ -182,16 +182,14 @@ def _caller(
     """Who called, how that is known, and what is proved of them. Our own tokens count before all else."""
     if own := _text(fields, "id", MAX_NAME):
         return own, kind_of(own), None
-    url, subject = _text(fields, "iss", MAX_NAME), _text(fields, "sub", MAX_NAME)
     claims = fields.get("claims")
-    issuer = issuers.get(url)
-    if issuer is not None and isinstance(claims, dict):
-        named = _claim(claims, issuer.subject)
-        subject = _clean(named)[:MAX_NAME] if isinstance(named, str) else subject
-        if subject:
-            return f"{url}|{subject}", PrincipalKind.TOKEN, attributes_of(claims, issuer)
-    if url and subject:
-        return f"{url}|{subject}", PrincipalKind.TOKEN, None
+    if isinstance(claims, dict):
+        url = _text(claims, "iss", MAX_NAME)
+        issuer = issuers.get(url)
+        named = _claim(claims, issuer.subject if issuer is not None else "sub")
+        if url and isinstance(named, str) and named:
+            told = attributes_of(claims, issuer) if issuer is not None else None
+            return f"{url}|{_clean(named)[:MAX_NAME]}", PrincipalKind.TOKEN, told
     if key := _text(fields, "key", MAX_WORD):
         return f"key:{key}", PrincipalKind.KEY, None
     if peer := _text(fields, "peer", MAX_NAME):

@@ -19,14 +19,15 @@ IDP = Issuer(
     attributes={"team": "org.team", "groups": "groups", "cost": "https://lab/cost"},
 )
 ISSUERS = {IDP.url: IDP}
-NOBODY = {"iss": None, "sub": None, "claims": None}
+NOBODY = {"claims": None}
 TREES = st.recursive(
     st.none() | st.text() | st.integers(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
 )
 
 
 def test_a_call_of_an_issuers_caller() -> None:
-    claims = {"sub": "ana", "org": {"team": "churn"}, "groups": ["a", 7, {"x": 1}], "https://lab/cost": True}
+    told = {"org": {"team": "churn"}, "groups": ["a", 7, {"x": 1}], "https://lab/cost": True}
+    claims = {"iss": IDP.url, "sub": "ana", **told}
     line = parse(line_of(claims=claims), ISSUERS)
     assert line is not None
     call = Call.model_validate(line.call.model_dump())
@@ -46,8 +47,10 @@ def test_a_call_of_an_issuers_caller() -> None:
         ({"id": "spiffe://lab/x", "peer": "spiffe://lab/y"}, "spiffe://lab/x", PrincipalKind.CERTIFICATE),
         (NOBODY | {"peer": "spiffe://lab/y"}, "spiffe://lab/y", PrincipalKind.CERTIFICATE),
         (NOBODY | {"key": "abcd1234"}, "key:abcd1234", PrincipalKind.KEY),
-        ({"iss": "https://other"}, "https://other|ana", PrincipalKind.TOKEN),
-        ({"iss": None, "sub": "ana", "claims": {"sub": "ana"}}, "", None),
+        ({"claims": {"iss": "https://other", "sub": "ana"}}, "https://other|ana", PrincipalKind.TOKEN),
+        ({"claims": {"sub": "ana"}}, "", None),
+        ({"claims": {"iss": "https://idp", "sub": 7}}, "", None),
+        ({"claims": "ana"}, "", None),
     ],
 )  # fmt: skip
 def test_who_called(parts: dict[str, Any], principal: str, kind: PrincipalKind | None) -> None:
@@ -93,7 +96,7 @@ def test_a_request_to_no_route_is_no_call() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["rid", "sub", "id", "ua", "path", "method", "model", "purpose", "addr", "peer", "key", "det"]),
+        st.sampled_from(["rid", "id", "ua", "path", "method", "model", "purpose", "addr", "peer", "key", "det"]),
         st.text(max_size=3000) | st.just("\ud800\x00\x1b[2J") | st.just("x" * 5000),
     ),
     st.dictionaries(st.sampled_from(["rev", "code", "rx", "tx", "us"]), st.integers(0, 10**40)),
@@ -104,7 +107,7 @@ def test_a_request_to_no_route_is_no_call() -> None:
 def test_whatever_callers_send_is_bounded_and_can_be_stored(
     texts: dict[str, str], numbers: dict[str, int], claims: Any
 ) -> None:
-    line = parse(line_of(**(texts | numbers | {"claims": {"sub": "ana", "groups": claims}})), ISSUERS)
+    line = parse(line_of(**(texts | numbers | {"claims": {"iss": IDP.url, "sub": "ana", "groups": claims}})), ISSUERS)
     assert line is not None
     call = Call.model_validate(line.call.model_dump())
     said = [value for value in call.model_dump().values() if isinstance(value, str)]
@@ -134,6 +137,6 @@ def test_what_a_claim_names_cannot_nest_without_end() -> None:
     deep: dict[str, Any] = {}
     for _ in range(500):
         deep = {"org": deep}
-    line = parse(line_of(claims=deep | {"sub": "ana"}), ISSUERS)
+    line = parse(line_of(claims=deep | {"iss": IDP.url, "sub": "ana"}), ISSUERS)
     assert line is not None
     assert json.dumps(line.attributes) == "{}"

@@ -100,7 +100,7 @@ async def test_what_is_known_of_a_caller_counts_where_the_call_proves_nothing(st
     append(path, line_of(1))
     async with running(Recorder(store, path, lambda: known)):
         await until(lambda: store.calls.count() == 1)
-    none = {"iss": None, "sub": None, "claims": None}
+    none: dict[str, None] = {"claims": None}
     append(path, line_of(2, id="https://idp|ana", **none), line_of(3, key="abcd1234", **none))
     async with running(Recorder(store, path, lambda: known)):
         await until(lambda: store.calls.count() == 3)
