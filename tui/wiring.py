@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from inventory.model import Listener, Scan, Scope
+    from inventory.model import Listener, PolicySet, Scan, Scope
     from inventory.settings import Settings
     from inventory.store import Store
+    from router.audit.evidence import Load
+    from router.policy import PolicyEngine
     from scanner.authoring import Trial
     from scanner.findings import Finding
     from scanner.plan import Shard
@@ -257,6 +259,17 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
         await Guard(here.store, here.gateway).run(stop)
 
     return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+
+
+def policy_loader() -> Load:
+    """What reads a version of the policies in its language. It raises PolicyError for a text that is none."""
+    from importlib import import_module
+
+    def load(version: PolicySet) -> PolicyEngine:
+        engine: PolicyEngine = import_module("router.policy.engines").load(version)
+        return engine
+
+    return load
 
 
 def switch_off_shadow(settings: Settings, route: str) -> bool:
