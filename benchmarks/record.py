@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inventory.calls import COLUMNS, digest_of, row_of
+from inventory.garbage import collect_seldom
 from inventory.model import Access, Decision, Issuer, RateLimit
 from inventory.store import Store, open_store
 from router.audit.decide import Asked, Decider, InForce
@@ -91,6 +92,7 @@ def parts(lines: Sequence[bytes]) -> None:
 
 def main() -> None:
     """Measure."""
+    collect_seldom()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--callers", type=int, default=1000)
