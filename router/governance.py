@@ -4,7 +4,7 @@ A gateway enforces this by itself, without asking gnomon: whose tokens it believ
 may call which route.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Self
 
 from pydantic import Field
@@ -94,3 +94,14 @@ def changed(before: Governance, after: Governance) -> frozenset[str]:
 
 
 ALL = "*"
+
+
+def losing(before: Mapping[str, RouteRule], after: Mapping[str, RouteRule], principals: Iterable[str]) -> set[str]:
+    """Who may no longer call a route that they could call before. A route that is new took nothing from anybody."""
+    pairs = [(before[route], rule) for route, rule in after.items() if route in before and before[route] != rule]
+    return {who for who in principals if any(allows(old, who) and not allows(new, who) for old, new in pairs)}
+
+
+def allows(rule: RouteRule, principal: str) -> bool:
+    """Whether a rule lets a caller in."""
+    return rule.default_allowed != (principal in rule.exceptions)

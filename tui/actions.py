@@ -70,6 +70,8 @@ ACTIONS: tuple[Action, ...] = (
     _action("go.gaps", "Gaps", "What is still ungoverned, and why; the map of what was scanned.", "3", "app", _SCREENS),
     _action("go.routes", "Routes", "Live splits and shadow agreement.", "4", "app", _SCREENS),
     _action("go.scans", "Scans", "What was scanned, and what was not; schedules.", "5", "app", _SCREENS),
+    _action("go.policies", "Policies", "Who may call what, and who would break under the candidate.", "6", "app",
+            _SCREENS),
     _action("go.space", "Map", "The address space: scanned, stale, never, and hosts where nobody looked.", "M", "app",
             _SCREENS),
     _action("go.help", "Help", "Every key of this screen and of all others.", "question_mark f1", "app", _SCREENS,

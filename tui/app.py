@@ -143,6 +143,9 @@ class GnomonApp(App[None]):
     def _do_go_scans(self) -> None:
         self.show(Location("scans"))
 
+    def _do_go_policies(self) -> None:
+        self.show(Location("policies"))
+
     def _do_go_space(self) -> None:
         if isinstance(self.screen, Page) and self.screen.PLACE != "space":
             self.open("space", "all")

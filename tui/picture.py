@@ -29,6 +29,7 @@ PICTURES: Mapping[str, tuple[str, ...]] = {
     "route": ("4", "enter"),
     "adopt": ("2", "a"),
     "space": ("3", "M"),
+    "policies": ("6",),
 }
 """The keys that lead to each pictured screen."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inventory.model import Listener, Scan, Scope
     from inventory.settings import Settings
     from inventory.store import Store
+    from router.audit.evidence import Load
     from scanner.authoring import Trial
     from scanner.findings import Finding
     from scanner.plan import Shard
@@ -257,6 +258,13 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
         await Guard(here.store, here.gateway).run(stop)
 
     return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+
+
+def policy_loader() -> Load:
+    """What reads a version of the policies in its language. It raises PolicyError for a text that is none."""
+    from router.policy.engines import load
+
+    return load
 
 
 def switch_off_shadow(settings: Settings, route: str) -> bool:

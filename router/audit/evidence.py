@@ -48,10 +48,11 @@ class Shown(NamedTuple):
     blind: bool
 
 
-def evidence(store: Store, load: Load, now: datetime, at_most: timedelta = timedelta(days=DAYS)) -> Evidence:
+def evidence(store: Store, load: Load | None, now: datetime, at_most: timedelta = timedelta(days=DAYS)) -> Evidence:
     """What the candidate would do, from the calls since it is one, and no longer than ``at_most``. StoreError.
 
-    Calls that were recorded under another candidate say nothing of this one.
+    Calls that were recorded under another candidate say nothing of this one. Without ``load``, what the policies look
+    at is not known. PolicyError where a version cannot be read.
     """
     state = store.policies.state()
     tried = tried_since(store, state)
@@ -62,7 +63,7 @@ def evidence(store: Store, load: Load, now: datetime, at_most: timedelta = timed
         state,
         since,
         tried,
-        coverage(tallies, known, mentions_of(store, state, load)),
+        coverage(tallies, known, None if load is None else mentions_of(store, state, load)),
         tuple(impacts(tallies)) if state.candidate is not None else (),
         tuple(store.calls.recordings()),
     )

@@ -6,11 +6,12 @@ the store takes, and a line that is not as the gateway writes it is refused.
 
 import ipaddress
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
 
 from inventory.model import ANONYMOUS, Attribute, Call, Issuer, PrincipalKind
 
@@ -23,7 +24,6 @@ MAX_VALUES = 64
 _SMALL = 2**31 - 1
 _LARGE = 2**53
 _FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000
-_ROUTE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 _LOST = "lost"
 
 Refused = Literal["", "token", "policy", "limit", "service"]
@@ -67,35 +67,33 @@ def parse(line: bytes, issuers: Mapping[str, Issuer]) -> Line | None:
     route = _text(fields, "route", MAX_WORD)
     if not route or route == "-":
         return None
-    if not _ROUTE.match(route):
-        raise MalformedLineError("the route is not a name")
     at = _number(fields, "at", _LARGE)
     if not _FIRST_MS <= at <= _LAST_MS:
         raise MalformedLineError("the moment is none")
     principal, kind, attributes = _caller(fields, issuers)
     address = _text(fields, "addr", MAX_WORD)
-    call = Call.model_construct(
-        id=_text(fields, "rid", MAX_WORD),
-        at=datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000),
-        route=route,
-        revision=_number(fields, "rev", _SMALL),
-        backend=_text(fields, "backend", MAX_WORD),
-        principal=principal,
-        network=network_of(address),
-        client=client_of(_text(fields, "ua", MAX_NAME)),
-        method=_text(fields, "method", 32),
-        path=_text(fields, "path", MAX_PATH).partition("?")[0],
-        status=_number(fields, "code", _SMALL),
-        received=_number(fields, "rx", _LARGE),
-        sent=_number(fields, "tx", _LARGE),
-        micros=_number(fields, "us", _SMALL),
-        model=_text(fields, "model", MAX_WORD) or None,
-        purpose=_text(fields, "purpose", MAX_WORD) or None,
-        refused_by=refused_by(_text(fields, "det", MAX_NAME)),
-        enforced=None,
-        candidate=None,
-        over=(),
-    )
+    try:
+        call = Call(
+            id=_text(fields, "rid", MAX_WORD),
+            at=datetime.fromtimestamp(at // 1000, UTC).replace(microsecond=at % 1000 * 1000),
+            route=route,
+            revision=_number(fields, "rev", _SMALL),
+            backend=_text(fields, "backend", MAX_WORD),
+            principal=principal,
+            network=network_of(address),
+            client=client_of(_text(fields, "ua", MAX_NAME)),
+            method=_text(fields, "method", 32),
+            path=_text(fields, "path", MAX_PATH).partition("?")[0],
+            status=_number(fields, "code", _SMALL),
+            received=_number(fields, "rx", _LARGE),
+            sent=_number(fields, "tx", _LARGE),
+            micros=_number(fields, "us", _SMALL),
+            model=_text(fields, "model", MAX_WORD) or None,
+            purpose=_text(fields, "purpose", MAX_WORD) or None,
+            refused_by=refused_by(_text(fields, "det", MAX_NAME)),
+        )
+    except ValidationError as error:
+        raise MalformedLineError(f"{error.errors()[0]['loc'][0]} is not as it should be") from error
     return Line(call, kind, attributes, address)
 
 

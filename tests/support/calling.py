@@ -34,8 +34,8 @@ class Groups:
 def line_of(number: int = 1, **parts: Any) -> bytes:
     """A line of the gateway's log, with its newline. None leaves a key out."""
     fields = {
-        "rid": f"r{number}", "at": str(1_795_800_000_000 + number * 1000), "route": "churn", "rev": 3, "backend": "main",
-        "claims": {"iss": "https://idp", "sub": "ana", "org": {"team": "churn"}},
+        "rid": f"r{number}", "at": str(1_795_800_000_000 + number * 1000), "route": "churn", "rev": 3,
+        "backend": "main",        "claims": {"iss": "https://idp", "sub": "ana", "org": {"team": "churn"}},
         "addr": "10.1.2.3", "ua": "python-requests/2.32 (x)", "method": "POST", "path": "/predict?x=1", "code": 200,
         "det": "via_upstream", "flags": "-", "rx": 10, "tx": 20, "us": 900, "model": None, "purpose": None,
     } | parts  # fmt: skip

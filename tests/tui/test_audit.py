@@ -79,9 +79,7 @@ def test_nothing_is_recorded(gnomon):
 
 def test_what_people_decided_is_there_too(gnomon, database_url: str):
     with open_store(database_url) as store:
-        store.principals.declare(
-            "spiffe://lab/x", PrincipalKind.CERTIFICATE, {"team": "x"}, who="ana", why="their pods"
-        )
+        store.principals.declare("spiffe://lab/x", PrincipalKind.CERTIFICATE, {"team": "x"}, who="ana", why="theirs")
     ran = gnomon("audit", "--changes")
     assert "principal:spiffe://lab/x" in ran.out
     assert "theirs" in ran.out

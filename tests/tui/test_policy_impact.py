@@ -8,7 +8,7 @@ import pytest
 import typer
 from calling import Groups, append_calls, call_of_now
 
-from inventory.model import Access, Decision, PolicySet, PolicyState, RouteSpec, utc_now
+from inventory.model import Access, Backend, Decision, PolicySet, PolicyState, RouteSpec, utc_now
 from inventory.store import Store, open_store
 from tui.commands import policy_impact
 from tui.exits import CommandError
@@ -27,7 +27,7 @@ def store(database_url: str):
 @pytest.fixture
 def run(database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command of the group. A policy text is the teams that it lets in."""
-    monkeypatch.setattr(policy_impact, "loader", lambda: lambda version: Groups(*version.text.split()))
+    monkeypatch.setattr(policy_impact, "policy_loader", lambda: lambda version: Groups(*version.text.split()))
     app = typer.Typer()
     policy_impact.register(app)
 
@@ -118,11 +118,10 @@ def test_calls_whose_requests_are_asked_about_are_told(
     def load(version: PolicySet) -> Groups:
         return Groups(*version.text.split(), looks_at=frozenset({"context.size", "context.hour"}))
 
-    monkeypatch.setattr(policy_impact, "loader", lambda: load)
-    spec = RouteSpec.model_validate(
-        {"name": "churn", "hosts": ["churn.localhost"], "backends": [{"name": "main", "url": "http://127.0.0.1:1"}]}
-        | {"access": Access(ask="open")}
-    )
+    monkeypatch.setattr(policy_impact, "policy_loader", lambda: load)
+    backend = Backend(name="main", url="http://127.0.0.1:1", weight=100)
+    access = Access(ask="open")
+    spec = RouteSpec(name="churn", hosts=("churn.localhost",), backends=(backend,), access=access)
     tried.routes.put(spec, who="ana", why="asks")
     file = tmp_path / "next.cedar"
     file.write_text("risk")

@@ -9,12 +9,12 @@ import typer
 from tui.commands.options import FormatOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, narrate, write_json, write_rows, write_text
-from tui.wiring import workspace
+from tui.wiring import policy_loader, workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.audit.evidence import Evidence, Load
+    from router.audit.evidence import Evidence
     from router.policy.impact import Coverage, Impact
 
 IMPACTS = (
@@ -63,7 +63,7 @@ def impact(
 
     now = utc_now()
     with workspace(context.obj) as here:
-        found = evidence(here.store, loader(), now, timedelta(seconds=seconds_of(since)))
+        found = evidence(here.store, policy_loader(), now, timedelta(seconds=seconds_of(since)))
     why = against(found, now, accept or [])
     head = {"enforced": found.state.enforced, "candidate": found.state.candidate, "since": found.since.isoformat()}
     tail = {"may_be_enforced": not why, "why_not": why}
@@ -112,21 +112,13 @@ def diff(
     fields = {"number": 1, "engine": engine, "text": text, "at": now, "who": "nobody", "why": "to be compared"}
     version = PolicySet.model_validate(fields)
     with workspace(context.obj) as here:
-        found = show(here.store, loader(), version, now - timedelta(days=days), now)
+        found = show(here.store, policy_loader(), version, now - timedelta(days=days), now)
     _write({"file": str(file), "since": found.since.isoformat()}, found.coverage, found.impacts, {}, form)
     if found.blind and found.per_request:
         narrate(
             f"{found.per_request} calls are of routes that ask for each request; these were judged without their size, "
             "path, network and purpose"
         )
-
-
-def loader() -> "Load":
-    """What reads a version of the policies."""
-    from importlib import import_module
-
-    load: Load = import_module("router.policy.engines").load
-    return load
 
 
 def _write(

@@ -22,7 +22,7 @@ from tui.viewmodel.text import Run, Tone, line
 if TYPE_CHECKING:
     from tui.app import GnomonApp
 
-PLACES = ("pulse", "endpoints", "gaps", "routes", "scans", "space", "help")
+PLACES = ("pulse", "endpoints", "gaps", "routes", "scans", "policies", "space", "help")
 
 
 class CommandSuggester(Suggester):

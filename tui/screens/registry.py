@@ -7,6 +7,7 @@ from tui.screens.endpoint import EndpointPage
 from tui.screens.endpoints import EndpointsPage
 from tui.screens.gaps import GapsPage
 from tui.screens.help import HelpPage
+from tui.screens.policies import PoliciesPage
 from tui.screens.pulse import PulsePage
 from tui.screens.route import RoutePage
 from tui.screens.routes import RoutesPage
@@ -17,6 +18,7 @@ from tui.session import Session
 
 FIRST: Mapping[str, type[Page]] = {
     "pulse": PulsePage, "endpoints": EndpointsPage, "gaps": GapsPage, "routes": RoutesPage, "scans": ScansPage,
+    "policies": PoliciesPage,
 }  # fmt: skip
 """The screens that a number key leads to."""
 

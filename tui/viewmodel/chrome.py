@@ -6,7 +6,7 @@ from datetime import datetime
 from tui.viewmodel.text import Line, Run, Tone, clean, line, span
 
 TABS = (("go.pulse", "1", "Pulse"), ("go.endpoints", "2", "Endpoints"), ("go.gaps", "3", "Gaps"),
-        ("go.routes", "4", "Routes"), ("go.scans", "5", "Scans"))  # fmt: skip
+        ("go.routes", "4", "Routes"), ("go.scans", "5", "Scans"), ("go.policies", "6", "Policies"))  # fmt: skip
 ROOMY = 100
 """From this width on, tabs have air between them."""
 

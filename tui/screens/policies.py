@@ -1,0 +1,73 @@
+"""Who may call what: versions of the policies, whom the candidate would refuse, and who calls."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from typing_extensions import override
+
+from inventory.store import Store
+from tui.screens.sheet import Sheet
+from tui.session import Session
+from tui.viewmodel import policies
+from tui.viewmodel.policies import Governed
+from tui.viewmodel.text import Line, Run, Tone, line, plural
+from tui.wiring import policy_loader
+
+AGAIN_AFTER = timedelta(seconds=10)
+"""Calls wake nobody: while this screen is on top, the record is read as often."""
+
+
+class PoliciesPage(Sheet):
+    """The versions that count, coverage, who would break, the gate, callers, keys in use, and the record."""
+
+    PLACE = "policies"
+    HEADLINE = "Policies"
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._governed: Governed | None = None
+        self._version = -2
+        self._read_at: datetime | None = None
+        self._reading = self.repeat(self._read)
+
+    @override
+    def news(self) -> None:
+        due = self._read_at is None or self.now - self._read_at >= AGAIN_AFTER
+        if due or self.session.snapshot.version != self._version:
+            self._reading.ask()
+
+    async def _read(self) -> None:
+        self._version, self._read_at = self.session.snapshot.version, self.now
+        self._governed = await asyncio.to_thread(read, self.session.store, self.now)
+        self.redraw()
+
+    @override
+    def lines(self, width: int) -> list[Line]:
+        if self._governed is None:
+            return [line(Run("◌ reading …", Tone.INFO))]
+        return policies.page(self._governed, width, self.now)
+
+    @override
+    def note(self) -> str:
+        if self._governed is None:
+            return ""
+        governed = self._governed
+        return f"{plural(len(governed.versions), 'version')} · {plural(len(governed.callers), 'caller')}"
+
+
+def read(store: Store, now: datetime) -> Governed:
+    """Read it all. StoreError. Where a version cannot be read here, what policies look at is not known."""
+    from router.audit.evidence import evidence
+    from router.errors import RouteError
+    from router.policy.promotion import Bar, hindrances, too_short
+
+    unread = ""
+    try:
+        found = evidence(store, policy_loader(), now)
+    except RouteError as error:
+        unread = f"the policies cannot be read here: {error}"
+        found = evidence(store, None, now)
+    bar = Bar()
+    why = [*too_short(found.tried or now, now, bar), *hindrances(found.impacts, found.coverage, bar, ())]
+    callers = sorted(store.principals.list(), key=lambda one: one.last_seen, reverse=True)
+    return Governed(found, tuple(store.policies.list()), tuple(callers), tuple(why), unread)
