@@ -14,7 +14,9 @@ from inventory.calls import Tally
 from inventory.model import Access, Attribute, Decision, Principal
 from router.policy import PolicyEngine, Question
 
-What = Literal["would deny", "would allow", "would limit"]
+What = Literal["would deny", "let through", "would limit", "would allow"]
+"""``let through``: the enforced version denies what a route that does not enforce it has served all the same."""
+
 Attributes = Mapping[str, Mapping[str, Attribute]]
 """What is known of callers, by id."""
 
@@ -87,6 +89,8 @@ def impacts(tallies: Iterable[Tally]) -> list[Impact]:
         if what is not None and one.candidate is not None:
             found.append(_impact(one, what, _because(what, one.enforced, one.candidate), one.calls))
         if not one.refused_by:
+            if _let_through(one) and one.enforced is not None:
+                found.append(_impact(one, "let through", _because("would deny", None, one.enforced), one.calls))
             found += [_impact(one, "would limit", f"over the limit by {by}", one.calls) for by in _words(one.over)]
     return merged(found)
 
@@ -102,7 +106,7 @@ def merged(found: Iterable[Impact]) -> list[Impact]:
             first_at=min(one.first_at, other.first_at),
             last_at=max(one.last_at, other.last_at),
         )  # fmt: skip
-    order: dict[What, int] = {"would deny": 0, "would limit": 1, "would allow": 2}
+    order: dict[What, int] = {"would deny": 0, "let through": 1, "would limit": 2, "would allow": 3}
     return sorted(together.values(), key=lambda one: (order[one.what], -one.calls, one.identity, one.route))
 
 
@@ -215,6 +219,11 @@ def _change(enforced: Decision, candidate: Decision | None) -> What | None:
     if candidate is None or candidate.allowed == enforced.allowed:
         return None
     return "would allow" if candidate.allowed else "would deny"
+
+
+def _let_through(one: Tally) -> bool:
+    """Whether a call was served that no version allows; a caller who is held to the candidate has its word."""
+    return one.enforced is not None and not any(each.allowed for each in (one.enforced, one.candidate) if each)
 
 
 def _because(what: What, enforced: Decision | None, candidate: Decision) -> str:

@@ -1,6 +1,7 @@
 """What every database promises of the record of calls."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -154,6 +155,18 @@ def test_the_first_batch_that_was_changed_is_found(
     tamper(database_url, statement)
     checked = store.calls.verify()
     assert (checked.broken, why in checked.why) == (broken, True), checked.why
+
+
+def test_gateways_that_record_at_once_make_one_chain(store: Store) -> None:
+    def record(gateway: str) -> None:
+        recorder = Recorder(store, gateway)
+        for number in range(8):
+            recorder.append(call(number), call(number + 10))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(record, ["first", "second", "third"]))
+    assert store.calls.verify()[:2] == (24, 48)
+    assert store.calls.verify().broken is None
 
 
 def test_a_chain_that_was_made_anew_is_told_by_a_digest_that_was_kept(store: Store) -> None:

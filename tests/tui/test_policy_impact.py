@@ -110,6 +110,10 @@ def test_a_text_in_no_known_language_is_one_sentence(run: Run, tmp_path: Path):
     file.write_text("risk")
     with pytest.raises(CommandError, match=r"call it \.cedar or \.rego"):
         run("diff", str(file))
+    file = tmp_path / "next.cedar"
+    file.write_bytes(b"permit\xff")
+    with pytest.raises(CommandError, match="is not text in UTF-8"):
+        run("diff", str(file))
 
 
 def test_calls_whose_requests_are_asked_about_are_told(

@@ -108,7 +108,10 @@ def diff(
     if engine is None:
         raise CommandError(f"{file} is in no language that is known by its name: call it .cedar or .rego")
     now = utc_now()
-    text = file.read_text(encoding="utf-8", errors="strict")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file} is not text in UTF-8") from error
     fields = {"number": 1, "engine": engine, "text": text, "at": now, "who": "nobody", "why": "to be compared"}
     version = PolicySet.model_validate(fields)
     with workspace(context.obj) as here:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from time import monotonic
 
 from typing_extensions import override
 
@@ -16,6 +17,9 @@ from tui.wiring import policy_loader
 AGAIN_AFTER = timedelta(seconds=10)
 """Calls wake nobody: while this screen is on top, the record is read as often."""
 
+REST = 20
+"""After reading the record, it is left alone for this many times as long as that took."""
+
 
 class PoliciesPage(Sheet):
     """The versions that count, coverage, who would break, the gate, callers, keys in use, and the record."""
@@ -26,19 +30,18 @@ class PoliciesPage(Sheet):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._governed: Governed | None = None
-        self._version = -2
-        self._read_at: datetime | None = None
+        self._due_at: datetime | None = None
         self._reading = self.repeat(self._read)
 
     @override
     def news(self) -> None:
-        due = self._read_at is None or self.now - self._read_at >= AGAIN_AFTER
-        if due or self.session.snapshot.version != self._version:
+        if self._due_at is None or self.now >= self._due_at:
             self._reading.ask()
 
     async def _read(self) -> None:
-        self._version, self._read_at = self.session.snapshot.version, self.now
+        began = monotonic()
         self._governed = await asyncio.to_thread(read, self.session.store, self.now)
+        self._due_at = self.now + max(AGAIN_AFTER, timedelta(seconds=REST * (monotonic() - began)))
         self.redraw()
 
     @override

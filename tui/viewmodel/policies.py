@@ -19,8 +19,8 @@ SHOWN = 12
 QUIET = timedelta(minutes=1)
 """A recorder that has said nothing for so long is away: it gives a sign of life oftener."""
 
-_TONES = {"would deny": Tone.BAD, "would limit": Tone.WARN, "would allow": Tone.INFO}
-_GLYPHS = {"would deny": "✗", "would limit": "◐", "would allow": "+"}
+_TONES = {"would deny": Tone.BAD, "let through": Tone.WARN, "would limit": Tone.WARN, "would allow": Tone.INFO}
+_GLYPHS = {"would deny": "✗", "let through": "◐", "would limit": "◐", "would allow": "+"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,10 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from calling import Groups, line_of
 
 from inventory.model import Access, ApiKey, Issuer, RateLimit, utc_now
-from inventory.store import Store, StoreError, open_store
+from inventory.store import Store, open_store
 from router.audit.decide import InForce
 from router.audit.log import Log
 from router.audit.recorder import Recorder
@@ -164,30 +166,31 @@ def test_kills_at_any_instant_neither_lose_nor_repeat_a_line(tmp_path: Path, pat
         assert store.calls.verify().broken is None
 
 
-async def test_while_the_store_is_away_calls_wait_and_are_caught_up_with(
+async def test_while_the_disk_is_full_calls_wait_and_are_caught_up_with(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append_calls, away = store.calls.append, threading.Event()
+    full = threading.Event()
 
-    def fail(*given: object, **named: object) -> object:
-        if away.is_set():
-            raise StoreError("the disk is full")
-        return append_calls(*given, **named)  # type: ignore[arg-type]
+    def limit(connection: sqlite3.Connection, *_: object) -> None:
+        # A limit below the size that a database has already is that size: it cannot grow by a page.
+        connection.execute(f"PRAGMA max_page_count = {1 if full.is_set() else 2**30}").close()
 
-    monkeypatch.setattr(store.calls, "append", fail)
+    sa.event.listen(store._database.engine, "checkout", limit)
     monkeypatch.setattr("router.audit.recorder.AGAIN_AFTER", 0.01)
     recorder = Recorder(store, path, in_force)
     async with running(recorder):
         append(path, line_of(1))
         await until(lambda: store.calls.count() == 1)
-        away.set()
-        append(path, *(line_of(number) for number in range(2, 50)))
+        full.set()
+        append(path, *(line_of(number) for number in range(2, 1000)))
         await until(lambda: recorder.failing != "")
-        assert recorder.failing == "the disk is full"
-        away.clear()
-        await until(lambda: store.calls.count() == 49)
+        assert "full" in recorder.failing
+        assert store.calls.count() == 1
+        full.clear()
+        await until(lambda: store.calls.count() == 999)
         await until(lambda: recorder.failing == "")
-    assert len(set(ids(store))) == 49
+    assert len(set(ids(store))) == 999
+    assert store.calls.verify().broken is None
 
 
 async def test_more_than_may_wait_is_given_up_and_counted_through_a_kill(store: Store, path: Path) -> None:

@@ -57,6 +57,17 @@ def test_what_the_candidate_would_change_is_told_by_caller_route_and_reason() ->
     assert (found[1].first_at, found[1].last_at) == (earlier, AT + timedelta(minutes=5))
 
 
+def test_who_would_break_once_a_route_enforces_is_told_too() -> None:
+    found = impacts(
+        [tally(enforced=NO, candidate=NO, calls=2), tally("bob", enforced=FORBIDDEN, candidate=None), tally("eve", NO)]
+    )
+    assert short(found) == [
+        ("let through", "ana", "no policy permits it", 2),
+        ("let through", "bob", "by no-training", 1),
+        ("would allow", "eve", "by teams", 1),
+    ]
+
+
 def test_nothing_is_said_of_calls_that_no_candidate_judged() -> None:
     assert impacts([tally(candidate=None), tally(enforced=None, candidate=None)]) == []
 
