@@ -10,11 +10,16 @@ from tui.checks import (
     Check,
     always,
     may_adopt,
+    may_approve,
+    may_begin,
+    may_end,
     may_go_back,
     may_go_forward,
+    may_pause,
     may_promote,
     may_redo,
     may_reopen,
+    may_resume,
     may_roll_back,
     may_route,
     may_shift,
@@ -62,6 +67,7 @@ _SCREENS, _MOVE, _FIND, _TRIAGE, _ROUTES, _SAY, _APP = (
 _LISTS = "endpoints gaps"
 _ABOUT = "endpoints endpoint gaps"
 _ROUTE = "endpoints endpoint gaps routes route"
+_STEERED = "routes route"
 _PANES = "endpoints gaps routes scans"
 
 ACTIONS: tuple[Action, ...] = (
@@ -122,6 +128,16 @@ ACTIONS: tuple[Action, ...] = (
     _action("route.rollback", "Roll back", "To an earlier revision, as a new one.", "R", _ROUTE, _ROUTES,
             may_roll_back),
     _action("route.release", "Release", "Take the route off the gateway.", "X", _ROUTE, _ROUTES, may_route),
+    _action("rollout.start", "Roll out", "Let the replacement take over step by step, each behind a gate.", "n",
+            _STEERED, _ROUTES, may_begin, hint=True),
+    _action("rollout.pause", "Pause", "No further step of the rollout; a broken gate still takes it back.", "z",
+            _STEERED, _ROUTES, may_pause),
+    _action("rollout.resume", "Resume", "Let the rollout go on from where it was paused.", "Z", _STEERED, _ROUTES,
+            may_resume),
+    _action("rollout.approve", "Approve", "Let the rollout take the next step, once the gate before that passes.", "V",
+            _STEERED, _ROUTES, may_approve),
+    _action("rollout.abort", "Abort", "End the rollout, with every live request back at the incumbent.", "A", _STEERED,
+            _ROUTES, may_end),
     _action("copy.menu", "Copy", "A cell, the row, JSON or a curl line.", "y", _ROUTE, _SAY, on_something, hint=True),
     _action("copy.url", "Copy URL", "Where it answers.", "Y", _ABOUT, _SAY, on_endpoints),
     _action("copy.export", "Export", "Write what is on the screen to a file: CSV, JSON, SVG.", "e", "app", _SAY),

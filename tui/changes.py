@@ -95,21 +95,21 @@ def route(store: Store, revision: Revision, spec: RouteSpec, who: str, why: str,
 
     Raises StaleError where somebody changed the route meanwhile, ValueError or StoreError.
     """
-    _must_be_latest(store, revision)
+    must_be_latest(store, revision)
     made = store.routes.put(spec, who=who, why=why)
     return Edit(title, lambda: _restore(store, made, revision, who))
 
 
 def release(store: Store, revision: Revision, who: str, why: str) -> Edit:
     """Take a route off the gateway, from the revision that was looked at. Raises StaleError or StoreError."""
-    _must_be_latest(store, revision)
+    must_be_latest(store, revision)
     gone = store.routes.remove(revision.route, who=who, why=why)
     return Edit(f"release {revision.route}", lambda: _restore(store, gone, revision, who))
 
 
 def _restore(store: Store, latest: Revision, wanted: Revision, who: str) -> Edit:
     """Make an earlier revision the desired one, as a new revision; that there be no route, where it was that."""
-    _must_be_latest(store, latest)
+    must_be_latest(store, latest)
     why = f"back to revision {wanted.number}: undo of {latest.number}"
     if wanted.spec is None:
         made = store.routes.remove(wanted.route, who=who, why=why)
@@ -118,7 +118,8 @@ def _restore(store: Store, latest: Revision, wanted: Revision, who: str) -> Edit
     return Edit(f"{wanted.route} back to r{wanted.number}", lambda: _restore(store, made, latest, who))
 
 
-def _must_be_latest(store: Store, revision: Revision) -> None:
+def must_be_latest(store: Store, revision: Revision) -> None:
+    """Raises StaleError where somebody changed the route since that revision."""
     latest = store.routes.get(revision.route)
     if latest is None or latest.number != revision.number:
         by = f" by {latest.who}" if latest else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inventory.model import Endpoint, Revision, Scheme
+from inventory.model import Endpoint, Revision, Rollout, Scheme, Status
 
 MOST = 1000
 """How many endpoints one decision may be about: more is a filter that somebody should look at first."""
@@ -14,7 +14,8 @@ class Context:
     """What an action could work on right now.
 
     ``chosen`` counts the marked endpoints, or is 1 for the one under the cursor, which is ``endpoint``
-    where nothing is marked. ``route`` is the one under the cursor, or the one that leads to the endpoint.
+    where nothing is marked. ``route`` is the one under the cursor, or the one that leads to the endpoint, ``rollout``
+    its latest rollout, ended or not.
     """
 
     place: str
@@ -23,6 +24,7 @@ class Context:
     chosen: int = 0
     endpoint: Endpoint | None = None
     route: Revision | None = None
+    rollout: Rollout | None = None
     marked: bool = False
     can_undo: bool = False
     can_redo: bool = False
@@ -117,6 +119,46 @@ def may_promote(context: Context) -> Reason:
     if challenger(context.route) is None:
         return "more than one backend could take over: shift the weights instead"
     return None
+
+
+def may_begin(context: Context) -> Reason:
+    """A rollout begins where a route has two backends and no other rollout of it is under way."""
+    if reason := may_shift(context):
+        return reason
+    active = context.rollout is not None and context.rollout.active
+    return "a rollout is under way: abort it before another begins" if active else None
+
+
+def may_end(context: Context) -> Reason:
+    """A rollout has to be under way."""
+    if reason := may_route(context):
+        return reason
+    return None if context.rollout is not None and context.rollout.active else "no rollout is under way"
+
+
+def may_pause(context: Context) -> Reason:
+    """Only what runs is paused."""
+    if reason := may_end(context):
+        return reason
+    assert context.rollout is not None
+    return None if context.rollout.status is Status.RUNNING else "the rollout is paused already"
+
+
+def may_resume(context: Context) -> Reason:
+    """Only what is paused is resumed."""
+    if reason := may_end(context):
+        return reason
+    assert context.rollout is not None
+    return None if context.rollout.status is Status.PAUSED else "the rollout is not paused"
+
+
+def may_approve(context: Context) -> Reason:
+    """The next step has to wait for a person."""
+    if reason := may_end(context):
+        return reason
+    assert context.rollout is not None
+    following = context.rollout.following
+    return None if following is not None and following.approval else "its next step waits for no person"
 
 
 def may_roll_back(context: Context) -> Reason:

@@ -1,4 +1,4 @@
-"""The endpoints of one listing: every id in order, and whole endpoints only around the rows in view."""
+"""The endpoints of one listing: every id in order, and whole endpoints only where the next key may lead."""
 
 import asyncio
 from collections.abc import Sequence
@@ -51,9 +51,10 @@ class Feed:
         self._rest_until = monotonic() + REST * (monotonic() - started)
 
     def around(self, view: range) -> Sequence[str]:
-        """The ids to read for a view: its own and those of its neighbours."""
-        more = AROUND * max(len(view), 1)
-        return self.keys[max(view.start - more, 0) : view.stop + more]
+        """The ids to read for a view: its own, those of its neighbours, and those of both ends of the listing."""
+        page = max(len(view), 1)
+        near = self.keys[max(view.start - AROUND * page, 0) : view.stop + AROUND * page]
+        return list(dict.fromkeys((*near, *self.keys[:page], *self.keys[-page:])))
 
     def behind(self, view: range, version: int) -> bool:
         """Whether a row in view is not read yet, or was read before that version."""

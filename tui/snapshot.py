@@ -42,4 +42,5 @@ def read(store: Store, now: datetime) -> Snapshot:
 
 def _route(store: Store, revision: Revision) -> RouteState:
     name = revision.route
-    return RouteState(revision, tuple(store.shadow.traffic(name)), tuple(store.shadow.of(name)))
+    traffic, evidence = tuple(store.shadow.traffic(name)), tuple(store.shadow.of(name))
+    return RouteState(revision, traffic, evidence, store.rollouts.get(name))

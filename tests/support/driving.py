@@ -7,6 +7,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from tui.app import GnomonApp
+from tui.screens.form import Form
 
 
 def screen_text(app: GnomonApp) -> str:
@@ -42,3 +43,20 @@ async def type_text(pilot: Pilot[None], text: str) -> None:
     assert pilot.app.focused is not None
     pilot.app.focused.post_message(events.Paste(text))
     await settle(pilot, pilot.app)
+
+
+async def fill_in(pilot: Pilot[None], app: GnomonApp, *texts: str | None) -> None:
+    """Wait for a form, and type a text into each of its fields; None leaves one as it is."""
+    await until(pilot, lambda: isinstance(app.screen, Form))
+    for n, text in enumerate(texts):
+        if n:
+            await pilot.press("tab")
+        if text is not None:
+            await type_text(pilot, text)
+
+
+async def confirm(pilot: Pilot[None], app: GnomonApp) -> None:
+    before = len(app.session.undo)
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: len(app.session.undo) > before)
+    await settle(pilot, app)

@@ -6,17 +6,16 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from inventory.model import Revision
-from inventory.model.rollout import Rollout
 from tui.checks import Context
 from tui.keymap import bindings
-from tui.screens.routing import Routing
 from tui.screens.sheet import Sheet
+from tui.screens.steering import Steering
 from tui.session import Session
 from tui.viewmodel import moves, routes
 from tui.viewmodel.text import Line, Run, Tone, line
 
 
-class RoutePage(Routing, Sheet):
+class RoutePage(Steering, Sheet):
     """Everything about one route, with its revisions and what gateways still have to do for it."""
 
     PLACE = "route"
@@ -25,7 +24,6 @@ class RoutePage(Routing, Sheet):
     def __init__(self, session: Session, key: str) -> None:
         super().__init__(session, key)
         self._history: tuple[Revision, ...] = ()
-        self._rollout: Rollout | None = None
         self._version = -2
         self._reading = self.repeat(self._read)
 
@@ -37,7 +35,7 @@ class RoutePage(Routing, Sheet):
     @override
     def context(self) -> Context:
         state = self.session.snapshot.route(self.key)
-        return self.context_of(row=state is not None, route=state.revision if state else None)
+        return self.context_of_route(state)
 
     @override
     def news(self) -> None:
@@ -46,13 +44,9 @@ class RoutePage(Routing, Sheet):
 
     async def _read(self) -> None:
         version = self.session.shown
-        self._history, self._rollout = await asyncio.to_thread(self._look_up)
+        self._history = tuple(await asyncio.to_thread(self.session.store.routes.history, self.key))
         self._version = version
         self.redraw()
-
-    def _look_up(self) -> tuple[tuple[Revision, ...], Rollout | None]:
-        store = self.session.store
-        return tuple(store.routes.history(self.key)), store.rollouts.get(self.key)
 
     @override
     def lines(self, width: int) -> list[Line]:
@@ -62,7 +56,7 @@ class RoutePage(Routing, Sheet):
             said = "The route was removed: callers that use its name get 404."
             return [line(Run(said, Tone.WARN)), (), *routes.revisions(self._history, width, self.now)]
         pending = moves.pending(state.revision, [each.revision for each in snapshot.routes], snapshot.gateways)
-        ladder = [*routes.rollout(self._rollout, width, self.now), ()] if self._rollout else []
+        ladder = [*routes.rollout(state.rollout, width, self.now), ()] if state.rollout else []
         return [
             *routes.detail(state, snapshot.gateways, width, self.now), (), *ladder, *routes.pending(pending, width), (),
             *routes.revisions(self._history, width, self.now),

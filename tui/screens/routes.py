@@ -7,13 +7,13 @@ from typing_extensions import override
 from tui.checks import Context
 from tui.keymap import bindings
 from tui.screens.listing import Listing
-from tui.screens.routing import Routing
+from tui.screens.steering import Steering
 from tui.viewmodel import routes
 from tui.viewmodel.text import Line, plural
 from tui.widgets.table import RowTable
 
 
-class RoutesPage(Routing, Listing):
+class RoutesPage(Steering, Listing):
     """The routes, by name."""
 
     PLACE = "routes"
@@ -29,7 +29,10 @@ class RoutesPage(Routing, Listing):
     def pane_lines(self, key: str, width: int) -> list[Line]:
         snapshot = self.session.snapshot
         state = snapshot.route(key)
-        return routes.detail(state, snapshot.gateways, width, self.now) if state else []
+        if state is None:
+            return []
+        ladder = [(), *routes.rollout(state.rollout, width, self.now)] if state.rollout else []
+        return [*routes.detail(state, snapshot.gateways, width, self.now), *ladder]
 
     @override
     def open_row(self, key: str) -> None:
@@ -38,7 +41,7 @@ class RoutesPage(Routing, Listing):
     @override
     def context(self) -> Context:
         state = self.session.snapshot.route(self.table.key if self.is_mounted else None)
-        return self.context_of(row=state is not None, route=state.revision if state else None)
+        return self.context_of_route(state)
 
     @override
     def note(self) -> str:

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
-from inventory.model import Endpoint, GatewayStatus, Revision, RouteSpec
+from inventory.model import Endpoint, GatewayStatus, Revision, Rollout, RouteSpec
 from router import desired
 from router.observed import Observed
 from router.plan import Step, reconcile
@@ -140,6 +141,16 @@ def change_plan(before: RouteSpec, after: RouteSpec, steps: Sequence[Line], widt
     if before.shadow != after.shadow:
         lines.append(line(Run("shadow  ", Tone.MUTED), _shadow(before), Run(" → ", Tone.FAINT), _shadow(after)))
     return capped([*lines, *steps], width)
+
+
+def rollout_plan(
+    after: Rollout, before: RouteSpec, shaped: RouteSpec | None, steps: Sequence[Line], width: int, now: datetime
+) -> list[Line]:
+    """What a change of a rollout comes to: its ladder then, and what becomes of the live split, if anything does."""
+    ladder = routes.rollout(after, width, now)
+    if shaped is None:
+        return [*ladder, line(Run("the live split stays as it is", Tone.MUTED))]
+    return [*ladder, *change_plan(before, shaped, steps, width)]
 
 
 def released(spec: RouteSpec) -> list[Line]:

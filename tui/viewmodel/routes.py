@@ -11,7 +11,7 @@ from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import field, heading
 from tui.viewmodel.state import RouteState
 from tui.viewmodel.table import Cell, Table, of_rows
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, join, line, number, plural, wrap
+from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, join, line, number, plural, width_of, wrap
 
 COLUMNS = (
     Column("route", "Route", 14, 22, grow=True),
@@ -252,13 +252,16 @@ def rollout(one: Rollout, width: int, now: datetime) -> list[Line]:
     """The ladder of a rollout: which steps were taken, where it stands, and why."""
     tone = {Status.RUNNING: Tone.INFO, Status.DONE: Tone.GOOD}.get(one.status, Tone.WARN)
     lines = [heading("ROLLOUT", width, f"{one.candidate} takes over from {one.incumbent}")]
-    steps: list[Run] = []
+    steps: list[list[Run]] = [[]]
     for n, step in enumerate(one.steps):
         mark, its = ("●", Tone.GOOD) if n < one.position else ("▸", tone) if n == one.position else ("·", Tone.FAINT)
-        steps += [Run(f"{mark} {step.words}{' (approval)' if step.approval else ''}   ", its)]
+        said = Run(f"{mark} {step.words}{' (approval)' if step.approval else ''}   ", its)
+        if steps[-1] and width_of((*steps[-1], said)) > width:
+            steps.append([])
+        steps[-1].append(said)
     stands = f"  at {one.steps[one.position].words}, for {age(one.since, now)}"
     lines.append(line(Run(one.status.value, tone), Run(stands, Tone.MUTED)))
-    lines.append(line(*steps))
+    lines += [line(*part) for part in steps]
     lines += [line(Run(part, Tone.MUTED)) for part in wrap(clean(one.why, 400), width)] if one.why else []
     return capped(lines, width)
 

@@ -5,16 +5,28 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from inventory.coverage import Facet, Gap, Metric, is_gap
-from inventory.model import Change, Endpoint, GatewayStatus, Revision, Scan, Schedule, Scope, ShadowEvidence, Traffic
+from inventory.model import (
+    Change,
+    Endpoint,
+    GatewayStatus,
+    Revision,
+    Rollout,
+    Scan,
+    Schedule,
+    Scope,
+    ShadowEvidence,
+    Traffic,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class RouteState:
-    """A route with what gateways and shadows report of it."""
+    """A route with what gateways and shadows report of it, and its latest rollout, ended or not."""
 
     revision: Revision
     traffic: tuple[Traffic, ...] = ()
     evidence: tuple[ShadowEvidence, ...] = ()
+    rollout: Rollout | None = None
 
 
 @dataclass(frozen=True, slots=True)

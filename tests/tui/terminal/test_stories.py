@@ -4,7 +4,7 @@ import csv
 import json
 
 import pytest
-from driving import go, screen_text, settle, type_text, until
+from driving import confirm, fill_in, go, screen_text, settle, type_text, until
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
@@ -21,23 +21,6 @@ from tui.screens.space import SpacePage
 @pytest.fixture
 def app(store: Store, settings) -> GnomonApp:
     return GnomonApp(store, settings)
-
-
-async def fill_in(pilot: Pilot[None], app: GnomonApp, *texts: str | None) -> None:
-    """Wait for a form, and type a text into each of its fields; None leaves one as it is."""
-    await until(pilot, lambda: isinstance(app.screen, Form))
-    for n, text in enumerate(texts):
-        if n:
-            await pilot.press("tab")
-        if text is not None:
-            await type_text(pilot, text)
-
-
-async def confirm(pilot: Pilot[None], app: GnomonApp) -> None:
-    before = len(app.session.undo)
-    await pilot.press("ctrl+s")
-    await until(pilot, lambda: len(app.session.undo) > before)
-    await settle(pilot, app)
 
 
 async def choose(pilot: Pilot[None], app: GnomonApp, text: str) -> None:
