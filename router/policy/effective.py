@@ -1,7 +1,7 @@
 """Pure: which decision binds a caller on a route, and what a gateway needs to know of that ahead of requests."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from inventory.model import ANONYMOUS, Attribute, Decision, PolicyState, Principal
 from router.governance import RouteRule
@@ -16,8 +16,9 @@ Attributes = Mapping[str, Attribute]
 
 
 def context_at(now: datetime) -> Context:
-    """What is known of a request before there is one."""
-    return {"hour": now.hour, "weekday": now.weekday(), "now": int(now.timestamp())}
+    """What is known of a request before there is one: the time in UTC, to the hour that decisions hold for."""
+    hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return {"hour": hour.hour, "weekday": hour.weekday(), "now": int(hour.timestamp())}
 
 
 def needs_request(mentions: frozenset[str] | None) -> frozenset[str]:
