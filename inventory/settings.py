@@ -108,6 +108,16 @@ class Settings(BaseSettings):
     gateway_connections: int = Field(
         default=50_000, ge=1, description="Connections of callers that the gateway holds at once at most."
     )
+    token_port: int = Field(
+        default=8781,
+        ge=0,
+        le=65535,
+        description="The port of serve's token service, on the gateway's address; 0: none.",
+    )
+    token_url: str | None = Field(
+        default=None,
+        description="The URL by which callers reach the token service, as its tokens say it; its own by default.",
+    )
     metrics_port: int = Field(
         default=9464, ge=0, le=65535, description="The port on 127.0.0.1 of serve's /metrics; 0 serves none."
     )

@@ -15,7 +15,8 @@ from inventory.model import Revocation, Value
 class Trusted(Value):
     """One issuer, with its public keys (a JWKS as JSON text). ``own``: tokens that gnomon gives in exchange.
 
-    ``subject`` and ``team`` are the paths of the claims that hold them, with dots for nesting.
+    ``subject`` and ``team`` are the paths of the claims that hold them, with dots for nesting. ``requires`` are claims
+    that must have one of these values.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Trusted(Value):
     subject: str = "sub"
     team: str | None = None
     leeway_seconds: int = 60
+    requires: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     own: bool = False
 
 

@@ -17,11 +17,14 @@ from inventory.store.events import EventRepository
 from inventory.store.gateways import GatewayRepository
 from inventory.store.history import history_of
 from inventory.store.identities import IdentityRepository
+from inventory.store.issuers import IssuerRepository
+from inventory.store.keys import KeyRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
 from inventory.store.pages import EndpointPages
 from inventory.store.policies import PolicyRepository
 from inventory.store.principals import PrincipalRepository
+from inventory.store.revocations import RevocationRepository
 from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
@@ -60,6 +63,9 @@ class Store:
         self.principals = PrincipalRepository(database)
         self.calls = CallRepository(database)
         self.declarations = DeclarationRepository(database)
+        self.issuers = IssuerRepository(database)
+        self.keys = KeyRepository(database)
+        self.revocations = RevocationRepository(database)
         self.policies = PolicyRepository(database)
 
     def version(self) -> int:

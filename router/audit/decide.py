@@ -23,6 +23,7 @@ class InForce(NamedTuple):
     """What is in force while calls are recorded. ``version`` is another one whenever anything of the rest is.
 
     ``issuers`` are by URL, ``keys`` by id and ``routes`` by name. An engine is None where there is no such version.
+    ``percent`` of the callers are held to the candidate.
     """
 
     version: Hashable = None
@@ -31,6 +32,7 @@ class InForce(NamedTuple):
     issuers: Mapping[str, Issuer] = {}
     keys: Mapping[str, ApiKey] = {}
     routes: Mapping[str, Access] = {}
+    percent: int = 0
 
 
 class Asked(NamedTuple):

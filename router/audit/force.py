@@ -49,12 +49,13 @@ class Watched:
         used = {number for number in (state.enforced, state.candidate) if number is not None}
         self._engines = {number: self._engine(number) for number in used}
         return InForce(
-            version=(state.enforced, state.candidate, self._turn),
+            version=(state.enforced, state.candidate, state.percent, self._turn),
             enforced=self._engines.get(state.enforced or 0),
             candidate=self._engines.get(state.candidate or 0),
             issuers=self._issuers(),
             keys=self._keys(),
             routes=routes,
+            percent=state.percent,
         )
 
     def _engine(self, number: int) -> PolicyEngine | None:

@@ -17,6 +17,7 @@ from router.gateways.envoy.callers import (
     REVOKED,
     SUBJECT_HEADER,
     TEAM_HEADER,
+    THEIRS,
     VALID,
     any_of,
     claim,
@@ -28,6 +29,15 @@ RBAC = "envoy.filters.http.rbac"
 LIMIT = "envoy.filters.http.local_ratelimit"
 ASK = {"open": "gnomon.ask.open", "closed": "gnomon.ask.closed"}
 ASK_CLUSTER = "gnomon-authorize"
+TELLING = "gnomon.telling"
+TOLD = {
+    "x-gnomon-size": "%REQ(CONTENT-LENGTH)%",
+    "x-gnomon-address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "x-gnomon-peer": "%DOWNSTREAM_PEER_URI_SAN%",
+    "x-gnomon-claims": f"%DYNAMIC_METADATA({JWT}:{THEIRS})%",
+}
+"""What the authorisation service is told of a request beside its own headers, as Envoy knows it."""
+
 ASK_TIMEOUT = "1s"
 
 MOST_CALLERS = 100_000
@@ -47,10 +57,10 @@ def filters() -> list[dict[str, Any]]:
             "typed_config": {"@type": f"{_FILTERS}.local_ratelimit.v3.LocalRateLimit", "stat_prefix": "limit"},
         },
     ]
-    found += [
+    asking = [
         {"name": name, "disabled": True, "typed_config": _ask(open_=kind == "open")} for kind, name in ASK.items()
     ]
-    return found
+    return [*found, _telling(), *asking]
 
 
 def per_route(spec: RouteSpec, held: Held) -> dict[str, Any]:
@@ -61,26 +71,35 @@ def per_route(spec: RouteSpec, held: Held) -> dict[str, Any]:
     made: dict[str, Any] = {
         calls.MARKER: _ENABLED,
         JWT: {"@type": f"{_FILTERS}.jwt_authn.v3.PerRouteConfig", "requirement_name": _requirement(access, held)},
-        REVOKED: _ENABLED,
     }
     if access.enforce:
+        made[REVOKED] = _ENABLED
+    asked = _asked(access)
+    if access.enforce and asked == "never":
         made[RBAC] = {"@type": f"{_FILTERS}.rbac.v3.RBACPerRoute", "rbac": {"rules": rules(spec.name, held.rule)}}
     limits = [limit for limit in access.limits if not limit.candidate]
     if limits:
         made[LIMIT] = _limits(spec.name, limits, held.gateways)
-    ask = "closed" if access.recorded else access.ask
-    if ask != "never":
-        made[ASK[ask]] = {
+    if asked != "never":
+        made[TELLING] = _ENABLED
+        made[ASK[asked]] = {
             "@type": f"{_FILTERS}.ext_authz.v3.ExtAuthzPerRoute",
             "check_settings": {"http_service": _service(f"/{spec.name}")},
         }
     return made
 
 
+def _asked(access: Access) -> str:
+    """How each request is asked for. Where it is, the answer decides, and nothing that was decided ahead."""
+    return "closed" if access.recorded else access.ask if access.enforce else "never"
+
+
 def _requirement(access: Access, held: Held) -> str:
     """What is asked of tokens. Where only known callers may call, a certificate may do instead of a token."""
     if not access.enforce:
         return OBSERVE
+    if _asked(access) != "never":
+        return VALID
     return VALID if held.rule.default_allowed or not held.tokens or held.certificates else REQUIRE
 
 
@@ -173,8 +192,23 @@ def _service(prefix: str) -> dict[str, Any]:
     }
 
 
+def _telling() -> dict[str, Any]:
+    """The filter that tells the authorisation service what Envoy knows, in place of whatever a caller said."""
+    mutations = [
+        {
+            "append": {
+                "header": {"key": name, "value": value},
+                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+            }
+        }
+        for name, value in TOLD.items()
+    ]
+    form = {"@type": f"{_FILTERS}.header_mutation.v3.HeaderMutation", "mutations": {"request_mutations": mutations}}
+    return {"name": TELLING, "disabled": True, "typed_config": form}
+
+
 def _ask(*, open_: bool) -> dict[str, Any]:
-    headers = [*IDENTITY_HEADERS, "x-request-id", "x-purpose", "x-forwarded-for", "user-agent", "content-length"]
+    headers = [*IDENTITY_HEADERS, *TOLD, "x-request-id", "x-purpose"]
     return {
         "@type": f"{_FILTERS}.ext_authz.v3.ExtAuthz",
         "allowed_headers": {"patterns": [{"exact": name} for name in headers]},

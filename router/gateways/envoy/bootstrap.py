@@ -339,7 +339,9 @@ def _unforged() -> dict[str, Any]:
         "name": "envoy.http.early_header_mutation.header_mutation",
         "typed_config": {
             "@type": f"{API}.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-            "mutations": [{"remove": header} for header in (*INTERNAL_HEADERS, *callers.IDENTITY_HEADERS)],
+            "mutations": [
+                {"remove": header} for header in (*INTERNAL_HEADERS, *callers.IDENTITY_HEADERS, *access.TOLD)
+            ],
         },
     }
 

@@ -41,7 +41,7 @@ ORIGINAL_ISSUER, ORIGINAL_SUBJECT = "orig_iss", "orig_sub"
 
 def shared(governance: Governance) -> dict[str, dict[str, Any]]:
     """The filters that are sent by themselves, by name."""
-    made = {JWT: authentication(governance.trusted), REVOKED: revocations(governance.revoked)}
+    made = {JWT: authentication(governance.trusted), REVOKED: unbelieved(governance)}
     return {name: {"name": name, "typed_config": form} for name, form in made.items()}
 
 
@@ -104,8 +104,30 @@ def _provider(one: Trusted) -> dict[str, Any]:
     }
 
 
-def revocations(revoked: Iterable[Revocation]) -> dict[str, Any]:
-    """A filter that refuses what is no longer believed.
+def unbelieved(governance: Governance) -> dict[str, Any]:
+    """A filter that refuses tokens which are verified and not believed: revoked ones, and of claims that lack some."""
+    principals = [*_revoked(governance.revoked), *(one for issuer in governance.trusted for one in _lacking(issuer))]
+    form: dict[str, Any] = {"@type": _RBAC}
+    if principals:
+        policy = {"permissions": [{"any": True}], "principals": principals}
+        form["rules"] = {"action": "DENY", "policies": {"unbelieved": policy}}
+    return form
+
+
+def _lacking(issuer: Trusted) -> list[dict[str, Any]]:
+    """The tokens of an issuer that lack a claim which they must have."""
+    found = []
+    for name, values in sorted(issuer.requires.items()):
+        words = [{"string_match": {"exact": value}} for value in values]
+        has = [claim(THEIRS, name, word) for word in words]
+        has += [claim(THEIRS, name, {"list_match": {"one_of": word}}) for word in words]
+        ids = [_header(ISSUER_HEADER, issuer.issuer), {"not_id": {"or_ids": {"ids": has}}}]
+        found.append({"and_ids": {"ids": ids}})
+    return found
+
+
+def _revoked(revoked: Iterable[Revocation]) -> list[dict[str, Any]]:
+    """RBAC principals for what is no longer believed.
 
     Callers that were revoked at one moment share one look at the token's age: whoever has a newer token pays for
     that alone, however many they are.
@@ -123,11 +145,7 @@ def revocations(revoked: Iterable[Revocation]) -> dict[str, Any]:
         tokenless = sorted(one for one in callers if "|" not in one)
         if tokenless and kind == "principal":
             principals.append(any_of(tokenless))
-    form: dict[str, Any] = {"@type": _RBAC}
-    if principals:
-        policy = {"permissions": [{"any": True}], "principals": principals}
-        form["rules"] = {"action": "DENY", "policies": {"revoked": policy}}
-    return form
+    return principals
 
 
 def any_of(callers: Sequence[str]) -> dict[str, Any]:

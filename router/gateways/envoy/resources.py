@@ -174,7 +174,7 @@ def _route_configuration(
 
 def _hidden(spec: RouteSpec) -> dict[str, Any]:
     """What says who calls is for the gateway alone."""
-    return {"request_headers_to_remove": list(callers.IDENTITY_HEADERS)} if spec.access is not None else {}
+    return {"request_headers_to_remove": [*callers.IDENTITY_HEADERS, *access.TOLD]} if spec.access is not None else {}
 
 
 def _entries(match: dict[str, Any], action: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
