@@ -7,11 +7,11 @@ in all that the policies look at.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
-from datetime import datetime
 from typing import NamedTuple
 
 from inventory.model import Access, ApiKey, Attribute, Call, Decision, Issuer
-from router.policy import Context, PolicyEngine, Question
+from router.policy import PolicyEngine, Question
+from router.policy.effective import context_at
 
 MOST_REMEMBERED = 200_000
 """Answers that are remembered at once. Beyond, all are forgotten: a caller can make up identities, not memory."""
@@ -63,7 +63,7 @@ class Decider:
 def question_of(asked: Asked, access: Access) -> Question:
     """What the gateway asked, or would have asked, for a call: at the call's own time."""
     call = asked.call
-    context: dict[str, str | int | bool] = {**time_of(call.at)}
+    context: dict[str, str | int | bool] = {**context_at(call.at)}
     if access.ask != "never":
         context |= {
             "method": call.method,
@@ -73,11 +73,6 @@ def question_of(asked: Asked, access: Access) -> Question:
             "purpose": call.purpose or "",
         }
     return Question(call.principal, asked.attributes, call.route, access.attributes, context)
-
-
-def time_of(at: datetime) -> Context:
-    """What a question holds of a moment."""
-    return {"hour": at.hour, "weekday": at.weekday(), "now": int(at.timestamp())}
 
 
 class _Memory:

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from inventory.calls import Tally
 from inventory.model import Access, Attribute, Decision, Principal
 from router.policy import PolicyEngine, Question
+from router.policy.effective import TIME, context_at, needs_request
 
 What = Literal["would deny", "let through", "would limit", "would allow"]
 """``let through``: the enforced version denies what a route that does not enforce it has served all the same."""
@@ -20,8 +21,7 @@ What = Literal["would deny", "let through", "would limit", "would allow"]
 Attributes = Mapping[str, Mapping[str, Attribute]]
 """What is known of callers, by id."""
 
-_OF_TIME = frozenset({"context.hour", "context.weekday", "context.now"})
-_OF_REQUESTS = frozenset({"context.method", "context.path", "context.size", "context.network", "context.purpose"})
+_OF_TIME = frozenset(f"context.{name}" for name in TIME)
 _PRINCIPAL = "principal."
 NOBODY_SPOKE = "no policy permits it"
 ALLOWED = Decision(allowed=True)
@@ -164,7 +164,7 @@ def windows(
 
 def looks_at_requests(mentions: frozenset[str] | None) -> bool:
     """Whether policies look at what is known only of a single request, which the record cannot be asked about."""
-    return mentions is None or bool(mentions & _OF_REQUESTS)
+    return mentions is None or bool(needs_request(mentions))
 
 
 def diff(
@@ -207,8 +207,7 @@ def known_of(principals: Iterable[Principal]) -> dict[str, Mapping[str, Attribut
 
 
 def _question(one: Tally, principals: Attributes, routes: Mapping[str, Access]) -> Question:
-    at = one.first_at
-    context = {"hour": at.hour, "weekday": at.weekday(), "now": int(at.timestamp())}
+    context = context_at(one.first_at)
     access = routes.get(one.route)
     return Question(
         one.principal, principals.get(one.principal, {}), one.route, access.attributes if access else {}, context
