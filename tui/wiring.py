@@ -244,6 +244,7 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
     ``detached``: the gateway goes on serving when this process is killed.
     """
     from router.controller import Beside, Controller
+    from router.governing import Governing
     from router.rollouts import Rollouts
     from router.shadow.guard import Guard
     from router.shadow.monitor import Monitor
@@ -257,7 +258,8 @@ def gateway_service(store: Store, settings: Settings, *, detached: bool) -> Serv
     async def guard(here: Beside, stop: asyncio.Event) -> None:
         await Guard(here.store, here.gateway).run(stop)
 
-    return Controller(store, settings, detached=detached, companions=[monitor, rollouts, guard]).run
+    companions = [monitor, rollouts, guard, *Governing(store, settings).companions()]
+    return Controller(store, settings, detached=detached, companions=companions).run
 
 
 def policy_loader() -> Load:

@@ -1,0 +1,118 @@
+"""Everything about callers that runs beside a controller: who they are, what is enforced, what is recorded.
+
+One place that makes the parts and hands them to each other; each of them is a module of its own.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+from pathlib import Path
+
+from inventory.model import ApiKey, Issuer, Principal, utc_now
+from inventory.settings import Settings
+from inventory.store import Store
+from router.audit.force import Watched
+from router.audit.recorder import Recorder
+from router.controller import Beside, Companion
+from router.gateways import ask_socket, calls_file
+from router.governor import Governor, Own
+from router.identity.refresh import Refresher
+from router.identity.signing import public_jwks
+from router.io.authorize import Authorizer
+from router.io.keyring import Keyring
+from router.io.tokens import TokenService
+from router.policy.effective import routes_of
+from router.policy.engines import load
+
+MOST_BEHIND = 64 * 1024 * 1024
+"""Bytes that may wait to be recorded before calls that must be recorded are refused."""
+
+
+class Governing:
+    """The parts for one gateway over one store."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        """Nothing is started or read."""
+        self._store, self._settings = store, settings
+        state = settings.state_folder.absolute()
+        self._tokens: TokenService | None = None
+        if settings.token_port:
+            self._tokens = TokenService(
+                store,
+                self._grants,
+                Keyring(state / "keys"),
+                url=token_url(settings),
+                address=settings.gateway_address,
+                port=settings.token_port,
+                certificate=_certificate(settings),
+            )
+        keep = timedelta(days=settings.calls_days) if settings.calls_days else None
+        # Engines are not for several threads at once: each part has its own.
+        self._recorder = Recorder(store, calls_file(state), self._watched(), gateway=settings.gateway_id, keep=keep)
+        self._authorizer = Authorizer(store, ask_socket(state), self._watched(), self._recording)
+        self._granting = self._watched()
+
+    def companions(self) -> list[Companion]:
+        """What runs beside the controller."""
+        return [self._govern, self._record, self._authorize, self._refresh, *([self._serve] if self._tokens else [])]
+
+    async def _govern(self, here: Beside, stop: asyncio.Event) -> None:
+        certificates = self._settings.gateway_client_ca is not None
+        name = self._settings.gateway_id
+        await Governor(here.store, here.gateway, name, own=self._own, certificates=certificates).run(stop)
+
+    async def _record(self, here: Beside, stop: asyncio.Event) -> None:
+        del here
+        await self._recorder.run(stop)
+
+    async def _authorize(self, here: Beside, stop: asyncio.Event) -> None:
+        del here
+        await self._authorizer.run(stop)
+
+    async def _refresh(self, here: Beside, stop: asyncio.Event) -> None:
+        await Refresher(here.store).run(stop)
+
+    async def _serve(self, here: Beside, stop: asyncio.Event) -> None:
+        del here
+        assert self._tokens is not None
+        await self._tokens.run(stop)
+
+    def _own(self) -> Own:
+        """Our token service, once it has a key."""
+        if self._tokens is None or not self._tokens.keys:
+            return None, None
+        return self._tokens.url, public_jwks(self._tokens.keys)
+
+    def _grants(self, principal: Principal) -> Collection[str]:
+        """The routes that a caller may use: all that enforce no policies, and those that its policies allow."""
+        force = self._granting()
+        attributes = {name: access.attributes for name, access in force.routes.items()}
+        allowed = routes_of(principal, attributes, force.enforced, force.candidate, force.percent, utc_now())
+        return {name for name, access in force.routes.items() if not access.enforce or name in allowed}
+
+    def _watched(self) -> Watched:
+        return Watched(self._store, load, self._issuers, self._keys)
+
+    def _recording(self) -> bool:
+        return not self._recorder.failing and self._recorder.behind < MOST_BEHIND
+
+    def _issuers(self) -> Mapping[str, Issuer]:
+        return {one.url: one for one in self._store.issuers.list()}
+
+    def _keys(self) -> Mapping[str, ApiKey]:
+        return {one.id: one for one in self._store.keys.list()}
+
+
+def token_url(settings: Settings) -> str:
+    """Our token service as callers and gateways know it."""
+    if settings.token_url is not None:
+        return settings.token_url.rstrip("/")
+    scheme = "https" if settings.gateway_certificate is not None else "http"
+    host = f"[{settings.gateway_address}]" if ":" in settings.gateway_address else settings.gateway_address
+    return f"{scheme}://{host}:{settings.token_port}"
+
+
+def _certificate(settings: Settings) -> tuple[Path, Path] | None:
+    if settings.gateway_certificate is None or settings.gateway_key is None:
+        return None
+    return settings.gateway_certificate, settings.gateway_key
