@@ -51,10 +51,11 @@ class Feed:
         self._rest_until = monotonic() + REST * (monotonic() - started)
 
     def around(self, view: range) -> Sequence[str]:
-        """The ids to read for a view: its own, those of its neighbours, and those of both ends of the listing."""
-        page = max(len(view), 1)
-        near = self.keys[max(view.start - AROUND * page, 0) : view.stop + AROUND * page]
-        return list(dict.fromkeys((*near, *self.keys[:page], *self.keys[-page:])))
+        """The ids to read for a view: its own and its neighbours', and those of a view at either end."""
+        more = AROUND * max(len(view), 1)
+        near = self.keys[max(view.start - more, 0) : view.stop + more]
+        end = len(view) + more
+        return list(dict.fromkeys((*near, *self.keys[:end], *self.keys[-end:])))
 
     def behind(self, view: range, version: int) -> bool:
         """Whether a row in view is not read yet, or was read before that version."""
