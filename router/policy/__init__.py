@@ -40,5 +40,6 @@ class PolicyEngine(Protocol):
     def mentions(self) -> frozenset[str] | None:
         """What the policies look at; None where that cannot be told, and then anything may count.
 
-        ``principal.NAME``, ``resource.NAME``, ``context.NAME``, and ``principal`` or ``resource`` for their ids.
+        ``principal.NAME``, ``resource.NAME``, ``context.NAME``; ``principal`` or ``resource`` for their ids, and
+        ``principal=ID`` or ``resource=ID`` where all that counts is whether the id is that one.
         """
