@@ -139,7 +139,8 @@ def _schema(text: str) -> tuple[cedarpy.Schema, Types]:
             "the schema must have the entity types Principal and Route and an action call that applies to them: "
             f"{_one_line(result.errors[0].error)}"
         )
-    return made, {"Principal": {}, "Route": {}} | types_of(str(made))
+    types = types_of(str(made))
+    return made, {kind: types.get(kind, {}) for kind in ("Principal", "Route")}
 
 
 def _read(text: str) -> dict[str, Any]:
