@@ -34,6 +34,14 @@ class RouteRule(NamedTuple):
         return self.default_allowed != (principal in self.exceptions)
 
 
+def held(principal: str, percent: int) -> bool:
+    """Whether a caller is held to the candidate.
+
+    Whoever does not say who they are is in no cohort: they are held to it once all callers are.
+    """
+    return percent >= COHORTS if principal == ANONYMOUS else held_to_candidate(principal, percent)
+
+
 class Rulers(NamedTuple):
     """The policy sets that bind callers. None where there is none: without an enforced one, everything is allowed."""
 
@@ -42,15 +50,8 @@ class Rulers(NamedTuple):
     percent: int
 
     def of(self, principal: str) -> PolicyEngine | None:
-        """The policy set that binds a caller.
-
-        Whoever does not say who they are is in no cohort: they are held to the candidate once all callers are.
-        """
-        if self.candidate is None:
-            return self.enforced
-        if principal == ANONYMOUS:
-            return self.candidate if self.percent >= COHORTS else self.enforced
-        return self.candidate if held_to_candidate(principal, self.percent) else self.enforced
+        """The policy set that binds a caller."""
+        return self.candidate if self.candidate and held(principal, self.percent) else self.enforced
 
 
 def compile_routes(
@@ -73,16 +74,16 @@ def compile_routes(
         ruler = rulers.of(subject.id)
         if ruler is not None:
             bound.setdefault(id(ruler), (ruler, []))[1].append(subject)
-    decided = [(held, decide_all(ruler, held, described, at_time(now))) for ruler, held in bound.values()]
+    decided = [(those, decide_all(ruler, those, described, at_time(now))) for ruler, those in bound.values()]
     return {one.id: _rule(at, decided, subjects) for at, one in enumerate(described)}
 
 
 def _rule(route: int, decided: Sequence[tuple[list[Subject], Matrix]], subjects: Sequence[Subject]) -> RouteRule:
     allowed: set[str] = set()
     denied: set[str] = set()
-    for held, matrix in decided:
+    for those, matrix in decided:
         column = [row[matrix.routes[route]].allowed for row in matrix.decisions]
-        for subject, number in zip(held, matrix.callers, strict=True):
+        for subject, number in zip(those, matrix.callers, strict=True):
             (allowed if column[number] else denied).add(subject.id)
     # Callers whom no policy set binds may do everything.
     if ANONYMOUS in denied:
