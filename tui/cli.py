@@ -68,6 +68,7 @@ COMMANDS = (
     policy,
     identity,
     code,
+    policy,
     scopes,
     gateway,
     screen,
