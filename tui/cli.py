@@ -68,7 +68,6 @@ COMMANDS = (
     policy,
     identity,
     code,
-    policy,
     scopes,
     gateway,
     screen,

@@ -1,78 +1,92 @@
-"""Pure: test cases of policies, from YAML, and what became of them. A case says who, where and what to expect."""
+"""Pure: cases that a policy set must decide as written, as YAML for a repository and its CI."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 import yaml
 from pydantic import Field, ValidationError
 
-from inventory.model import Attribute, Decision, Value
+from inventory.model import ANONYMOUS, Attribute, Decision
+from inventory.model.base import Value
+from inventory.model.governance import AttributeName
 from router.policy import PolicyEngine, Question
+from router.policy.effective import context_at
 from router.policy.errors import PolicyError
 
-_KEYS = {"cases"}
+_LONGEST = 10_000_000
+
+
+class Side(Value):
+    """A caller or a route of a case: its id and its attributes."""
+
+    id: str = ANONYMOUS
+    attributes: dict[AttributeName, Attribute] = Field(default_factory=dict)
 
 
 class Case(Value):
-    """One question and what it is to be answered. ``by`` are ids of policies that must be among those that decide."""
+    """A question and what is expected: ``by``, where it is given, are the ids of exactly the policies that decide."""
 
     name: str = Field(min_length=1)
-    principal: str = ""
-    attributes: dict[str, Attribute] = Field(default_factory=dict)
-    route: str = Field(min_length=1)
-    resource: dict[str, Attribute] = Field(default_factory=dict)
-    context: dict[str, str | int | bool] = Field(default_factory=dict)
+    principal: Side = Side()
+    route: Side
+    context: dict[str, bool | int | str] = Field(default_factory=dict)
     expect: Literal["allow", "deny"]
-    by: tuple[str, ...] = ()
+    by: tuple[str, ...] | None = None
 
 
-class Outcome(Value):
-    """What a case was answered. ``why`` is empty where it is as expected."""
+class Outcome(NamedTuple):
+    """A case, what was decided, and whether it is as expected."""
 
     case: Case
     decision: Decision
-    why: str = ""
+    passed: bool
+
+    @property
+    def why(self) -> str:
+        """Why it is not as expected, in words; empty where it is."""
+        if self.passed:
+            return ""
+        if self.decision.errors:
+            return f"it could not be evaluated: {self.decision.errors[0]}"
+        by = f" by {', '.join(self.decision.policies)}" if self.decision.policies else ", as no policy spoke"
+        return f"it was {'allowed' if self.decision.allowed else 'denied'}{by}"
 
 
-def parse(text: str, source: str) -> tuple[Case, ...]:
-    """The cases of a document. PolicyError, with the source and the case, for one that cannot be read."""
+class _Cases(Value):
+    cases: tuple[Case, ...] = Field(min_length=1)
+
+
+def read_cases(text: str) -> tuple[Case, ...]:
+    """The cases of a file. PolicyError with one sentence that names what cannot be used."""
+    if len(text) > _LONGEST:
+        raise PolicyError("the cases are longer than ten megabytes")
     try:
-        document = yaml.safe_load(text)
+        return _Cases.model_validate(yaml.safe_load(text)).cases
     except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: {getattr(error, 'problem', error)}" if mark is not None else str(error)
-        raise PolicyError(f"{source} is not YAML: {' '.join(where.split())}") from error
-    if not isinstance(document, dict) or set(document) != _KEYS or not isinstance(document["cases"], list):
-        raise PolicyError(f"{source} holds no list named cases")
-    cases = []
-    for number, entry in enumerate(document["cases"], 1):
-        named = {"name": f"case {number}", **entry} if isinstance(entry, Mapping) else entry
-        try:
-            cases.append(Case.model_validate(named))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise PolicyError(f"{source}: case {number}: {f'{where}: ' if where else ''}{problem['msg']}") from error
-    return tuple(cases)
+        raise PolicyError(f"the cases are not YAML: {' '.join(str(error).split())[:200]}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise PolicyError(f"the cases: {where + ': ' if where else ''}{problem['msg']}") from error
 
 
-def run(engine: PolicyEngine, cases: Sequence[Case], now: Mapping[str, Any]) -> tuple[Outcome, ...]:
-    """What each case is answered. ``now`` is what of the context a case does not say itself: the time."""
+def run_cases(engine: PolicyEngine, cases: Sequence[Case], now: datetime) -> list[Outcome]:
+    """Put every case to an engine. A context has the time ``now`` unless the case says another."""
     questions = [
-        Question(one.principal, one.attributes, one.route, one.resource, {**now, **one.context}) for one in cases
+        Question(
+            case.principal.id,
+            case.principal.attributes,
+            case.route.id,
+            case.route.attributes,
+            {**context_at(now), **case.context},
+        )
+        for case in cases
     ]
-    decisions = engine.decide(questions)
-    return tuple(
-        Outcome(case=case, decision=decision, why=_against(case, decision))
-        for case, decision in zip(cases, decisions, strict=True)
-    )
+    decided = engine.decide(questions)
+    return [Outcome(case, one, _as_expected(case, one)) for case, one in zip(cases, decided, strict=True)]
 
 
-def _against(case: Case, decision: Decision) -> str:
-    if decision.errors:
-        return f"it could not be evaluated: {decision.errors[0]}"
-    if decision.allowed != (case.expect == "allow"):
-        by = f" by {', '.join(decision.policies)}" if decision.policies else " as no policy spoke"
-        return f"it was {'allowed' if decision.allowed else 'denied'}{by}"
-    missing = sorted(set(case.by) - set(decision.policies))
-    return f"{', '.join(missing)} did not decide, but {', '.join(decision.policies) or 'none'} did" if missing else ""
+def _as_expected(case: Case, decision: Decision) -> bool:
+    right = decision.allowed == (case.expect == "allow")
+    return right and (case.by is None or sorted(case.by) == sorted(decision.policies))

@@ -17,9 +17,10 @@ permit(principal, action, resource) when { principal has team && resource has te
 STRICT = '@id("nobody")\nforbid(principal, action, resource);\n'
 CASES = """
 cases:
-  - {name: own, principal: 'i|ana', attributes: {team: risk}, route: iris, resource: {team: risk}, expect: allow,
-     by: [own-team]}
-  - {principal: 'i|bo', attributes: {team: churn}, route: iris, resource: {team: risk}, expect: deny}
+  - {name: own, principal: {id: 'i|ana', attributes: {team: risk}}, route: {id: iris, attributes: {team: risk}},
+     expect: allow, by: [own-team]}
+  - {name: other, principal: {id: 'i|bo', attributes: {team: churn}}, route: {id: iris, attributes: {team: risk}},
+     expect: deny}
 """
 
 
@@ -66,7 +67,7 @@ def test_a_file_is_checked_and_its_cases_are_tested(gnomon, files: Path) -> None
         ["nobody"],
         "it was denied by nobody",
     )
-    assert (other["case"], other["why"]) == ("case 2", "")
+    assert (other["case"], other["why"]) == ("other", "")
     (files / "size.cedar").write_text('@id("s") permit(principal, action, resource) when { context has size };')
     assert "context.size is known of a request alone" in gnomon("policy", "check", str(files / "size.cedar")).err
 
@@ -125,8 +126,8 @@ def test_a_decision_is_explained_by_its_policies(gnomon, known: str, files: Path
         (("policy", "check", "missing.cedar"), "cannot be read: No such file"),
         (("policy", "check", "broken.cedar"), "the policies are not Cedar"),
         (("policy", "check", "types.cedar"), "problem"),
-        (("policy", "test", "access.cedar", "broken.cedar"), "holds no list named cases"),
-        (("policy", "test", "access.cedar", "bad.yaml"), "case 1: expect: "),
+        (("policy", "test", "access.cedar", "broken.cedar"), "the cases"),
+        (("policy", "test", "access.cedar", "bad.yaml"), "the cases: cases.0.name"),
         (("policy", "candidate", "7"), "there is no version 7"),
         (("policy", "promote"), "there is no candidate"),
         (("policy", "rollback"), "nothing counted before"),

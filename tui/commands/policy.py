@@ -78,16 +78,15 @@ def try_cases(
 ) -> None:
     """Put the cases of a file to policies. The exit code is 1 where one is not answered as expected.
 
-    A case: {principal: 'https://idp|ana', attributes: {team: risk}, route: iris, resource: {team: risk}, expect: allow}
+    docs/policies.md shows a file of cases.
 
     Example: gnomon policy test access.cedar cases.yaml
     """
-    from router.policy.cases import parse, run
-    from router.policy.effective import context_at
+    from router.policy.cases import read_cases, run_cases
 
     engine = _engine(_version(file, schema))
-    outcomes = run(engine, parse(_read(cases), str(cases)), context_at(datetime.now(UTC)))
-    failed = [one for one in outcomes if one.why]
+    outcomes = run_cases(engine, read_cases(_read(cases)), datetime.now(UTC))
+    failed = [one for one in outcomes if not one.passed]
     rows = [
         {
             "case": one.case.name,

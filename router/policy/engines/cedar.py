@@ -5,7 +5,8 @@ before. They are put to a request only where they can concern it (``cedar_tree.k
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import cedarpy
@@ -48,19 +49,26 @@ class CedarEngine:
 
     def decide(self, questions: Sequence[Question]) -> list[Decision]:
         """A decision for each question, in their order."""
-        decided: list[Decision | None] = [None] * len(questions)
-        grouped: dict[frozenset[str], list[int]] = {}
-        for at, question in enumerate(questions):
-            if errors := self._unclear(question):
-                decided[at] = Decision(allowed=False, errors=errors)
-            else:
-                grouped.setdefault(self._concerned(question), []).append(at)
-        for concerned, places in grouped.items():
-            for part in _consistent(questions, places):
-                answers = self._ask(concerned, [questions[at] for at in part])
-                for at, answer in zip(part, answers, strict=True):
-                    decided[at] = answer
-        return [one for one in decided if one is not None]
+        decided: dict[int, Decision] = {}
+        for part in _consistent(questions):
+            known = {at: self._unclear(questions[at]) for at in part}
+            decided |= {at: Decision(allowed=False, errors=errors) for at, errors in known.items() if errors}
+            decided |= self._decide({at: questions[at] for at, errors in known.items() if not errors})
+        return [decided[at] for at in range(len(questions))]
+
+    def _decide(self, questions: Mapping[int, Question]) -> dict[int, Decision]:
+        """The decisions of questions in which each caller and each route is always the same."""
+        entities = cedarpy.Entities.from_json_str(json.dumps(self._entities(questions.values())))
+        by_policies: dict[frozenset[str], list[int]] = {}
+        for at, question in questions.items():
+            by_policies.setdefault(self._concerned(question), []).append(at)
+        decided: dict[int, Decision] = {}
+        for concerned, places in by_policies.items():
+            answers = cedarpy.is_authorized_batch(
+                [_request(questions[at]) for at in places], self._slice(concerned), entities
+            )
+            decided |= {at: self._decision(answer) for at, answer in zip(places, answers, strict=True)}
+        return decided
 
     def _unclear(self, question: Question) -> tuple[str, ...]:
         sides = (("principal", "Principal", question.attributes), ("resource", "Route", question.route_attributes))
@@ -79,17 +87,6 @@ class CedarEngine:
                 found.update(self._keyed.get(Key(what, value), ()))
         return frozenset(found)
 
-    def _ask(self, concerned: frozenset[str], questions: Sequence[Question]) -> list[Decision]:
-        try:
-            policies = self._slice(concerned)
-            entities = cedarpy.Entities.from_json_str(json.dumps(self._entities(questions)))
-            requests = [_request(one) for one in questions]
-            answers = cedarpy.is_authorized_batch(requests, policies, entities)
-        except (ValueError, TypeError) as error:
-            failed = Decision(allowed=False, errors=(_one_line(error),))
-            return [failed] * len(questions)
-        return [self._decision(answer) for answer in answers]
-
     def _slice(self, concerned: frozenset[str]) -> cedarpy.PolicySet:
         found = self._slices.get(concerned)
         if found is None:
@@ -100,7 +97,7 @@ class CedarEngine:
             self._slices[concerned] = found
         return found
 
-    def _entities(self, questions: Sequence[Question]) -> list[dict[str, Any]]:
+    def _entities(self, questions: Collection[Question]) -> list[dict[str, Any]]:
         callers = {one.principal: one.attributes for one in questions}
         routes = {one.route: one.route_attributes for one in questions}
         return [
@@ -109,17 +106,21 @@ class CedarEngine:
         ]
 
     def _decision(self, answer: cedarpy.AuthzResult) -> Decision:
-        errors = tuple(sorted(self._named(str(one)) for one in answer.diagnostics.errors))
-        policies = tuple(sorted(self.names.get(one, one) for one in answer.diagnostics.reasons))
         # Cedar leaves a policy that failed aside; here a forbidding one must not be lost so.
-        known = answer.decision is not cedarpy.Decision.NoDecision
-        errors = errors or (() if known else ("Cedar could not read the request",))
-        return Decision(allowed=answer.allowed and not errors, policies=policies, errors=errors)
+        errors = tuple(sorted(self._named(one) for one in answer.diagnostics.errors))
+        policies = tuple(sorted(self.names.get(one, one) for one in answer.diagnostics.reasons))
+        return _decision(answer.allowed and not errors, policies, errors)
 
     def _named(self, error: str) -> str:
         for policy, name in self.names.items():
             error = error.replace(f"`{policy}`", f"`{name}`")
         return error
+
+
+@lru_cache(maxsize=4096)
+def _decision(allowed: bool, policies: tuple[str, ...], errors: tuple[str, ...]) -> Decision:
+    """Few decisions differ, and to make one costs as much as to reach it."""
+    return Decision(allowed=allowed, policies=policies, errors=errors)
 
 
 def load(version: PolicySet) -> CedarEngine:
@@ -138,7 +139,8 @@ def _schema(text: str) -> tuple[cedarpy.Schema, Types]:
             "the schema must have the entity types Principal and Route and an action call that applies to them: "
             f"{_one_line(result.errors[0].error)}"
         )
-    return made, {"Principal": {}, "Route": {}, **types_of(str(made))}
+    types = types_of(str(made))
+    return made, {kind: types.get(kind, {}) for kind in ("Principal", "Route")}
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -208,17 +210,16 @@ def _values(what: str, question: Question) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
-def _consistent(questions: Sequence[Question], places: Iterable[int]) -> list[list[int]]:
-    """The places in parts within which each caller and each route is always the same."""
+def _consistent(questions: Sequence[Question]) -> list[list[int]]:
+    """The places of the questions in parts, within which each caller and each route is always the same."""
     seen: dict[tuple[str, str], Mapping[str, Attribute]] = {}
     parts: list[list[int]] = [[]]
-    for at in places:
-        one = questions[at]
-        sides = ((("principal", one.principal), one.attributes), (("route", one.route), one.route_attributes))
-        if any(seen.get(key, known) != known for key, known in sides):
+    for at, one in enumerate(questions):
+        sides = {("principal", one.principal): one.attributes, ("route", one.route): one.route_attributes}
+        if any(seen.get(key, known) != known for key, known in sides.items()):
             seen = {}
             parts.append([])
-        seen |= dict(sides)
+        seen |= sides
         parts[-1].append(at)
     return parts
 

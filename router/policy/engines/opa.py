@@ -1,75 +1,80 @@
-"""Open Policy Agent over its REST API: policies that are kept elsewhere, asked one question at a time.
+"""Open Policy Agent over its data API: POST to the URL of a decision (https://www.openpolicyagent.org/docs/rest-api).
 
-Interface: OPA's Data API, POST of ``{"input": …}`` to the URL of a document, which answers ``{"result": …}``
-(https://www.openpolicyagent.org/docs/rest-api). Where it is away or slow, the answer is a denial that says so.
+The URL is that of a package, ``…/v1/data/gnomon``, or of a rule in it; ``answers`` says what it has to answer.
 """
 
-import http.client
 import json
 from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from inventory.model import Decision, PolicySet
 from router.policy import Question
-from router.policy.documents import decision_of, document_of, failed
+from router.policy.engines.answers import decision_of, dump, failed, input_of
 from router.policy.errors import PolicyError
 
 SECONDS = 2.0
-MOST_BYTES = 1 << 20
-_GIVE_UP = 3
-"""After so many failures in one batch, the rest is not asked: a server that is away holds nobody up for long."""
+_LONGEST = 1_000_000
 
 
 class OpaEngine:
-    """One document of one OPA."""
+    """One decision of an OPA. What it cannot be asked is a denial that says why."""
 
-    def __init__(self, url: str) -> None:
-        """At the URL of the document. PolicyError where that is none."""
-        parts = urlsplit(url.strip())
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
-            raise PolicyError(f"{url.strip()[:200]!r} is not the URL of a decision, as http://HOST:8181/v1/data/gnomon")
-        self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
-        self._path = parts.path or "/v1/data/gnomon"
+    def __init__(self, url: str, seconds: float = SECONDS) -> None:
+        """``seconds`` is how long an answer may take. PolicyError where the URL is none."""
+        try:
+            parts = urlsplit(url.strip())
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = None
+        if not usable or not parts.path.startswith("/v1/data/"):
+            raise PolicyError(
+                f"not the URL of an OPA decision: {url.strip()!r}; one is http://HOST:8181/v1/data/gnomon"
+            )
+        self._parts = parts
+        self._seconds = seconds
+
+    def mentions(self) -> frozenset[str] | None:
+        """None: what an OPA looks at is not known here."""
+        return None
 
     def decide(self, questions: Sequence[Question]) -> list[Decision]:
-        """A decision for each question, in their order, over one connection."""
-        kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=SECONDS)
+        """A decision for each question, all over one connection."""
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        connection = kind(str(self._parts.hostname), self._parts.port, timeout=self._seconds)
         decided: list[Decision] = []
-        failures = 0
         try:
             for question in questions:
-                if failures >= _GIVE_UP:
-                    decided.append(failed(f"the policy server at {self._host} is not asked: it failed before"))
-                    continue
-                try:
-                    decided.append(self._one(connection, question))
-                except (OSError, http.client.HTTPException, ValueError) as error:
-                    failures += 1
-                    connection.close()
-                    decided.append(failed(f"the policy server at {self._host} failed: {_words(error)}"))
+                decided.append(self._ask(connection, question))
+                if decided[-1].errors:
+                    # Who did not answer in time is not waited for again and again.
+                    decided += [decided[-1]] * (len(questions) - len(decided))
+                    break
         finally:
             connection.close()
         return decided
 
-    def mentions(self) -> None:
-        """None: the policies are elsewhere, so anything may count."""
-
-    def _one(self, connection: http.client.HTTPConnection, question: Question) -> Decision:
-        body = json.dumps({"input": document_of(question)}).encode()
-        connection.request("POST", self._path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read(MOST_BYTES + 1)
-        if answer.status != 200:
-            raise ValueError(f"it answered {answer.status}")
-        if len(content) > MOST_BYTES:
-            raise ValueError("its answer is too large")
-        told = json.loads(content)
-        return decision_of(told.get("result") if isinstance(told, dict) else None)
-
-
-def _words(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    def _ask(self, connection: HTTPConnection, question: Question) -> Decision:
+        try:
+            connection.request(
+                "POST",
+                self._parts.path + (f"?{self._parts.query}" if self._parts.query else ""),
+                dump({"input": input_of(question)}),
+                {"Content-Type": "application/json"},
+            )
+            response = connection.getresponse()
+            body = response.read(_LONGEST + 1)
+            if response.status != 200:
+                return failed(f"OPA answered {response.status}")
+            if len(body) > _LONGEST:
+                return failed("OPA's answer is longer than a megabyte")
+            answer = json.loads(body)
+        except (OSError, HTTPException, ValueError, RecursionError) as error:
+            return failed(f"OPA could not be asked: {' '.join(str(error).split()) or type(error).__name__}")
+        if not isinstance(answer, dict) or "result" not in answer:
+            # The API leaves the result out where the document is undefined.
+            return failed("OPA has no such decision")
+        return decision_of(answer["result"])
 
 
 def load(version: PolicySet) -> OpaEngine:
