@@ -7,11 +7,10 @@ what a caller must be, so that most are left out, and where none can be. ``pytho
 import time
 from datetime import UTC, datetime
 
-from inventory.model import Access, PolicySet, Principal, PrincipalKind
+from inventory.model import PolicySet, Principal, PrincipalKind
 from router.policy import Question
-from router.policy.effective import compile_routes
+from router.policy.effective import compile_routes, context_at
 from router.policy.engines.cedar import CedarEngine, load
-from router.policy.matrix import at_time
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 POLICIES = 100
@@ -31,7 +30,7 @@ def engine_of(template: str) -> CedarEngine:
 def rate(engine: CedarEngine, side: int = 100) -> float:
     """Decisions a second, each on a caller and a route of its own."""
     questions = [
-        Question(f"u{i}", {"department": f"d{i}"}, f"r{j}", {"data_class": f"c{j % 5}"}, at_time(NOW))
+        Question(f"u{i}", {"department": f"d{i}"}, f"r{j}", {"data_class": f"c{j % 5}"}, context_at(NOW))
         for i in range(side)
         for j in range(side)
     ]
@@ -56,7 +55,7 @@ def everything(engine: CedarEngine) -> float:
         )
         for i in range(SIDE)
     ]
-    routes = {f"r{j}": Access(attributes={"data_class": f"c{j % 6}", "owner": f"o{j}"}) for j in range(SIDE)}
+    routes = {f"r{j}": {"data_class": f"c{j % 6}", "owner": f"o{j}"} for j in range(SIDE)}
     begun = time.perf_counter()
     rules = compile_routes(routes, people, engine, None, 0, NOW)
     took = time.perf_counter() - begun

@@ -113,7 +113,8 @@ def merged(found: Iterable[Impact]) -> list[Impact]:
 def coverage(tallies: Sequence[Tally], principals: Attributes, mentions: frozenset[str] | None) -> Coverage:
     """How many of the callers seen are known to the policies, which look at ``mentions``.
 
-    Where it cannot be told what they look at (None), a caller is known of whom anything is known.
+    A caller is known who is named, or of whom any of the attributes is told that the policies ask for: each of them
+    may well be one that only some have. Where it cannot be told what they look at (None), anything known will do.
     """
     wanted = None if mentions is None else sorted(
         name.removeprefix(_PRINCIPAL) for name in mentions if name.startswith(_PRINCIPAL)
@@ -122,8 +123,11 @@ def coverage(tallies: Sequence[Tally], principals: Attributes, mentions: frozens
     for one in tallies:
         key = identity_of(one), one.principal
         by[key] = by.get(key, 0) + one.calls
+    by_name = {name.partition("=")[2] for name in mentions or () if name.startswith("principal=")}
     named = [
-        Unknown(identity, principal, missing(principals.get(principal, {}), wanted), calls)
+        Unknown(
+            identity, principal, () if principal in by_name else missing(principals.get(principal, {}), wanted), calls
+        )
         for (identity, principal), calls in by.items()
         if principal
     ]
@@ -141,10 +145,10 @@ def coverage(tallies: Sequence[Tally], principals: Attributes, mentions: frozens
 
 
 def missing(attributes: Mapping[str, Attribute], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """The attributes that the policies ask for and nobody has told."""
+    """The attributes that the policies ask for, where nobody has told any of them."""
     if wanted is None:
         return () if attributes else ("any attribute",)
-    return tuple(name for name in wanted if name not in attributes)
+    return () if any(name in attributes for name in wanted) else tuple(wanted)
 
 
 def windows(

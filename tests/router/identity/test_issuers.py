@@ -118,6 +118,7 @@ def test_keys_are_kept_with_their_public_members_only():
         (jwks(EC.as_dict(private=True)), "private key"),
         (jwks(*[EC] * 65), "64 is the most"),
     ],
+    ids=lambda value: "" if isinstance(value, bytes) else value.replace(" ", "-"),
 )
 def test_keys_that_cannot_be_used(said: bytes, words: str):
     with pytest.raises(IssuerError, match=words):

@@ -79,15 +79,15 @@ def test_coverage_counts_identities_and_tells_what_is_missing() -> None:
     ]  # fmt: skip
     known = {"ana": {"team": "churn", "department": "x"}, "bob": {"team": "risk"}}
     found = coverage(tallies, known, frozenset({"principal", "principal.team", "principal.department", "context.hour"}))
-    assert (found.identities, found.known, found.calls, found.decided, found.anonymous_calls) == (3, 1, 21, 19, 10)
+    assert (found.identities, found.known, found.calls, found.decided, found.anonymous_calls) == (3, 2, 21, 19, 10)
     assert [(one.identity, one.missing, one.calls) for one in found.unknown] == [
-        ("bob", ("department",), 5),
         ("eve", ("department", "team"), 1),
     ]
     assert [one.identity for one in found.anonymous] == ["anonymous 10.0.0.0/24 curl", "anonymous 10.0.1.0/24 ?"]
-    assert found.share == pytest.approx(1 / 3)
+    assert found.share == pytest.approx(2 / 3)
     assert coverage(tallies, known, None).known == 2
     assert coverage(tallies, known, frozenset({"principal"})).known == 3
+    assert coverage(tallies, known, frozenset({"principal=eve", "principal.team"})).known == 3
     assert coverage([], {}, None).share is None
 
 
