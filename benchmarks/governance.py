@@ -4,7 +4,10 @@ Rows: the minimal Envoy; a route of gnomon that holds callers to nothing; one th
 recorded); one that enforces (token, RBAC, a limit by caller, record). Then how much longer one caller waits at the
 median, and how long it takes from a revocation to the first refusal.
 
-Usage: ``python benchmarks/governance.py [ROUNDS]``.
+A policy that changes for MANY callers on MANY routes is timed at the end, from before the first decision to the last
+route that Envoy acknowledged.
+
+Usage: ``python benchmarks/governance.py [ROUNDS] [MANY]``.
 """
 
 import asyncio
@@ -20,12 +23,23 @@ from gateway import Client, cpu_seconds, free_port, minimal_proxy, servers, star
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from inventory.model import Access, RateLimit, Revocation, RouteSpec, utc_now
+from inventory.model import (
+    Access,
+    PolicySet,
+    Principal,
+    PrincipalKind,
+    RateLimit,
+    Revocation,
+    RouteSpec,
+    utc_now,
+)
 from inventory.settings import Settings
 from inventory.store import open_store
 from router.controller import Controller
 from router.gateways import Governed
 from router.governance import Governance, RouteRule, Trusted
+from router.policy.effective import compile_routes
+from router.policy.engines import load
 
 ISSUER = "https://gateway.bench"
 CONNECTIONS = 16
@@ -122,7 +136,44 @@ async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], round
         )
 
 
-async def main(rounds: int) -> None:
+async def redecided(gateway: Governed, many: int) -> None:
+    """A policy that changes for as many callers as routes: decided again, and enforced by Envoy."""
+    names = [f"r{number}" for number in range(many)]
+    routes = {name: {"data_class": f"c{number % 6}", "owner": f"o{number}"} for number, name in enumerate(names)}
+    callers = [
+        Principal(
+            id=f"https://login.bench|user-{number}",
+            kind=PrincipalKind.TOKEN,
+            attributes={"department": f"d{number % 10}", "owner": f"o{number}"},
+            first_seen=utc_now(),
+            last_seen=utc_now(),
+        )
+        for number in range(many)
+    ]
+    # Half of the callers may call each route, and it is the other half after the change.
+    texts = [
+        "".join(
+            f'@id("p{number}") permit(principal, action, resource) when {{ principal has department && '
+            f'principal.department == "d{number}" && resource has data_class && resource.data_class like "c*" }};'
+            for number in half
+        )
+        for half in (range(5), range(5, 10))
+    ]
+    for text in texts:
+        engine = load(PolicySet(number=1, engine="cedar", text=text, at=utc_now(), who="bench", why="bench"))
+        began = time.perf_counter()
+        rules = compile_routes(routes, callers, engine, None, 0, utc_now())
+        decided = time.perf_counter() - began
+        await gateway.govern(gateway.governance.model_copy(update={"rules": rules}))
+        took = time.perf_counter() - began
+    listed = sum(len(rule.exceptions) for rule in rules.values())
+    print(
+        f"{many} callers on {many} routes, {listed} of the pairs allowed: decided again in {decided:.1f} s, "
+        f"enforced after {took:.1f} s"
+    )
+
+
+async def main(rounds: int, many: int) -> None:
     minimal, port, backend = free_port(), free_port(), free_port()
     key = ECKey.generate_key("P-256", {"kid": "bench", "use": "sig", "alg": "ES256"}, auto_kid=False)
     made = tokens(key, 200)
@@ -154,6 +205,23 @@ async def main(rounds: int) -> None:
             await table(proxies, made, rounds)
             waits = sorted([await revoked(port, gateway, made[number], number) for number in range(50)])
             print(f"revocation to refusal: median {statistics.median(waits):.1f} ms, longest of 50 {waits[-1]:.1f} ms")
+            if many:
+                origin = {"name": "origin", "url": f"http://127.0.0.1:{backend}", "weight": 100}
+                specs = {
+                    f"r{number}": RouteSpec.model_validate(
+                        {
+                            "name": f"r{number}",
+                            "hosts": (f"r{number}.localhost",),
+                            "backends": (origin,),
+                            "access": Access(enforce=True),
+                        }
+                    )
+                    for number in range(many)
+                }
+                store.routes.change(specs, who="bench", why="bench")
+                while len(gateway.observed().routes) < many:  # type: ignore[attr-defined]
+                    await asyncio.sleep(0.2)
+                await redecided(gateway, many)
             stop.set()
             await running
         for process in started:
@@ -162,4 +230,5 @@ async def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 7))
+    given = [int(word) for word in sys.argv[1:]]
+    asyncio.run(main(*(given + [7, 1000][len(given) :])))

@@ -221,6 +221,37 @@ async def test_a_policy_that_changes_takes_routes_away_and_gives_them_back(
     assert await status(governed, await later(governed, ana)) == 200
 
 
+async def test_a_candidate_changes_no_answer(governed: Any, provider: Provider, until: Any) -> None:
+    """A mixed load, with and without a candidate that denies everybody: on routes that enforce, observe, do neither."""
+    await governed.put(spec(governed, enforce=True))
+    await governed.put(spec(governed, "seen", limits=(RateLimit(by="route", requests=1, seconds=3600),)))
+    await governed.put(spec(governed, "free").model_copy(update={"access": None}))
+    await governed.put(spec(governed, "asked", enforce=True, ask="closed"))
+    ana, bo = (provider.mint.token(who, team=team) for who, team in (("ana", "risk"), ("bo", "churn")))
+    await become(governed, until, 200, ana)
+    await become(governed, until, 200, bo, "asked.localhost")
+    store = governed.store
+
+    async def answers() -> list[tuple[int, bytes]]:
+        found = []
+        for host in ("iris", "seen", "free", "asked"):
+            for token in (ana, bo, None, "forged"):
+                for body in (b"{}", b"x" * 100):
+                    headers = {"authorization": f"Bearer {token}"} if token else {}
+                    answer = await governed.ask(f"{host}.localhost", body=body, **headers)
+                    found.append((answer.status, answer.body))
+        return found
+
+    before = await answers()
+    assert {code for code, _ in before} == {200, 401, 403}
+    strict = store.policies.add("cedar", NOBODY, "", who="me", why="a test")
+    state = store.policies.state()
+    store.policies.move(state, state.model_copy(update={"candidate": strict.number}), who="me", why="try")
+    assert await answers() == before
+    await until(lambda: sum(one.candidate is not None for one in store.calls.list(limit=500)) >= 20)
+    assert await answers() == before
+
+
 async def later(rig: Any, token: str) -> str:
     """A token of ours of a later second than the one in which earlier ones were taken back."""
     await asyncio.sleep(1 - time.time() % 1)

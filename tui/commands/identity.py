@@ -146,7 +146,10 @@ def remove_issuer(context: typer.Context, name: NameArgument, why: WhyOption = R
             raise CommandError(f"there is no issuer {name!r}: `gnomon issuers list` lists them")
 
 
-def refresh(context: typer.Context, name: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None) -> None:
+def refresh(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="All of them, where none is named.")] = None,
+) -> None:
     """Fetch the keys of an issuer now, or of all. `gnomon serve` does it by itself.
 
     Example: gnomon issuers refresh okta

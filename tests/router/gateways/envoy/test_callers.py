@@ -260,6 +260,31 @@ async def test_a_list_says_who_is_an_exception(guarded: Any, theirs: Mint, ours:
     assert await called(guarded, None) == (200 if allowed else 401)
 
 
+async def test_many_exceptions_are_as_exact_as_few(guarded: Any, theirs: Mint, ours: Mint) -> None:
+    odd = ["a b", "x|y", "dot.", "star*", "(p)", "back\\slash", "q?", "é", "caret^", "$d", "[l]", "{2}"]
+    many = frozenset(f"{THEIRS}|{one}" for one in [*odd, *(f"user-{number}" for number in range(2000))])
+    await guarded.controller.gateway.govern(governance(theirs, ours, RouteRule(False, many)))
+    tried = [*(one for one in odd if one.isascii()), "user-0", "user-1999"]
+    assert [await called(guarded, theirs.token(one)) for one in tried] == [200] * len(tried)
+    near = [
+        "a",
+        "b",
+        "x",
+        "dotx",
+        "dot",
+        "sta",
+        "user-2000",
+        "user-",
+        "User-1",
+        "user-1 ",
+        " user-1",
+        "d",
+        "l",
+        "user-11x",
+    ]
+    assert [await called(guarded, theirs.token(one)) for one in near] == [403] * len(near)
+
+
 async def test_limits_by_caller_team_and_route_hold(guarded: Any, theirs: Mint, ours: Mint) -> None:
     await guarded.controller.gateway.govern(governance(theirs, ours, RouteRule(True)))
     limits = (
