@@ -219,7 +219,7 @@ async def main(rounds: int, many: int) -> None:
                     for number in range(many)
                 }
                 store.routes.change(specs, who="bench", why="bench")
-                while len(gateway.observed().routes) < many:  # type: ignore[attr-defined]
+                while len(gateway.observed().routes) < many:  # type: ignore[attr-defined]  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
                 await redecided(gateway, many)
             stop.set()

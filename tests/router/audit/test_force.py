@@ -36,7 +36,7 @@ def test_engines_are_read_once_and_answers_forgotten_only_for_a_reason(store: St
     spec = RouteSpec(name="churn", hosts=("churn.localhost",), backends=(backend,), access=Access(ask="open"))
     load = Loader()
     watched = Watched(store, load, dict, dict)
-    assert watched()[:3] == ((None, None, 0), None, None)
+    assert watched()[:3] == ((None, None, 0, 0), None, None)
     add(store, "churn", enforced=1)
     add(store, "churn risk", candidate=2)
     first = watched()
