@@ -15,14 +15,13 @@ from typing import Any, Final, NamedTuple, Protocol
 from inventory.model import ApiKey, Principal, PrincipalKind, Revocation
 from router.identity.signing import SigningKey, public_jwks, signer_at
 from router.identity.tokens import LIFETIME, TokenError, Verified, issue, read_own, verify
-from router.identity.trust import Held
+from router.identity.trust import AUDIENCE, Held
 
 EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 CREDENTIALS: Final = "client_credentials"
 ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - the name of a type
-SUBJECT_TYPES: Final = frozenset(
-    {ACCESS_TOKEN, "urn:ietf:params:oauth:token-type:jwt", "urn:ietf:params:oauth:token-type:id_token"}
-)
+JWT: Final = "urn:ietf:params:oauth:token-type:jwt"
+SUBJECT_TYPES: Final = frozenset({ACCESS_TOKEN, JWT, "urn:ietf:params:oauth:token-type:id_token"})
 KEY_PREFIX: Final = "gk_"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -114,8 +113,11 @@ def _exchanged(form: Mapping[str, str], desk: Desk, keys: tuple[SigningKey, ...]
         )
     if form.get("actor_token"):
         return error(400, "invalid_request", "acting for others is not offered")
+    if form.get("requested_token_type", ACCESS_TOKEN) not in {ACCESS_TOKEN, JWT}:
+        return error(400, "invalid_request", f"the only kind of token is {ACCESS_TOKEN}")
     try:
-        verified = verify(given, desk.held(), now)
+        # A token of ours is no proof of who calls: swapped for another, it would never end.
+        verified = verify(given, [one for one in desk.held() if one.issuer.url != url], now)
     except TokenError as cause:
         return error(400, "invalid_request", str(cause), failed=True)
     if _is_revoked(verified, desk.revoked()):
@@ -175,6 +177,8 @@ def _granted(
     now: datetime,
     key_id: str | None,
 ) -> Reply:
+    if any(form.get(name, AUDIENCE) not in {AUDIENCE, url} for name in ("audience", "resource")):
+        return error(400, "invalid_target", "tokens are for the gateway alone: narrow its routes by scope")
     routes = set(desk.grants(principal))
     asked = set(form.get("scope", "").split())
     if asked - routes:
@@ -182,8 +186,11 @@ def _granted(
     signer = signer_at(keys, now)
     if signer is None:
         return error(503, "temporarily_unavailable", "there is no signing key")
+    try:
+        made = issue(signer, principal, asked or routes, url, now)
+    except TokenError as cause:
+        return error(400, "invalid_scope", str(cause))
     desk.seen(principal, key_id)
-    made = issue(signer, principal, asked or routes, url, now)
     body = {
         "access_token": made.token,
         "issued_token_type": ACCESS_TOKEN,

@@ -14,7 +14,7 @@ from inventory.model import Issuer, utc_now
 from inventory.store import Store, StoreError
 from router.io.fetch import FetchedKeys, FetchError, fetch_keys
 
-LEAST_SECONDS, MOST_SECONDS = 10.0, 300.0
+LEAST_SECONDS, MOST_SECONDS = 10.0, 60.0
 AGAIN_SECONDS = 15.0
 LOOK_SECONDS = 1.0
 

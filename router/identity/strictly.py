@@ -6,6 +6,7 @@ and appendix C (base64url without padding).
 
 import base64
 import json
+import math
 import re
 from typing import Any, Final, NoReturn
 
@@ -23,7 +24,7 @@ def read_object(text: bytes) -> dict[str, Any]:
     Refused: a name twice in one object, NaN and infinities, more than 32 levels of nesting, and anything after it.
     """
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)
+        value = json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
     except JsonError:
         raise
     except (ValueError, RecursionError) as error:
@@ -43,6 +44,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(_constant: str) -> NoReturn:
     raise JsonError("not JSON: it has a number that is none")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise JsonError("not JSON: it has a number that is none")
+    return value
 
 
 def _check_depth(value: Any, left: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry
+from joserfc.jws import JWSRegistry
 
 from inventory.model import Attribute, Issuer, Principal, PrincipalKind
 from router.governance import split
@@ -30,6 +31,13 @@ LIFETIME: Final = 900
 
 MOST_TOKEN: Final = 16_384
 """Characters of a token."""
+
+
+LAST_MOMENT: Final = 253_402_300_799
+"""Seconds since 1970 at the end of the year 9999: no claim is of a later moment."""
+
+TYPES: Final = frozenset({"", "jwt", "at+jwt"})
+"""What a token may say that it is (``typ``, RFC 8725, 3.11): no logout token passes for one that says who calls."""
 
 
 class TokenError(ValueError):
@@ -67,10 +75,8 @@ def verify(token: str, held: Sequence[Held], now: datetime) -> Verified:
     _check_signature(token, str(algorithm), header.get("kid"), keys)
     _check_times(claims, now, issuer.leeway_seconds)
     audience = claims.get("aud")
-    named = (
-        set(audience) if isinstance(audience, list) and all(isinstance(one, str) for one in audience) else {audience}
-    )
-    if not named & set(issuer.audiences):
+    named = audience if isinstance(audience, list) else [audience]
+    if not any(one in issuer.audiences for one in named if isinstance(one, str)):
         raise TokenError("the token is for another audience")
     try:
         check_required(issuer, claims)
@@ -85,11 +91,14 @@ def verify(token: str, held: Sequence[Held], now: datetime) -> Verified:
         last_seen=now,
     )
     token_id = claims.get("jti")
-    return Verified(principal, claims, token_id if isinstance(token_id, str) else "", float(claims.get("iat", 0)))
+    return Verified(principal, claims, token_id if isinstance(token_id, str) else "", float(claims.get("iat") or 0))
 
 
 def issue(key: SigningKey, principal: Principal, routes: Iterable[str], url: str, now: datetime) -> Issued:
-    """A token of ours for a caller, which lists the routes that it may use. ``url`` is ours, as verifiers know it."""
+    """A token of ours for a caller, which lists the routes that it may use. ``url`` is ours, as verifiers know it.
+
+    TokenError where it would be longer than a token may be.
+    """
     issuer, subject = split(principal.id)
     begins, token_id = int(now.timestamp()), secrets.token_urlsafe(16)
     claims: dict[str, Any] = {
@@ -108,6 +117,8 @@ def issue(key: SigningKey, principal: Principal, routes: Iterable[str], url: str
     }
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": "at+jwt"}
     token = jwt.encode(header, claims, ECKey.import_key(dict(key.jwk)), algorithms=[ALGORITHM])
+    if len(token) > MOST_TOKEN:
+        raise TokenError("a token would be too long for so many routes: name those that are needed as scope")
     return Issued(token, token_id, begins + LIFETIME)
 
 
@@ -129,9 +140,12 @@ def _parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     if len(parts) != 3:
         raise TokenError("it is not a signed token of three parts")
     try:
-        return read_object(decode_base64url(parts[0])), read_object(decode_base64url(parts[1]))
+        header, claims = (read_object(decode_base64url(part)) for part in parts[:2])
     except JsonError as error:
         raise TokenError(f"a part of the token is {error}") from error
+    if str(header.get("typ", "")).lower() not in TYPES:
+        raise TokenError("the token is of a kind that does not say who calls")
+    return header, claims
 
 
 def _issuer(claims: Mapping[str, Any], held: Sequence[Held]) -> tuple[Issuer, Mapping[str, Any]]:
@@ -147,7 +161,10 @@ def _check_signature(token: str, algorithm: str, kid: object, jwks: Mapping[str,
     fit = [key for key in jwks["keys"] if algorithm in algorithms_of(key) and (kid is None or key.get("kid") == kid)]
     for key in fit:
         try:
-            jwt.decode(token, JWKRegistry.import_key(dict(key)), algorithms=[algorithm])
+            # Parameters that nobody registered are passed over (RFC 7515, 4), but for those which are critical.
+            registry = JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+            registry.max_header_length = MOST_TOKEN
+            jwt.decode(token, JWKRegistry.import_key(dict(key)), algorithms=[algorithm], registry=registry)
         except (JoseError, ValueError):
             continue
         return
@@ -157,7 +174,9 @@ def _check_signature(token: str, algorithm: str, kid: object, jwks: Mapping[str,
 def _check_times(claims: Mapping[str, Any], now: datetime, leeway: int) -> None:
     moments = {name: claims.get(name) for name in ("exp", "nbf", "iat")}
     for name, value in moments.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LAST_MOMENT
+        ):
             raise TokenError(f"the claim {name} is not a moment")
     at = now.timestamp()
     if moments["exp"] is None:

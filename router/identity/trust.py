@@ -44,7 +44,7 @@ def trusted(held: Sequence[Held], own_url: str | None, own_keys: Mapping[str, An
 
 
 def _theirs(issuer: Issuer, keys: Mapping[str, Any]) -> Trusted:
-    usable = [key for key in keys["keys"] if _fits(key, issuer)]
+    usable = [one for key in keys["keys"] for one in _copies(key, issuer)]
     return Trusted(
         name=issuer.name,
         issuer=issuer.url,
@@ -57,8 +57,8 @@ def _theirs(issuer: Issuer, keys: Mapping[str, Any]) -> Trusted:
     )
 
 
-def _fits(key: Mapping[str, Any], issuer: Issuer) -> bool:
-    """Whether a key verifies by an algorithm that the issuer may use."""
+def _copies(key: Mapping[str, Any], issuer: Issuer) -> list[dict[str, Any]]:
+    """A key, once for each algorithm by which the issuer may use it: a gateway believes a key by no other."""
     from router.identity.issuers import algorithms_of
 
-    return bool(algorithms_of(key) & set(issuer.algorithms))
+    return [{**key, "alg": one} for one in sorted(algorithms_of(key) & set(issuer.algorithms))]

@@ -18,6 +18,7 @@ from router.identity.trust import Held
 from router.io.keyring import Keyring
 
 MOST_BODY = 64 * 1024
+BODY_SECONDS = 5.0
 MOST_FAILURES = 60
 """Times a minute that callers of one network may fail to prove who they are, before they are not heard."""
 
@@ -199,8 +200,9 @@ async def _form(request: web.Request) -> Mapping[str, str] | None:
     if request.content_type != "application/x-www-form-urlencoded":
         return None
     try:
-        posted = await request.post()
-    except (ValueError, web.HTTPRequestEntityTooLarge):
+        async with asyncio.timeout(BODY_SECONDS):
+            posted = await request.post()
+    except (ValueError, LookupError, TimeoutError, web.HTTPRequestEntityTooLarge):
         return None
     if len(set(posted)) != len(posted):
         return None

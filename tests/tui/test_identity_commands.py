@@ -101,6 +101,8 @@ def test_callers_and_tokens_are_revoked(gnomon, database_url: str) -> None:
         (("issuers", "add", "lab", "ftp://x.test", "--audience", "a"), "url: "),
         (("issuers", "add", "lab", "https://x.test", "--audience", "a", "--algorithm", "HS256"), "algorithms.0: "),
         (("issuers", "add", "lab", "https://x.test", "--audience", "a", "--attribute", "team"), "is not NAME=CLAIM"),
+        (("issuers", "add", "gnomon", "https://x.test", "--audience", "a"), "gnomon's own tokens"),
+        (("issuers", "add", "lab", "http://127.0.0.1:8781/", "--audience", "a"), "gnomon's own tokens"),
         (("issuers", "remove", "none"), "there is no issuer 'none'"),
         (("issuers", "refresh", "none"), "there is no issuer 'none'"),
         (("keys", "create", "--owner", "a", "--attribute", "x"), "is not NAME=VALUE"),

@@ -91,6 +91,7 @@ def add_issuer(
     from pydantic import ValidationError
 
     from inventory.model import Issuer
+    from router.identity.trust import OWN
 
     required: dict[str, tuple[str, ...]] = {}
     for claim, value in _pairs(require or (), "CLAIM=VALUE"):
@@ -107,6 +108,10 @@ def add_issuer(
         problem = error.errors()[0]
         raise CommandError(f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}") from error
     with workspace(context.obj) as here:
+        from router.governing import token_url
+
+        if name == OWN or url.rstrip("/") == token_url(here.settings):
+            raise CommandError("gnomon's own tokens are believed by itself: name another issuer")
         here.store.issuers.put(issuer, who=here.settings.actor, why=why)
         _refresh(here, [name])
 
@@ -289,6 +294,9 @@ def revoke(
         raise CommandError("name a caller, or one token by --token")
     now = utc_now()
     with workspace(context.obj) as here:
+        if principal is not None and principal.startswith("key:"):
+            # A key is believed no longer for good, not only while this is remembered.
+            here.store.keys.revoke(principal.removeprefix("key:"), who=here.settings.actor, why=why)
         here.store.revocations.add(
             Revocation.model_validate(
                 {

@@ -15,6 +15,7 @@ from minting import Mint, encoded, parts
 from inventory.model import ApiKey, Issuer, Principal, PrincipalKind, Revocation
 from router.identity.exchange import ACCESS_TOKEN, CREDENTIALS, EXCHANGE, Reply, digest_of, metadata, revoke, token
 from router.identity.signing import SigningKey, fresh_key, public_jwks
+from router.identity.strictly import JsonError, read_object
 from router.identity.tokens import LIFETIME, TokenError, issue, read_own, verify
 from router.identity.trust import trusted
 
@@ -49,6 +50,35 @@ def test_a_good_token_says_who_calls(mint: Mint) -> None:
     assert verify(mint.token("ana", aud=["x", "gnomon"]), held(mint), now()).token_id == ""
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_a_number_without_end_is_none(number: str) -> None:
+    with pytest.raises(JsonError, match="a number that is none"):
+        read_object(f'{{"exp": {number}}}'.encode())
+    assert read_object(b'{"exp": 1.5e3}') == {"exp": 1500.0}
+
+
+def test_what_is_merely_unusual_is_believed(mint: Mint) -> None:
+    """Parameters that nobody registered, certificates in the header, no moment of issue."""
+    at = mint.claims("ana", iat=None)
+    assert verify(mint.token("ana", iat=None), held(mint), now()).issued_at == 0
+    assert "iat" not in at
+    odd = jwt_of(mint, {"x-lab": "1", "x5c": ["A" * 2000]})
+    assert verify(odd, held(mint), now()).principal.id == f"{URL}|ana"
+    with pytest.raises(TokenError):
+        verify(jwt_of(mint, {"crit": ["x-lab"], "x-lab": "1"}), held(mint), now())
+
+
+def jwt_of(mint: Mint, header: dict[str, Any]) -> str:
+    """A token with any header, signed by hand."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    told = {"alg": "RS256", "kid": mint.key.kid, **header}
+    signed = f"{encoded(json.dumps(told).encode())}.{encoded(json.dumps(mint.claims('ana')).encode())}"
+    signature = mint.key.private_key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{encoded(signature)}"
+
+
 def bad(mint: Mint) -> dict[str, str]:
     at = int(now().timestamp())
     foreign, good, claims = Mint(URL, kind="RSA"), mint.token("ana"), mint.claims("ana")
@@ -63,6 +93,10 @@ def bad(mint: Mint) -> dict[str, str]:
         "from the future": mint.token("ana", iat=at + 120),
         "no end": mint.token("ana", exp=None),
         "an end that is none": parts({"alg": "RS256"}, {**claims, "exp": True}, signature=signature),
+        "an end beyond all numbers": mint.token("ana", exp=10**600),
+        "a logout": mint.token("ana", header={"typ": "logout+jwt"}),
+        "audience as an object": mint.token("ana", aud={"gnomon": 1}),
+        "audiences that are none": mint.token("ana", aud=[["gnomon"], 1]),
         "wrong audience": mint.token("ana", aud="x"),
         "no audience": mint.token("ana", aud=None),
         "odd audience": mint.token("ana", aud=[]),
@@ -195,6 +229,31 @@ def test_a_token_is_swapped_and_given_up(mint: Mint, key: SigningKey, desk: Desk
     assert len(desk.gone) == 1
 
 
+def test_a_token_of_ours_is_swapped_for_no_other(mint: Mint, key: SigningKey, desk: Desk) -> None:
+    desk.issuers = [*held(mint), Held(Issuer(name="own", url=OURS, audiences=("gnomon",)), public_jwks([key]))]
+    ours = swap(desk, key, mint.token("ana")).body["access_token"]
+    assert swap(desk, key, ours).body["error"] == "invalid_request"
+
+
+def test_other_audiences_and_kinds_are_not_offered(mint: Mint, key: SigningKey, desk: Desk) -> None:
+    good = mint.token("ana")
+    assert swap(desk, key, good, audience="iris").body["error"] == "invalid_target"
+    assert swap(desk, key, good, resource="https://x.test").body["error"] == "invalid_target"
+    assert swap(desk, key, good, audience="gnomon", requested_token_type=ACCESS_TOKEN).status == 200
+    assert swap(desk, key, good, requested_token_type="saml2").body["error"] == "invalid_request"
+
+
+def test_a_token_that_would_be_too_long_is_not_made(mint: Mint, key: SigningKey, desk: Desk) -> None:
+    many = {f"route-{number:04}" for number in range(1500)}
+    desk.grants = lambda principal: many  # type: ignore[method-assign, assignment, return-value]
+    refused = swap(desk, key, mint.token("ana"))
+    assert (refused.status, refused.body["error"]) == (400, "invalid_scope")
+    assert desk.got == []
+    some = swap(desk, key, mint.token("ana"), scope="route-0001 route-0002").body["access_token"]
+    assert revoke({"token": some}, desk, (key,), OURS).status == 200
+    assert len(desk.gone) == 1
+
+
 def test_what_was_revoked_is_swapped_no_more(mint: Mint, key: SigningKey, desk: Desk) -> None:
     until, at = now() + timedelta(days=1), now()
     stolen = mint.token("ana", jti="t1")
@@ -258,5 +317,8 @@ def test_what_gateways_are_told_of_issuers(mint: Mint, key: SigningKey) -> None:
     assert (theirs.own, theirs.team, theirs.requires) == (False, "team", {"tid": ("lab",)})
     assert len(json.loads(theirs.keys)["keys"]) == 1
     assert json.loads(trusted(held(mint, algorithms=("ES256",)), None, None)[0].keys) == {"keys": []}
+    bare = {"keys": [{name: value for name, value in known[0].keys["keys"][0].items() if name != "alg"}]}
+    (both,) = trusted([Held(held(mint, algorithms=("RS256", "PS256"))[0].issuer, bare)], None, None)
+    assert [one["alg"] for one in json.loads(both.keys)["keys"]] == ["PS256", "RS256"]
     assert trusted([Held(known[0].issuer, {})], None, None) == ()
     assert metadata(OURS)["token_endpoint"] == f"{OURS}/token"
