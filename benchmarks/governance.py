@@ -1,7 +1,8 @@
 """What governance costs a request, beside a minimal hand-written Envoy in front of the same backend, in turns.
 
 Rows: the minimal Envoy; a route of gnomon that holds callers to nothing; one that observes (token verified, call
-recorded); one that enforces (token, RBAC, a limit by caller, record). Then how much longer one caller waits at the
+recorded); one that enforces (token, RBAC, a limit by caller, record). LiteLLM's proxy is
+measured beside them where the program ``litellm`` is found. Then how much longer one caller waits at the
 median, and how long it takes from a revocation to the first refusal.
 
 A policy that changes for MANY callers on MANY routes is timed at the end, from before the first decision to the last
@@ -12,6 +13,8 @@ Usage: ``python benchmarks/governance.py [ROUNDS] [MANY]``.
 
 import asyncio
 import json
+import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -119,7 +122,7 @@ async def revoked(port: int, gateway: Governed, token: str, number: int) -> floa
     return took
 
 
-async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], rounds: int) -> None:
+async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], rounds: int) -> float:
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in proxies}
     waits: dict[str, list[float]] = {name: [] for name in proxies}
     for _ in range(rounds):
@@ -134,6 +137,87 @@ async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], round
         print(
             f"{name:15} {speed:8.0f} requests/s  {ratio:5.2f} of bare  {cpu:6.0f} µs CPU  +{added:.3f} ms at the median"
         )
+    return statistics.median(one[0] for one in bare)
+
+
+COMPLETION = {
+    "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+}  # fmt: skip
+
+
+async def litellm(program: str, folder: str, bare: float) -> None:
+    """LiteLLM's proxy with one worker and a key, in front of a model that answers at once, as many callers as above."""
+    port, backend = free_port(), free_port()
+    form = servers({"model": backend})
+    listener = form["static_resources"]["listeners"][0]  # type: ignore[index]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    (route,) = manager["route_config"]["virtual_hosts"][0]["routes"]
+    route["direct_response"]["body"] = {"inline_string": json.dumps(COMPLETION)}
+    route["response_headers_to_add"] = [
+        {"header": {"key": "content-type", "value": "application/json"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    ]
+    model = await start_envoy(Path(folder, "model.json"), form)
+    params = {"model": "openai/m", "api_base": f"http://127.0.0.1:{backend}", "api_key": "x"}
+    settings = {
+        "model_list": [{"model_name": "m", "litellm_params": params}],
+        "general_settings": {"master_key": "sk-bench"},
+    }
+    config = Path(folder, "litellm.json")
+    await asyncio.to_thread(config.write_text, json.dumps(settings), encoding="utf-8")
+    words = ["--config", str(config), "--port", str(port), "--host", "127.0.0.1", "--num_workers", "1"]
+    quiet = asyncio.subprocess.DEVNULL
+    environment = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
+    proxy = await asyncio.create_subprocess_exec(program, *words, stdout=quiet, stderr=quiet, env=environment)
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]})
+    head = (
+        "POST /chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-bench\r\ncontent-type: application/json"
+    )
+    asked = f"{head}\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+    try:
+        await wait_for(port, 120)
+        speed = await completions(port, asked, 5.0)
+        print(
+            f"{'LiteLLM proxy':15} {speed:8.0f} requests/s  {speed / bare:5.3f} of bare  (one worker, a key, no limits)"
+        )
+    finally:
+        for process in (proxy, model):
+            process.terminate()
+            await process.wait()
+
+
+async def wait_for(port: int, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            assert time.monotonic() < deadline, "the proxy did not start"
+            await asyncio.sleep(0.5)
+            continue
+        writer.close()
+        return
+
+
+async def completions(port: int, asked: bytes, seconds: float) -> float:
+    """Answers a second of as many callers as the other rows have."""
+    done = 0
+    end = time.perf_counter() + seconds
+
+    async def caller() -> None:
+        nonlocal done
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while time.perf_counter() < end:
+            writer.write(asked)
+            answer = await reader.readuntil(b"\r\n\r\n")
+            assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+            await reader.readexactly(int(answer.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+            done += 1
+        writer.close()
+
+    await asyncio.gather(*(caller() for _ in range(CONNECTIONS)))
+    return done / seconds
 
 
 async def redecided(gateway: Governed, many: int) -> None:
@@ -202,7 +286,9 @@ async def main(rounds: int, many: int) -> None:
             pid = gateway.process.pid  # type: ignore[attr-defined]
             proxies = {"minimal Envoy": (minimal, started[0].pid, "plain")}
             proxies |= {f"gnomon {name}": (port, pid, name) for name in ROUTES}
-            await table(proxies, made, rounds)
+            bare = await table(proxies, made, rounds)
+            if (program := shutil.which("litellm")) is not None:
+                await litellm(program, folder, bare)
             waits = sorted([await revoked(port, gateway, made[number], number) for number in range(50)])
             print(f"revocation to refusal: median {statistics.median(waits):.1f} ms, longest of 50 {waits[-1]:.1f} ms")
             if many:

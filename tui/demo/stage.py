@@ -91,6 +91,8 @@ def own_settings(settings: Settings, folder: Path, place: int = 0) -> Settings:
             "database": f"sqlite:///{folder / _DATABASE}",
             "state_folder": state,
             "gateway_address": "127.0.0.1",
+            # Its callers prove nothing, and another gnomon of this machine may have the port.
+            "token_port": 0,
             "gateway_port": free_port("127.0.0.1", settings.gateway_port and settings.gateway_port + place),
         }
     )
