@@ -4,6 +4,7 @@ One place that makes the parts and hands them to each other; each of them is a m
 """
 
 import asyncio
+import logging
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from inventory.store import Store
 from router.audit.force import Watched
 from router.audit.recorder import Recorder
 from router.controller import Beside, Companion
+from router.errors import GatewayError
 from router.gateways import ask_socket, calls_file
 from router.governor import Governor, Own
 from router.identity.refresh import Refresher
@@ -23,6 +25,8 @@ from router.io.keyring import Keyring
 from router.io.tokens import TokenService
 from router.policy.effective import routes_of
 from router.policy.engines import load
+
+log = logging.getLogger(__name__)
 
 MOST_BEHIND = 64 * 1024 * 1024
 """Bytes that may wait to be recorded before calls that must be recorded are refused."""
@@ -75,7 +79,11 @@ class Governing:
     async def _serve(self, here: Beside, stop: asyncio.Event) -> None:
         del here
         assert self._tokens is not None
-        await self._tokens.run(stop)
+        try:
+            await self._tokens.run(stop)
+        except GatewayError as error:
+            # The gateway serves without it: callers have their issuers' tokens still.
+            log.error("no tokens are served: %s", error)  # noqa: TRY400 - one sentence
 
     def _own(self) -> Own:
         """Our token service, once it has a key."""

@@ -143,6 +143,8 @@ class Governor:
         basis = basis_of(state, routes.values(), principals, now)
         if basis == self._basis:
             return False
+        if self._basis is None or basis.hour != self._basis.hour:
+            self._store.revocations.prune(now)
         enforced, candidate = (self._engine(number) for number in (state.enforced, state.candidate))
         attributes = {name: spec.access.attributes for name, spec in routes.items() if spec.access is not None}
         rules = compile_routes(attributes, principals, enforced, candidate, state.percent, now)

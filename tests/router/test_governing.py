@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlencode
@@ -90,8 +92,6 @@ async def governed(
 
 @pytest.fixture
 def unused_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -278,3 +278,21 @@ async def test_a_request_is_asked_for_where_the_route_wants_it(governed: Any, pr
     assert large == []
     assert not [name for one in governed.backend.seen for name in one.headers if name.startswith("x-gnomon")]
     await until(lambda: any(one.refused_by == "service" for one in governed.store.calls.list()))
+
+
+async def test_a_token_port_that_is_taken_keeps_no_gateway_from_serving(
+    run_controller: Any, settings: Any, store: Any, backends: Any, caplog: Any, until: Any
+) -> None:
+    ended = utc_now() - timedelta(hours=1)
+    store.revocations.add(Revocation(kind="token", value="t", at=ended, until=ended, who="me", why="stolen"))
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = settings.model_copy(update={"token_port": other.getsockname()[1]})
+        async with run_controller(settings=taken, companions=Governing(store, taken).companions()) as rig:
+            rig.backend = await backends("origin")
+            await rig.put(spec(rig))
+            assert await status(rig) == 200
+            await until(lambda: "no tokens are served: the token service cannot listen" in caplog.text)
+            # What has ended is forgotten.
+            await until(lambda: store.revocations.list(ended - timedelta(hours=1)) == [])
