@@ -5,6 +5,7 @@ One place that makes the parts and hands them to each other; each of them is a m
 
 import asyncio
 import logging
+import threading
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,10 @@ from router.controller import Beside, Companion
 from router.errors import GatewayError
 from router.gateways import ask_socket, calls_file
 from router.governor import Governor, Own
-from router.identity.refresh import Refresher
 from router.identity.signing import public_jwks
 from router.io.authorize import Authorizer
 from router.io.keyring import Keyring
+from router.io.refresh import Refresher
 from router.io.tokens import TokenService
 from router.policy.effective import routes_of
 from router.policy.engines import load
@@ -54,7 +55,7 @@ class Governing:
         # Engines are not for several threads at once: each part has its own.
         self._recorder = Recorder(store, calls_file(state), self._watched(), gateway=settings.gateway_id, keep=keep)
         self._authorizer = Authorizer(store, ask_socket(state), self._watched(), self._recording)
-        self._granting = self._watched()
+        self._granting, self._one_at_a_time = self._watched(), threading.Lock()
 
     def companions(self) -> list[Companion]:
         """What runs beside the controller."""
@@ -92,11 +93,11 @@ class Governing:
         return self._tokens.url, public_jwks(self._tokens.keys)
 
     def _grants(self, principal: Principal) -> Collection[str]:
-        """The routes that a caller may use: all that enforce no policies, and those that its policies allow."""
-        force = self._granting()
-        attributes = {name: access.attributes for name, access in force.routes.items()}
-        allowed = routes_of(principal, attributes, force.enforced, force.candidate, force.percent, utc_now())
-        return {name for name, access in force.routes.items() if not access.enforce or name in allowed}
+        """The routes that a caller may use, observed ones too: they may be enforced while its token lives."""
+        with self._one_at_a_time:
+            force = self._granting()
+            attributes = {name: access.attributes for name, access in force.routes.items()}
+            return routes_of(principal, attributes, force.enforced, force.candidate, force.percent, utc_now())
 
     def _watched(self) -> Watched:
         return Watched(self._store, load, self._issuers, self._keys)

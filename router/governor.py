@@ -7,12 +7,13 @@ hour changes. Where the store is away or a policy cannot be read, the gateway go
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from inventory.model import PolicyState, Principal, Revocation, RouteSpec, utc_now
+from inventory.model import PolicyState, Principal, Revocation, utc_now
 from inventory.store import Store, StoreError
+from router.audit.evidence import access_of
 from router.ear import Ear
 from router.errors import GatewayError
 from router.gateways import Gateway, Governed
@@ -71,6 +72,7 @@ class Governor:
         self._own = own
         self._certificates = certificates
         self._basis: Basis | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._rules: dict[str, RouteRule] = {}
         self._engines: dict[int, PolicyEngine] = {}
         self._said = ""
@@ -138,17 +140,22 @@ class Governor:
     def _decide(self, state: PolicyState) -> bool:
         """Make decisions again where something changed that they are made from. Whether any rule is another."""
         now = utc_now()
-        routes = {spec.name: spec for spec in enforcing(self._store)}
+        seen = (self._store.version(), now.weekday(), now.hour)
+        if seen == self._seen:
+            return False
+        # Observed ones too: tokens of ours name them already, and must not when they come to be enforced.
+        routes = access_of(self._store)
         principals = self._store.principals.list()
-        basis = basis_of(state, routes.values(), principals, now)
+        attributes = {name: access.attributes for name, access in routes.items()}
+        basis = basis_of(state, attributes, principals, now)
         if basis == self._basis:
+            self._seen = seen
             return False
         if self._basis is None or basis.hour != self._basis.hour:
             self._store.revocations.prune(now)
         enforced, candidate = (self._engine(number) for number in (state.enforced, state.candidate))
-        attributes = {name: spec.access.attributes for name, spec in routes.items() if spec.access is not None}
         rules = compile_routes(attributes, principals, enforced, candidate, state.percent, now)
-        gone = losing(self._rules, rules, [one.id for one in principals])
+        gone = losing(self._rules, rules, [one.id for one in principals]) | newcomers(self._basis, basis)
         for principal in sorted(gone):
             why = "may no longer call a route that its tokens of ours name"
             until = now + timedelta(seconds=LIFETIME)
@@ -156,7 +163,7 @@ class Governor:
                 Revocation(kind="exchanged", value=principal, at=now, until=until, who=AUTHOR, why=why)
             )
         changed = rules != self._rules
-        self._rules, self._basis = rules, basis
+        self._rules, self._basis, self._seen = rules, basis, seen
         return changed or bool(gone)
 
     def _engine(self, number: int | None) -> PolicyEngine | None:
@@ -177,20 +184,23 @@ class _Known(NamedTuple):
     gateways: int
 
 
-def enforcing(store: Store) -> list[RouteSpec]:
-    """The routes whose policies are enforced, by name."""
-    latest = store.routes.list()
-    return [one.spec for one in latest if one.spec is not None and one.spec.access and one.spec.access.enforce]
-
-
-def basis_of(state: PolicyState, routes: Iterable[RouteSpec], principals: Sequence[Principal], now: datetime) -> Basis:
-    """What decisions at a moment are made from, for comparing."""
+def basis_of(
+    state: PolicyState, routes: Mapping[str, Mapping[str, object]], principals: Sequence[Principal], now: datetime
+) -> Basis:
+    """What decisions at a moment are made from, for comparing. ``routes`` are attributes by name."""
     return Basis(
         state=state,
-        routes=tuple((one.name, _sorted(one.access.attributes if one.access else {})) for one in routes),
+        routes=tuple((name, _sorted(known)) for name, known in sorted(routes.items())),
         principals=tuple(sorted((one.id, _sorted(one.attributes)) for one in principals)),
         hour=(now.weekday(), now.hour),
     )
+
+
+def newcomers(before: Basis | None, after: Basis) -> set[str]:
+    """Who came while policies or routes changed: their tokens of ours may be of before, and no rule knew them then."""
+    if before is None or (before.state, before.routes) == (after.state, after.routes):
+        return set()
+    return {name for name, _ in after.principals} - {name for name, _ in before.principals}
 
 
 def _sorted(attributes: Mapping[str, object]) -> tuple[tuple[str, object], ...]:

@@ -64,7 +64,7 @@ class Principal(Value):
 class ApiKey(Value):
     """A key for callers that cannot do better yet. ``digest`` is SHA-256 in hex: the key itself is never stored.
 
-    ``id`` is the public part of the key. ``replaced_by`` is the id of a principal that the owner has moved to.
+    ``id`` is the public part of the key.
     """
 
     id: str = Field(pattern=r"^[a-z0-9]{8,32}$")

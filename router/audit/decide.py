@@ -63,7 +63,7 @@ class Decider:
 def question_of(asked: Asked, access: Access) -> Question:
     """What the gateway asked, or would have asked, for a call: at the call's own time."""
     call = asked.call
-    context: dict[str, str | int | bool] = {**context_at(call.at)}
+    context: dict[str, str | int | bool] = {**context_at(call.at, exact=access.ask != "never")}
     if access.ask != "never":
         context |= {
             "method": call.method,

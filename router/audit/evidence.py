@@ -1,6 +1,6 @@
 """What the record says of the candidate policies, read from the store in one go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from inventory.model import Access, PolicySet, PolicyState
 from inventory.store import Store
 from router.policy import PolicyEngine
 from router.policy.impact import Coverage, Impact, coverage, diff, impacts, known_of, looks_at_requests, merged, windows
-from router.policy.promotion import since_when
+from router.policy.promotion import Bar, hindrances, since_when, too_short
 
 Load = Callable[[PolicySet], PolicyEngine]
 """``router.policy.engines.load``; it raises PolicyError for a text that is none."""
@@ -95,6 +95,17 @@ def mentions_of(store: Store, state: PolicyState, load: Load) -> frozenset[str] 
     return found
 
 
+def against(found: Evidence, now: datetime, accepted: Collection[str] = ()) -> list[str]:
+    """Why the candidate must not be enforced yet, a sentence each; without one it may be.
+
+    ``accepted`` are identities whose denial somebody answers for, with ``*`` as a wildcard.
+    """
+    if found.state.candidate is None:
+        return ["there is no candidate"]
+    bar = Bar()
+    return [*too_short(found.tried or now, now, bar), *hindrances(found.impacts, found.coverage, bar, accepted)]
+
+
 def show(store: Store, load: Load, version: PolicySet, since: datetime, until: datetime) -> Shown:
     """What a version that may be none of the store's would have done to the calls of a time. PolicyError, StoreError.
 
@@ -116,5 +127,5 @@ def show(store: Store, load: Load, version: PolicySet, since: datetime, until: d
 
 
 def access_of(store: Store) -> dict[str, Access]:
-    """What callers are held to, by route."""
-    return {one.route: one.spec.access or Access() for one in store.routes.list() if one.spec is not None}
+    """What callers are held to, by route; routes that hold them to nothing are not among them."""
+    return {one.route: one.spec.access for one in store.routes.list() if one.spec is not None and one.spec.access}

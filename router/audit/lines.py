@@ -14,12 +14,11 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from inventory.model import ANONYMOUS, Attribute, Call, Issuer, PrincipalKind
+from router.identity.issuers import attributes_of, claim
 
 MAX_NAME = 512
 MAX_PATH = 1024
 MAX_WORD = 128
-MAX_VALUES = 64
-"""Words of one attribute at most, such as groups."""
 
 _SMALL = 2**31 - 1
 _LARGE = 2**53
@@ -29,9 +28,6 @@ _LOST = "lost"
 Refused = Literal["", "token", "policy", "limit", "service"]
 _REFUSALS: tuple[tuple[str, Refused], ...] = (
     ("jwt_authn_access_denied", "token"),
-    ("missing_api_key", "token"),
-    ("unknown_api_key", "token"),
-    ("client_not_allowed", "token"),
     ("rbac_access_denied", "policy"),
     ("local_rate_limited", "limit"),
     ("request_rate_limited", "limit"),
@@ -142,38 +138,6 @@ def refused_by(details: str) -> Refused:
     return ""
 
 
-def attributes_of(claims: Mapping[str, Any], issuer: Issuer) -> dict[str, Attribute]:
-    """What a verified token's claims say of its caller, by the issuer's table. What a token leaves out is absent."""
-    found: dict[str, Attribute] = {}
-    for name, path in issuer.attributes.items():
-        value = _claim(claims, path)
-        if isinstance(value, list):
-            words = tuple(_word(one) for one in value[:MAX_VALUES] if isinstance(one, str | int | float))
-            if words:
-                found[name] = words
-        elif isinstance(value, str | int | float):
-            found[name] = _word(value)
-    return found
-
-
-def _claim(claims: Mapping[str, Any], path: str) -> Any:
-    # A claim may have dots in its own name, as those that are URLs do.
-    if path in claims:
-        return claims[path]
-    value: Any = claims
-    for part in path.split("."):
-        if not isinstance(value, dict) or part not in value:
-            return None
-        value = value[part]
-    return value
-
-
-def _word(value: str | float) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return _clean(str(value))[:MAX_WORD]
-
-
 def _caller(
     fields: Mapping[str, Any], issuers: Mapping[str, Issuer]
 ) -> tuple[str, PrincipalKind | None, dict[str, Attribute] | None]:
@@ -184,12 +148,10 @@ def _caller(
     if isinstance(claims, dict):
         url = _text(claims, "iss", MAX_NAME)
         issuer = issuers.get(url)
-        named = _claim(claims, issuer.subject if issuer is not None else "sub")
+        named = claim(claims, issuer.subject if issuer is not None else "sub")
         if url and isinstance(named, str) and named:
-            told = attributes_of(claims, issuer) if issuer is not None else None
+            told = attributes_of(issuer, claims) if issuer is not None else None
             return f"{url}|{_clean(named)[:MAX_NAME]}", PrincipalKind.TOKEN, told
-    if key := _text(fields, "key", MAX_WORD):
-        return f"key:{key}", PrincipalKind.KEY, None
     if peer := _text(fields, "peer", MAX_NAME):
         return peer, PrincipalKind.CERTIFICATE, None
     return ANONYMOUS, None, None

@@ -17,6 +17,10 @@ MOST_KEYS: Final = 64
 MOST_SUBJECT: Final = 255
 """Characters of a subject, as OpenID Connect Core 1.0, section 2, has it."""
 
+MOST_WORD: Final = 128
+MOST_WORDS: Final = 64
+"""Characters of one attribute, and words of one that has several, such as groups."""
+
 LEAST_RSA_BITS: Final = 2048
 CURVES: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512", "Ed25519": "EdDSA"}
 _PUBLIC: Final = ("kty", "kid", "use", "alg", "n", "e", "crv", "x", "y")
@@ -153,7 +157,9 @@ def claim(claims: Mapping[str, Any], path: str) -> Any:
 def attributes_of(issuer: Issuer, claims: Mapping[str, Any]) -> dict[str, Attribute]:
     """What policies may ask about a caller: words, or several words where a claim is a list.
 
-    Numbers and truth values become the words that JSON writes; objects, and claims that are not there, are left out.
+    Numbers and truth values become the words that JSON writes; objects, empty lists, and claims that are not there, are
+    left out. Words are cut to ``MOST_WORD`` characters, lists to ``MOST_WORDS`` words, and what is not printable is
+    replaced: a caller has the same attributes wherever a token of theirs is read.
     """
     found = {name: _attribute(claim(claims, path)) for name, path in issuer.attributes.items()}
     return {name: value for name, value in found.items() if value is not None}
@@ -161,15 +167,22 @@ def attributes_of(issuer: Issuer, claims: Mapping[str, Any]) -> dict[str, Attrib
 
 def _attribute(value: Any) -> Attribute | None:
     if isinstance(value, list):
-        words = [_word(one) for one in value]
-        return tuple(word for word in words if word is not None)
+        words = [_word(one) for one in value[:MOST_WORDS]]
+        return tuple(word for word in words if word is not None) or None
     return _word(value)
 
 
 def _word(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    if not isinstance(value, str | int | float):
+        return None
+    text = str(value)[:MOST_WORD]
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    )
 
 
 def principal_of(issuer: Issuer, claims: Mapping[str, Any]) -> str:

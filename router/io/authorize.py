@@ -16,7 +16,7 @@ from aiohttp import web
 from inventory.model import ANONYMOUS, Access, Attribute, Decision, utc_now
 from inventory.store import Store, StoreError
 from router.audit.decide import InForce
-from router.audit.lines import attributes_of
+from router.identity.issuers import attributes_of
 from router.policy import Question
 from router.policy.asking import AskedError, Told, told
 from router.policy.effective import binding, decide_one
@@ -88,7 +88,7 @@ class Authorizer:
     def _attributes(self, asked: Told, force: InForce) -> Mapping[str, Attribute]:
         """What the token itself says of the caller, else what is known of them."""
         if asked.claims is not None and (issuer := force.issuers.get(str(asked.claims.get("iss")))) is not None:
-            return attributes_of(asked.claims, issuer)
+            return attributes_of(issuer, asked.claims)
         if asked.principal == ANONYMOUS:
             return {}
         at, known = self._known.get(asked.principal, (0.0, {}))

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from inventory.model import ANONYMOUS
+from router.policy.effective import context_at
 
 MOST_TEXT = 4096
 
@@ -34,9 +35,7 @@ def told(method: str, target: str, headers: Mapping[str, str], now: datetime) ->
     if not route or not slash:
         raise AskedError("the target names no route")
     context: dict[str, str | int | bool] = {
-        "hour": now.hour,
-        "weekday": now.weekday(),
-        "now": int(now.timestamp()),
+        **context_at(now, exact=True),
         "method": method[:32],
         "path": f"/{rest.partition('?')[0]}"[:MOST_TEXT],
         "size": _size(headers.get("x-gnomon-size", "")),

@@ -15,10 +15,13 @@ TIME = frozenset({"now", "hour", "weekday"})
 Attributes = Mapping[str, Attribute]
 
 
-def context_at(now: datetime) -> Context:
-    """What is known of a request before there is one: the time in UTC, to the hour that decisions hold for."""
+def context_at(now: datetime, *, exact: bool = False) -> Context:
+    """What is known of a request before there is one: the time in UTC, to the hour that decisions hold for.
+
+    ``exact``: to the second, of a request that is asked about.
+    """
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return {"hour": hour.hour, "weekday": hour.weekday(), "now": int(hour.timestamp())}
+    return {"hour": hour.hour, "weekday": hour.weekday(), "now": int((now if exact else hour).timestamp())}
 
 
 def needs_request(mentions: frozenset[str] | None) -> frozenset[str]:

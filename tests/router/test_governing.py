@@ -258,6 +258,28 @@ async def later(rig: Any, token: str) -> str:
     return await exchanged(rig, token)
 
 
+async def test_a_token_of_the_time_of_observing_opens_nothing_once_policies_are_enforced(
+    governed: Any, provider: Provider, until: Any
+) -> None:
+    await governed.put(spec(governed))
+    await governed.put(spec(governed, "free").model_copy(update={"access": None}))
+    await until(lambda: governed.store.issuers.keys("lab"))
+    for_bo = await exchanged(governed, provider.mint.token("bo", team="churn"))
+    ana = provider.mint.token("ana", team="risk")
+    for_ana = await exchanged(governed, ana)
+    assert await status(governed, for_bo) == 200
+    await governed.put(spec(governed, enforce=True))
+    await become(governed, until, 403, for_bo)
+    await become(governed, until, 200, for_ana)
+    store, before = governed.store, governed.store.policies.state()
+    await governed.put(spec(governed))
+    strict = store.policies.add("cedar", NOBODY, "", who="me", why="a test")
+    store.policies.move(before, before.model_copy(update={"enforced": strict.number}), who="me", why="a test")
+    await until(lambda: any(one.kind == "exchanged" for one in store.revocations.list(utc_now())))
+    await governed.put(spec(governed, enforce=True))
+    await become(governed, until, 403, for_ana)
+
+
 async def test_an_issuer_may_rotate_its_keys(governed: Any, provider: Provider, until: Any) -> None:
     await governed.put(spec(governed, enforce=True))
     old = provider.mint.token("ana", team="risk")

@@ -51,7 +51,7 @@ class Mint:
     def ours(self, principal: str, routes: list[str], **more: Any) -> str:
         """A token as gnomon's own service makes them."""
         issuer, _, subject = principal.partition("|")
-        return self.token(principal, routes=routes, orig_iss=issuer, orig_sub=subject, **more)
+        return self.token(principal, **{"routes": routes, "orig_iss": issuer, "orig_sub": subject, **more})
 
 
 def parts(*documents: Any, signature: str = "") -> str:

@@ -167,7 +167,7 @@ def refresh(
 
 
 def _refresh(here: Workspace, names: list[str]) -> None:
-    from router.identity.refresh import refresh as fetch
+    from router.io.refresh import refresh as fetch
 
     failed = False
     for name in names:

@@ -266,7 +266,7 @@ def promote(
     from datetime import timedelta
 
     from inventory.model import utc_now
-    from router.audit.evidence import DAYS, evidence
+    from router.audit.evidence import DAYS, against, evidence
     from router.policy.effective import promoted
 
     now = utc_now()
@@ -277,7 +277,7 @@ def promote(
         except ValueError as error:
             raise CommandError(str(error)) from error
         found = evidence(here.store, policy_loader(), now, timedelta(days=DAYS))
-        reasons = policy_impact.against(found, now, accept or [])
+        reasons = against(found, now, accept or [])
         for reason in reasons:
             narrate(f"{'against it' if force else 'not to be enforced yet'}: {reason}")
         if reasons and not force:

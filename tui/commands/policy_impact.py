@@ -1,6 +1,6 @@
 """``policy impact`` and ``policy diff``: who would break, before anyone does. ``tui.commands.policy`` has the rest."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,6 @@ from tui.wiring import policy_loader, workspace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from router.audit.evidence import Evidence
     from router.policy.impact import Coverage, Impact
 
 IMPACTS = (
@@ -59,7 +58,7 @@ def impact(
     """
     from inventory.model import utc_now
     from inventory.query import seconds_of
-    from router.audit.evidence import evidence
+    from router.audit.evidence import against, evidence
 
     now = utc_now()
     with workspace(context.obj) as here:
@@ -75,16 +74,6 @@ def impact(
         narrate(f"not to be enforced yet: {sentence}")
     if check and why:
         raise typer.Exit(Exit.REFUSED)
-
-
-def against(found: "Evidence", now: datetime, accepted: "Sequence[str]") -> list[str]:
-    """Why the candidate must not be enforced yet, a sentence each."""
-    from router.policy.promotion import Bar, hindrances, too_short
-
-    if found.state.candidate is None:
-        return ["there is no candidate"]
-    bar = Bar()
-    return [*too_short(found.tried or now, now, bar), *hindrances(found.impacts, found.coverage, bar, accepted)]
 
 
 def diff(

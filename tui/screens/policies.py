@@ -60,9 +60,8 @@ class PoliciesPage(Sheet):
 
 def read(store: Store, now: datetime) -> Governed:
     """Read it all. StoreError. Where a version cannot be read here, what policies look at is not known."""
-    from router.audit.evidence import evidence
+    from router.audit.evidence import against, evidence
     from router.errors import RouteError
-    from router.policy.promotion import Bar, hindrances, too_short
 
     unread = ""
     try:
@@ -70,7 +69,6 @@ def read(store: Store, now: datetime) -> Governed:
     except RouteError as error:
         unread = f"the policies cannot be read here: {error}"
         found = evidence(store, None, now)
-    bar = Bar()
-    why = [*too_short(found.tried or now, now, bar), *hindrances(found.impacts, found.coverage, bar, ())]
+    why = against(found, now)
     callers = sorted(store.principals.list(), key=lambda one: one.last_seen, reverse=True)
     return Governed(found, tuple(store.policies.list()), tuple(callers), tuple(why), unread)

@@ -149,17 +149,24 @@ def _from_header(header: str, key: str) -> dict[str, Any]:
     return {"request_headers": {"header_name": header, "descriptor_key": key}}
 
 
+def _without(header: str) -> dict[str, Any]:
+    """An action for requests that do not have a header; others are not counted by what it is part of."""
+    return {
+        "header_value_match": {
+            "descriptor_key": f"without {header}",
+            "descriptor_value": "yes",
+            "headers": [{"name": header, "present_match": True, "invert_match": True}],
+        }
+    }
+
+
 _KEYS: dict[str, list[list[dict[str, Any]]]] = {
     "principal": [
         [_from_header(ISSUER_HEADER, "iss"), _from_header(SUBJECT_HEADER, "sub")],
+        # Keys have no issuer.
+        [_without(ISSUER_HEADER), _from_header(SUBJECT_HEADER, "sub")],
         [
-            {
-                "header_value_match": {
-                    "descriptor_key": "nobody",
-                    "descriptor_value": "known",
-                    "headers": [{"name": SUBJECT_HEADER, "present_match": True, "invert_match": True}],
-                }
-            },
+            _without(SUBJECT_HEADER),
             {"masked_remote_address": {"v4_prefix_mask_len": 24, "v6_prefix_mask_len": 64}},
         ],
     ],
@@ -188,7 +195,6 @@ def _service(prefix: str) -> dict[str, Any]:
     return {
         "server_uri": {"uri": "http://gnomon", "cluster": ASK_CLUSTER, "timeout": ASK_TIMEOUT},
         "path_prefix": prefix,
-        "authorization_response": {"dynamic_metadata_from_headers": {"patterns": [{"exact": "x-gnomon-policy"}]}},
     }
 
 

@@ -103,6 +103,8 @@ def _provider(one: Trusted) -> dict[str, Any]:
         # A backend that learnt a token of ours could use it on every route that it names.
         "forward": not one.own,
         "require_expiration": True,
+        # By default a token in the query would do too (RFC 6750, 2.3), where logs and links keep it.
+        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "clock_skew_seconds": one.leeway_seconds,
         "local_jwks": {"inline_string": json.dumps(json.loads(one.keys), separators=(",", ":"))},
         "payload_in_metadata": OURS if one.own else THEIRS,

@@ -46,7 +46,7 @@ def test_a_call_of_an_issuers_caller() -> None:
         ({"id": "https://idp|bob"}, "https://idp|bob", PrincipalKind.TOKEN),
         ({"id": "spiffe://lab/x", "peer": "spiffe://lab/y"}, "spiffe://lab/x", PrincipalKind.CERTIFICATE),
         (NOBODY | {"peer": "spiffe://lab/y"}, "spiffe://lab/y", PrincipalKind.CERTIFICATE),
-        (NOBODY | {"key": "abcd1234"}, "key:abcd1234", PrincipalKind.KEY),
+        ({"id": "key:abcd1234"}, "key:abcd1234", PrincipalKind.KEY),
         ({"claims": {"iss": "https://other", "sub": "ana"}}, "https://other|ana", PrincipalKind.TOKEN),
         ({"claims": {"sub": "ana"}}, "", None),
         ({"claims": {"iss": "https://idp", "sub": 7}}, "", None),
@@ -96,7 +96,7 @@ def test_a_request_to_no_route_is_no_call() -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["rid", "id", "ua", "path", "method", "model", "purpose", "addr", "peer", "key", "det"]),
+        st.sampled_from(["rid", "id", "ua", "path", "method", "model", "purpose", "addr", "peer", "det"]),
         st.text(max_size=3000) | st.just("\ud800\x00\x1b[2J") | st.just("x" * 5000),
     ),
     st.dictionaries(st.sampled_from(["rev", "code", "rx", "tx", "us"]), st.integers(0, 10**40)),

@@ -103,7 +103,7 @@ async def test_what_is_known_of_a_caller_counts_where_the_call_proves_nothing(st
     async with running(Recorder(store, path, lambda: known)):
         await until(lambda: store.calls.count() == 1)
     none: dict[str, None] = {"claims": None}
-    append(path, line_of(2, id="https://idp|ana", **none), line_of(3, key="abcd1234", **none))
+    append(path, line_of(2, id="https://idp|ana", **none), line_of(3, id="key:abcd1234", **none))
     async with running(Recorder(store, path, lambda: known)):
         await until(lambda: store.calls.count() == 3)
     by_key, by_token, _ = store.calls.list()

@@ -14,9 +14,9 @@ import pytest
 
 from inventory.model import Issuer
 from inventory.store import Store, open_store
-from router.identity.refresh import AGAIN_SECONDS, LEAST_SECONDS, Refresher, refresh
 from router.io.fetch import FetchedKeys, FetchError, fetch
 from router.io.keyring import Keyring
+from router.io.refresh import AGAIN_SECONDS, LEAST_SECONDS, Refresher, refresh
 from router.io.tokens import MOST_BODY, MOST_FAILURES, TokenService
 
 

@@ -138,6 +138,14 @@ async def test_no_bad_token_passes(guarded: Any, theirs: Mint, ours: Mint) -> No
     assert guarded.backend.seen == []
 
 
+async def test_a_token_is_a_header_and_nothing_else(guarded: Any, theirs: Mint) -> None:
+    for where in ("access_token", "token"):
+        answer = await guarded.ask(HOST, f"/predict?{where}={theirs.token('ana')}")
+        assert answer.status == 401
+    assert (await guarded.ask(HOST, cookie=f"access_token={theirs.token('ana')}")).status == 401
+    assert guarded.backend.seen == []
+
+
 FORGED = {
     "x_gnomon_iss": THEIRS,
     "x_gnomon_sub": "ana",
@@ -300,6 +308,15 @@ async def test_limits_by_caller_team_and_route_hold(guarded: Any, theirs: Mint, 
     # Whoever does not say who they are is limited by network.
     assert [await called(guarded, None) for _ in range(4)] == [200, 200, 200, 429]
     assert [await called(guarded, theirs.token(who)) for who in ("cy", "di")] == [200, 429]
+
+
+async def test_a_key_is_limited_as_a_caller(guarded: Any, theirs: Mint, ours: Mint) -> None:
+    limit = RateLimit(by="principal", requests=2, seconds=3600, candidate=False)
+    await guarded.put(spec(guarded.backend, limits=(limit,)))
+    one, other = (ours.ours(f"key:{name}", ["iris"], orig_iss="", orig_sub=f"key:{name}") for name in ("a1", "b2"))
+    assert [await called(guarded, one) for _ in range(3)] == [200, 200, 429]
+    assert [await called(guarded, other) for _ in range(3)] == [200, 200, 429]
+    assert await called(guarded, theirs.token("ana")) == 200
 
 
 async def test_gateways_share_a_limit(guarded: Any, theirs: Mint, ours: Mint) -> None:
