@@ -17,7 +17,7 @@ from router.audit.evidence import access_of
 from router.ear import Ear
 from router.errors import GatewayError
 from router.gateways import Gateway, Governed
-from router.governance import Governance, RouteRule, Trusted, losing
+from router.governance import Governance, RouteRule, Trusted, allows, losing
 from router.identity.tokens import LIFETIME
 from router.identity.trust import trusted
 from router.policy import PolicyEngine
@@ -155,7 +155,8 @@ class Governor:
             self._store.revocations.prune(now)
         enforced, candidate = (self._engine(number) for number in (state.enforced, state.candidate))
         rules = compile_routes(attributes, principals, enforced, candidate, state.percent, now)
-        gone = losing(self._rules, rules, [one.id for one in principals]) | newcomers(self._basis, basis)
+        new = {who for who in newcomers(self._basis, basis) if not all(allows(rule, who) for rule in rules.values())}
+        gone = losing(self._rules, rules, [one.id for one in principals]) | new
         for principal in sorted(gone):
             why = "may no longer call a route that its tokens of ours name"
             until = now + timedelta(seconds=LIFETIME)
