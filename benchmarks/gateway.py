@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from inventory.model import RouteSpec
@@ -113,13 +114,17 @@ class Client(asyncio.Protocol):
         self.transport.write(self.request)
 
 
-async def measure(port: int, pid: int) -> tuple[float, float]:
-    """Requests a second through a proxy, and its microseconds of processor time for each."""
+async def measure(port: int, pid: int, requests: Sequence[bytes] = ()) -> tuple[float, float]:
+    """Requests a second through a proxy, and its microseconds of processor time for each.
+
+    Each connection asks one of the requests again and again; without any, all ask the same.
+    """
     tally = [0]
-    request = f'POST /predict HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 8\r\n\r\n{{"x": 1}}'.encode()
+    same = f'POST /predict HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 8\r\n\r\n{{"x": 1}}'.encode()
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: Client(tally, request), "127.0.0.1", port) for _ in range(CONNECTIONS)
+        await loop.create_connection(lambda one=one: Client(tally, one), "127.0.0.1", port)
+        for one in (requests or [same] * CONNECTIONS)[:CONNECTIONS]
     ]
     await asyncio.sleep(0.2)
     before, used, began = tally[0], cpu_seconds(pid), time.perf_counter()

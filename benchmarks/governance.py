@@ -22,7 +22,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from gateway import Client, cpu_seconds, free_port, minimal_proxy, servers, start_envoy
+from gateway import CONNECTIONS, free_port, measure, minimal_proxy, servers, start_envoy
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
@@ -45,8 +45,6 @@ from router.policy.effective import compile_routes
 from router.policy.engines import load
 
 ISSUER = "https://gateway.bench"
-CONNECTIONS = 16
-ROUND_SECONDS = 1.5
 ROUTES = {
     "plain": None,
     "observed": Access(),
@@ -68,24 +66,6 @@ def tokens(key: ECKey, callers: int) -> list[str]:
 def request(route: str, token: str) -> bytes:
     head = f"POST /predict HTTP/1.1\r\nhost: {route}.localhost\r\nauthorization: Bearer {token}\r\n"
     return f'{head}content-length: 8\r\n\r\n{{"x": 1}}'.encode()
-
-
-async def rate(port: int, pid: int, requests: list[bytes]) -> tuple[float, float]:
-    """Requests a second, and microseconds of the proxy's processor time for each."""
-    tally = [0]
-    loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda one=one: Client(tally, one), "127.0.0.1", port)
-        for one in requests[:CONNECTIONS]
-    ]
-    await asyncio.sleep(0.2)
-    before, used, began = tally[0], cpu_seconds(pid), time.perf_counter()
-    await asyncio.sleep(ROUND_SECONDS)
-    asked = tally[0] - before
-    took, used = time.perf_counter() - began, cpu_seconds(pid) - used
-    for transport, _ in opened:
-        transport.abort()
-    return asked / took, used / asked * 1e6
 
 
 async def alone(port: int, asked: bytes, times: int = 1500) -> float:
@@ -127,7 +107,7 @@ async def table(proxies: dict[str, tuple[int, int, str]], made: list[str], round
     waits: dict[str, list[float]] = {name: [] for name in proxies}
     for _ in range(rounds):
         for name, (port, pid, route) in proxies.items():
-            found[name].append(await rate(port, pid, [request(route, token) for token in made]))
+            found[name].append(await measure(port, pid, [request(route, token) for token in made]))
             waits[name].append(await alone(port, request(route, made[0])))
     bare = found["minimal Envoy"]
     for name, measured in found.items():

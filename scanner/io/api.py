@@ -9,7 +9,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -74,6 +74,28 @@ class Api:
                 pause = _pause(None, attempt)
             self._wait(pause)
         raise AssertionError("the last attempt returns or raises")
+
+    def pages(
+        self, path: str, items: str, *, parameter: str, following: str, foreign: str, **query: str | int
+    ) -> Iterator[dict[str, Any]]:
+        """Every item of a listing in pages: those under ``items``, the next page's token under ``following``.
+
+        ``parameter`` asks for a page by such a token. A page that is none ends it with ApiError, which says that it
+        is ``foreign``: half a list is not a list.
+        """
+        asked: str | None = None
+        while True:
+            page = self.get(path, **query, **{parameter: asked})
+            found = page.get(items, []) if isinstance(page, dict) else None
+            if not isinstance(found, list):
+                raise ApiError(f"what it answers to {path} is {foreign}")
+            yield from (item for item in found if isinstance(item, dict))
+            named = page.get(following) or None
+            if named is not None and named == asked:
+                raise ApiError(f"{path} gives the same page again and again")
+            asked = named
+            if asked is None:
+                return
 
     def _check_authorised(self) -> None:
         """A public address needs the scope's word, as it does for a scan."""

@@ -46,20 +46,11 @@ def _credentials() -> dict[str, str]:
 
 
 def _pages(api: Api, what: str) -> Iterator[dict[str, Any]]:
-    """Every item of a paged search. A page that is no page ends it with an error: half a list is not a list."""
-    token: str | None = None
-    while True:
-        page = api.get(f"{_API}/{what}/search", max_results=PAGE, page_token=token)
-        items = page.get(what.replace("-", "_"), []) if isinstance(page, dict) else None
-        if not isinstance(items, list):
-            raise ApiError(f"what it answers to {what}/search is not MLflow's")
-        yield from (item for item in items if isinstance(item, dict))
-        following = page.get("next_page_token") or None
-        if following is not None and following == token:
-            raise ApiError(f"{what}/search gives the same page again and again")
-        token = following
-        if token is None:
-            return
+    """Every item of a paged search."""
+    path, items = f"{_API}/{what}/search", what.replace("-", "_")
+    return api.pages(
+        path, items, parameter="page_token", following="next_page_token", foreign="not MLflow's", max_results=PAGE
+    )  # fmt: skip
 
 
 def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -> Declaration:

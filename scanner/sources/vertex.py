@@ -66,19 +66,8 @@ def _token(context: Context) -> str:
 
 
 def _pages(api: Api, path: str, name: str) -> Iterator[dict[str, Any]]:
-    token: str | None = None
-    while True:
-        page = api.get(path, pageSize=PAGE, pageToken=token)
-        items = page.get(name, []) if isinstance(page, dict) else None
-        if not isinstance(items, list):
-            raise ApiError(f"what it answers to {path} is no list of Vertex AI's")
-        yield from (item for item in items if isinstance(item, dict))
-        following = page.get("nextPageToken") or None
-        if following is not None and following == token:
-            raise ApiError(f"{path} gives the same page again and again")
-        token = following
-        if token is None:
-            return
+    foreign = "no list of Vertex AI's"
+    return api.pages(path, name, parameter="pageToken", following="nextPageToken", foreign=foreign, pageSize=PAGE)
 
 
 def _endpoint(context: Context, base: str, endpoint: dict[str, Any], models: dict[str, dict[str, Any]]) -> Declaration:

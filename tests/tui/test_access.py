@@ -32,7 +32,9 @@ def test_callers_are_observed_then_held_then_let_go(gnomon, routed: str, tmp_pat
     limit = RateLimit(by="principal", requests=60, seconds=60)
     attributes = {"department": "research", "groups": ("a", "b")}
     assert held(routed) == Access(attributes=attributes, limits=(limit,))
-    assert gnomon("access", "iris", "--enforce", "--limit", "team=5/2h", "--ask", "closed", "--recorded").code == 3
+    enforced = gnomon("access", "iris", "--enforce", "--limit", "team=5/2h", "--ask", "closed", "--recorded")
+    assert enforced.code == 3
+    assert "no version of the policies is enforced, so everybody may call" in enforced.err
     team = RateLimit(by="team", requests=5, seconds=7200, candidate=False)
     both = Access(enforce=True, attributes=attributes, limits=(limit, team), ask="closed", recorded=True)
     assert held(routed) == both

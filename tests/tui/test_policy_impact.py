@@ -100,7 +100,7 @@ def test_what_a_text_would_have_done(gnomon, tried: Store, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("next.txt", b"permit", "call it .cedar or .rego"),
+        ("next.txt", b"permit", "call it .cedar, .rego or .opa"),
         ("next.cedar", b"permit\xff", "is not text in UTF-8"),
         ("next.cedar", b"permit (principal", ""),
     ],

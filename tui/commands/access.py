@@ -8,7 +8,7 @@ from tui.commands.moves import DryRunOption, WaitOption, change
 from tui.commands.options import WhyOption
 from tui.commands.routes import NameArgument, existing, spec_of
 from tui.exits import CommandError
-from tui.output import write_text
+from tui.output import narrate, write_text
 from tui.wiring import workspace
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def access(
         if not told:
             write_text(describe(spec.access))
             return
+        if told.get("enforce") and here.store.policies.state().enforced is None:
+            narrate("no version of the policies is enforced, so everybody may call: `gnomon policy promote` changes it")
         change(here, desired.hold(spec, told), why, wait, dry_run=dry_run)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from tui.commands import policy_impact
 from tui.commands.options import FormatOption, WhyOption
+from tui.commands.policy_files import engine_of, read_text, version_of
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, narrate, write_json, write_rows, write_text
 from tui.wiring import Workspace, policy_loader, workspace
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 group = typer.Typer(name="policy", help="Who may call what: policies as code.", no_args_is_help=True)
 REASON = "by command line"
-ENGINES = {".cedar": "cedar", ".rego": "rego", ".opa": "opa"}
-MOST_BYTES = 4 * 1024 * 1024
 VERSIONS = (
     Column("VERSION", "number", numeric=True),
     Column("ENGINE", "engine"),
@@ -58,7 +57,7 @@ def check(file: FileArgument, schema: SchemaOption = None) -> None:
     """
     from router.policy.effective import needs_request
 
-    engine = _engine(_version(file, schema))
+    engine = engine_of(version_of(file, schema))
     mentions = engine.mentions()
     names = getattr(engine, "names", {})
     narrate(f"{file} can be used" + (f": {len(names)} polic{'y' if len(names) == 1 else 'ies'}" if names else ""))
@@ -84,8 +83,8 @@ def try_cases(
     """
     from router.policy.cases import read_cases, run_cases
 
-    engine = _engine(_version(file, schema))
-    outcomes = run_cases(engine, read_cases(_read(cases)), datetime.now(UTC))
+    engine = engine_of(version_of(file, schema))
+    outcomes = run_cases(engine, read_cases(read_text(cases)), datetime.now(UTC))
     failed = [one for one in outcomes if not one.passed]
     rows = [
         {
@@ -166,8 +165,8 @@ def add(context: typer.Context, file: FileArgument, schema: SchemaOption = None,
 
     Example: gnomon policy add access.cedar --why 'risk may call churn'
     """
-    version = _version(file, schema)
-    _engine(version)
+    version = version_of(file, schema)
+    engine_of(version)
     with workspace(context.obj) as here:
         added = here.store.policies.add(
             version.engine, version.text, version.schema_text, who=here.settings.actor, why=why
@@ -233,7 +232,7 @@ def candidate(
     with workspace(context.obj) as here:
         state = here.store.policies.state()
         if number:
-            _engine(_stored_version(here, number))
+            engine_of(_stored_version(here, number))
         _move(here, state, state.model_copy(update={"candidate": number or None, "percent": 0}), why)
     narrate(
         f"version {number} is the candidate: `gnomon policy impact` shows whom it would deny"
@@ -311,39 +310,6 @@ def rollback(context: typer.Context, why: WhyOption = "rolled back by command li
 def _move(here: Workspace, state: "PolicyState", after: "PolicyState", why: str) -> None:
     if here.store.policies.move(state, after, who=here.settings.actor, why=why) is None:
         raise CommandError("somebody else decided at the same moment: look again by `gnomon policy list`")
-
-
-def _version(file: Path, schema: Path | None = None) -> "PolicySet":
-    """A file as a version that is not kept. CommandError where it cannot be read."""
-    from inventory.model import PolicySet, utc_now
-
-    engine = ENGINES.get(file.suffix)
-    if engine is None:
-        raise CommandError(f"{file} is in no language that is known by its name: call it .cedar, .rego or .opa")
-    fields = {"number": 1, "engine": engine, "text": _read(file), "schema_text": _read(schema) if schema else ""}
-    return PolicySet.model_validate({**fields, "at": utc_now(), "who": "nobody", "why": "a file"})
-
-
-def _read(file: Path) -> str:
-    try:
-        if file.stat().st_size > MOST_BYTES:
-            raise CommandError(f"{file} is larger than {MOST_BYTES >> 20} MiB")
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _engine(version: "PolicySet") -> "PolicyEngine":
-    """The engine of a version; every problem of one that cannot be used is told."""
-    from router.policy.errors import PolicyError
-
-    try:
-        return policy_loader()(version)
-    except PolicyError as error:
-        if len(error.problems) > 1:
-            for problem in error.problems:
-                narrate(problem)
-        raise
 
 
 def _stored_version(here: Workspace, number: int) -> "PolicySet":

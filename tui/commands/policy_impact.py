@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui.commands.options import FormatOption
-from tui.exits import CommandError, Exit
+from tui.commands.policy_files import version_of
+from tui.exits import Exit
 from tui.output import Column, Format, narrate, write_json, write_rows, write_text
 from tui.wiring import policy_loader, workspace
 
@@ -25,7 +26,6 @@ IMPACTS = (
     Column("WHY", "reason", rank=1),
 )
 SHOWN_UNKNOWN = 10
-_ENGINES = {".cedar": "cedar", ".rego": "rego"}
 
 
 def register(group: typer.Typer) -> None:
@@ -90,19 +90,10 @@ def diff(
 
     Example: gnomon policy diff next.cedar --days 30
     """
-    from inventory.model import PolicySet, utc_now
+    from inventory.model import utc_now
     from router.audit.evidence import show
 
-    engine = _ENGINES.get(file.suffix)
-    if engine is None:
-        raise CommandError(f"{file} is in no language that is known by its name: call it .cedar or .rego")
-    now = utc_now()
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{file} is not text in UTF-8") from error
-    fields = {"number": 1, "engine": engine, "text": text, "at": now, "who": "nobody", "why": "to be compared"}
-    version = PolicySet.model_validate(fields)
+    version, now = version_of(file), utc_now()
     with workspace(context.obj) as here:
         found = show(here.store, policy_loader(), version, now - timedelta(days=days), now)
     _write({"file": str(file), "since": found.since.isoformat()}, found.coverage, found.impacts, {}, form)

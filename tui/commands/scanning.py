@@ -93,13 +93,9 @@ def scan(
     Examples:
       gnomon scan 10.20.0.0/22 --exclude 10.20.1.7 --rate 500 --rate-per-host 10
 
-      gnomon scan 127.0.0.1:8000 --format json
-
-      gnomon scan --scope lab
+      gnomon scan --scope lab --format json
 
       gnomon scan --listen eth0 --for 10m
-
-      gnomon scan k8s:staging#risk,pricing
 
       gnomon scan 'k8s:*'
 
@@ -127,9 +123,13 @@ def scan(
             return
         with progress(f"scan {chosen.name}") as report:
             scans = scan_until_done(here, chosen, lambda state: _tell(report, state), shard=part, resume=resume)
-        found = _found(here, scans)
-        declared = Counter(one.declaration.scan for one in here.store.declarations.list())
-    _write(scans, found, declared, form)
+        _tell_end(here, scans, form)
+
+
+def _tell_end(here: Workspace, scans: "list[Scan]", form: Format) -> None:
+    """Write what was found. typer.Exit where a scan did not end complete."""
+    declared = Counter(one.declaration.scan for one in here.store.declarations.list())
+    _write(scans, _found(here, scans), declared, form)
     ends = {scan.status.value for scan in scans}
     if ends != {"complete"}:
         raise typer.Exit(Exit.FAILED if ends == {"failed"} else Exit.INCOMPLETE)

@@ -1,6 +1,7 @@
 """The line that a filter is typed into: it takes effect as one types, and completes fields and values."""
 
 import asyncio
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 from textual import on
@@ -55,9 +56,9 @@ class Filtering(Listing):
         self.filter_error = ""
         self._before_filter = ""
 
+    @abstractmethod
     def filtered(self, query: Query) -> None:
         """Take a filter into use."""
-        raise NotImplementedError
 
     @property
     def box(self) -> FilterInput:

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from calling import Groups, line_of
+from following import DEADLINE, append, running, until
 
 from inventory.model import Access, ApiKey, Issuer, RateLimit, utc_now
 from inventory.store import Store, open_store
@@ -24,7 +23,6 @@ from router.audit.log import Log
 from router.audit.recorder import Recorder
 from router.shadow.tail import prepare
 
-DEADLINE = 20.0
 IDP = Issuer(name="idp", url="https://idp", audiences=("gnomon",), attributes={"team": "org.team"})
 
 
@@ -38,29 +36,6 @@ def path(tmp_path: Path) -> Path:
     file = tmp_path / "calls" / "calls.jsonl"
     prepare(file)
     return file
-
-
-@asynccontextmanager
-async def running(recorder: Recorder) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(recorder.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, DEADLINE)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        # What is waited for happens in files and in a database: neither tells, so they are asked.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-def append(path: Path, *lines: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(b"".join(lines))
 
 
 def unread(path: Path) -> bytes:

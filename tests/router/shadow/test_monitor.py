@@ -4,12 +4,12 @@ import asyncio
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from following import DEADLINE, append, running, until
 
 from inventory.model import RouteSpec, ShadowEvidence
 from inventory.store import Store, StoreError
@@ -18,7 +18,6 @@ from router.shadow.pair import Window
 from router.shadow.tail import prepare
 
 Line = Callable[..., bytes]
-DEADLINE = 10.0
 
 
 @pytest.fixture
@@ -30,29 +29,6 @@ def capture(tmp_path: Path) -> Path:
 def routed(store: Store, spec: RouteSpec) -> Store:
     store.routes.put(spec, who="test", why="to be shadowed")
     return store
-
-
-@asynccontextmanager
-async def running(monitor: Monitor) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    task = asyncio.create_task(monitor.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, DEADLINE)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        # What is waited for happens in files and in a database: neither tells, so they are asked.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
-def append(path: Path, *lines: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(b"".join(lines))
 
 
 def the_evidence(store: Store) -> ShadowEvidence:

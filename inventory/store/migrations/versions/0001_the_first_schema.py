@@ -27,6 +27,14 @@ _TABLES = (
 
 def upgrade() -> None:
     """To this revision."""
+    _changes()
+    _endpoints()
+    _observations()
+    _routes_and_scans()
+    _schedules_and_the_rest()
+
+
+def _changes() -> None:
     op.create_table(
         "change",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -45,6 +53,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.execute(sa.text("INSERT INTO clock (id, value) VALUES (1, 0)"))
+
+
+def _endpoints() -> None:
     op.create_table(
         "endpoint",
         sa.Column("id", sa.String(), nullable=False),
@@ -95,6 +106,8 @@ def upgrade() -> None:
     op.create_index("ix_endpoint_routing", "endpoint", ["routing"])
     op.create_index("ix_endpoint_scope", "endpoint", ["scope"])
 
+
+def _observations() -> None:
     op.create_table(
         "gateway",
         sa.Column("id", sa.String(), nullable=False),
@@ -122,6 +135,8 @@ def upgrade() -> None:
     op.create_index("ix_observation_listener", "observation", ["site", "address", "port"])
     op.create_index("ix_observation_scan", "observation", ["scan"])
 
+
+def _routes_and_scans() -> None:
     op.create_table(
         "revision",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -148,6 +163,8 @@ def upgrade() -> None:
     op.create_index("ix_scan_started_at", "scan", ["started_at"])
     op.create_index("ix_scan_status", "scan", ["status"])
 
+
+def _schedules_and_the_rest() -> None:
     op.create_table(
         "schedule",
         sa.Column("name", sa.String(), nullable=False),
