@@ -70,11 +70,19 @@ def presence(endpoint: Endpoint, scans: Iterable[Scan], now: datetime, rule: Pre
     """Whether an endpoint is there: in a cluster by the end of its pods, else by the scans that should have seen it.
 
     A scan that was cut short, or that never covered it, proves nothing. No complete scan at all makes it
-    unknown, unless it was seen within the rule's ``stale_after``.
+    unknown, unless it was seen within the rule's ``stale_after``. Scans are meant to miss what is sealed: of that, only
+    the trials of its seal tell, and later nothing does.
     """
     if endpoint.cluster is not None and endpoint.cluster.ended is not None:
         return Presence.GONE
+    if endpoint.sealed_at is not None:
+        return by_scans(_known_alive(endpoint), (), coverer(endpoint), now, rule)
     return by_scans(endpoint.last_seen, scans, coverer(endpoint), now, rule)
+
+
+def _known_alive(endpoint: Endpoint) -> datetime:
+    """When an endpoint was last seen, or answered through the gateway while it was shown to be sealed."""
+    return max(endpoint.last_seen, endpoint.sealed_at or endpoint.last_seen)
 
 
 def coverer(endpoint: Endpoint) -> Callable[[Scan], bool]:
@@ -105,7 +113,7 @@ def next_change(endpoint: Endpoint, rule: PresenceRule, now: datetime) -> dateti
     """The next moment at which time alone changes what is said of an endpoint; None where it never will."""
     moments = [*milestones(endpoint)]
     if endpoint.presence is Presence.SEEN:
-        moments.append(endpoint.last_seen + rule.stale_after + _INSTANT)
+        moments.append(_known_alive(endpoint) + rule.stale_after + _INSTANT)
     elif endpoint.presence is Presence.STALE:
         moments.append(endpoint.last_seen + rule.gone_after)
     if endpoint.exempt_until is not None:

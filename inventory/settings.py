@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         default=9464, ge=0, le=65535, description="The port on 127.0.0.1 of serve's /metrics; 0 serves none."
     )
+    seal_interval: int = Field(
+        default=3600, ge=0, description="Seconds after which serve tries a seal again, where it may; 0 never does."
+    )
     calls_days: int = Field(default=90, ge=0, description="Days that recorded calls are kept; 0 keeps them for ever.")
     keys: dict[str, str] = Field(
         default_factory=dict, description="Keys of the terminal UI, by action: a table in the file."

@@ -20,6 +20,7 @@ from router.catalogue import Catalogue, endpoints_of
 from router.desired import ROLLBACK_AUTHOR, ROLLED_BACK
 from router.ear import Ear
 from router.gateways import Gateway, capture_file, make_gateway
+from router.io.addresses import own_addresses
 from router.meter import Meter
 from router.observed import Observed, Rejection
 from router.plan import Limits, reconcile
@@ -281,6 +282,7 @@ class Controller:
             heartbeat_at=utc_now(),
             restarts=self.gateway.restarts,
             unknown_hosts=self.gateway.unknown_hosts,
+            machine=own_addresses(),
         )
 
 

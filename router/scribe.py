@@ -88,7 +88,5 @@ class Scribe:
     def _write_routing(self, routing: Mapping[str, Routing]) -> None:
         for endpoint, reached in routing.items():
             with contextlib.suppress(LookupError):
-                known = self._store.endpoints.get(endpoint).routing
-                sealed = known is Routing.SEALED and reached is Routing.ENFORCED
-                if known is not reached and not sealed:
+                if self._store.endpoints.get(endpoint).routing is not reached:
                     self._store.endpoints.set_routing(endpoint, reached)

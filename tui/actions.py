@@ -128,6 +128,8 @@ ACTIONS: tuple[Action, ...] = (
     _action("route.rollback", "Roll back", "To an earlier revision, as a new one.", "R", _ROUTE, _ROUTES,
             may_roll_back),
     _action("route.release", "Release", "Take the route off the gateway.", "X", _ROUTE, _ROUTES, may_route),
+    _action("route.seal", "Seal", "Try every direct path from this machine, to show that the gateway is the only way.",
+            "L", _ROUTE, _ROUTES, may_route),
     _action("rollout.start", "Roll out", "Let the replacement take over step by step, each behind a gate.", "n",
             _STEERED, _ROUTES, may_begin, hint=True),
     _action("rollout.pause", "Pause", "No further step of the rollout; a broken gate still takes it back.", "z",

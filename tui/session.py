@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inventory.settings import Settings
 from inventory.store import Store
@@ -13,6 +13,9 @@ from tui.history import History, Location, Opened
 from tui.kept import Kept, load, save
 from tui.keymap import Keymap
 from tui.viewmodel.state import Snapshot
+
+if TYPE_CHECKING:
+    from tui.sealing import Sealer
 
 
 class Busy:
@@ -76,6 +79,12 @@ class Session:
         except OSError as error:
             return f"it holds until you leave: {self.settings.state_folder} cannot be written ({error.strerror})"
         return ""
+
+    def sealer(self) -> "Sealer":
+        """What tries direct paths from this machine. It reads the signatures, so ask beside the UI's thread."""
+        from tui.sealing import Sealer
+
+        return Sealer(self.store, self.settings)
 
     @property
     def held_back(self) -> bool:

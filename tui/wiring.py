@@ -167,6 +167,8 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -
                 parts.append(_metrics(here))
             if schedules:
                 parts.append(_schedules(here))
+            if here.settings.seal_interval:
+                parts.append(_seals(here))
             if clusters:
                 parts.append(_clusters(here))
             await _all_until_stopped(parts, stop)
@@ -301,6 +303,12 @@ def _schedules(here: Workspace) -> Service:
         return _scans(results)
 
     return Scheduler(here.store, scan).run
+
+
+def _seals(here: Workspace) -> Service:
+    from tui.sealing import SealKeeper
+
+    return SealKeeper(here.store, here.settings).run
 
 
 def _clusters(here: Workspace) -> Service:

@@ -100,6 +100,7 @@ from inventory.model.scope import (
     Scope,
     new_scan_id,
 )
+from inventory.model.sealing import Control, Direct, Path, Seal, Tried, Verdict
 from inventory.model.serving import HealthCheck, Lane, Override, Sticky
 from inventory.model.vocabulary import (
     Governance,
@@ -127,11 +128,13 @@ __all__ = [
     "Checkpoint",
     "Comparison",
     "Confidence",
+    "Control",
     "Decision",
     "Declaration",
     "DeclarationKind",
     "DeclarationState",
     "Declared",
+    "Direct",
     "Disagreement",
     "Ended",
     "Endpoint",
@@ -160,6 +163,7 @@ __all__ = [
     "Observation",
     "Override",
     "Owned",
+    "Path",
     "Place",
     "Placed",
     "Pod",
@@ -191,6 +195,7 @@ __all__ = [
     "Schedule",
     "Scheme",
     "Scope",
+    "Seal",
     "Shadow",
     "ShadowEvidence",
     "Slug",
@@ -202,7 +207,9 @@ __all__ = [
     "Traffic",
     "Transition",
     "Triage",
+    "Tried",
     "Value",
+    "Verdict",
     "Watch",
     "Workload",
     "new_scan_id",

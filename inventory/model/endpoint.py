@@ -36,7 +36,8 @@ class Endpoint(Value):
     of the place where it was seen last; ``places`` are the others that are known to be the same
     application, the latest first. ``cluster`` is its place in a cluster, where one told of it;
     ``address`` is then that of its newest pod. ``tls_key``, ``tls_expires`` and ``schema_digest`` are of
-    the certificate and the OpenAPI description that it showed last.
+    the certificate and the OpenAPI description that it showed last. ``sealed_at`` is when its direct paths were last
+    shown to be shut while the gateway answered for it; None unless its routing is sealed.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Endpoint(Value):
     governance: Governance = Governance.UNREVIEWED
     exempt_until: Moment | None = None
     routing: Routing = Routing.DIRECT
+    sealed_at: Moment | None = None
     risk: int = Field(default=0, ge=0, le=100)
     risk_reasons: tuple[Reason, ...] = ()
     owner: str | None = None

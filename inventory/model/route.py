@@ -261,6 +261,7 @@ class GatewayStatus(Value):
 
     ``revisions`` maps a route to the revision it acknowledged, ``refused`` to what it refused last. ``restarts``
     counts the starts of its proxy after the first; ``unknown_hosts`` the requests for a name that no route has.
+    ``machine`` has every address of the machine that it runs on.
     """
 
     id: str
@@ -271,6 +272,7 @@ class GatewayStatus(Value):
     refused: dict[str, Refusal] = Field(default_factory=dict)
     restarts: int = Field(default=0, ge=0)
     unknown_hosts: int = Field(default=0, ge=0)
+    machine: tuple[str, ...] = ()
 
     @property
     def errors(self) -> dict[str, str]:

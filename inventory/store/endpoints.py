@@ -69,12 +69,26 @@ class EndpointRepository:
         return folding.as_folded(session, listeners, self._rule, now)
 
     def set_routing(self, endpoint_id: str, routing: Routing) -> None:
-        """Record what the gateway has. An endpoint that is not known is left alone."""
+        """Record what the gateway has. An endpoint that is not known is left alone.
+
+        What is sealed stays so while the gateway has it at all: a trial of its direct paths says otherwise, or the
+        end of its route.
+        """
         now = utc_now()
         with self._database.write() as session:
             known = by_ids(session, [successor_of(session, endpoint_id)]).values()
-            changed = [one.model_copy(update={"routing": routing}) for one in known if one.routing is not routing]
-            keep(session, folding.due([folding.assessed(one, now) for one in changed], self._rule, now), now)
+            sealed = [one for one in known if one.routing is Routing.SEALED and routing is Routing.DIRECT]
+            for one in sealed:
+                self.overlay(session, one.model_copy(update={"routing": routing, "sealed_at": None}), now)
+            others = (one for one in known if one.routing not in {routing, Routing.SEALED})
+            changed = [folding.assessed(one.model_copy(update={"routing": routing}), now) for one in others]
+            keep(session, folding.due(changed, self._rule, now), now)
+
+    def overlay(self, session: Session, endpoint: Endpoint, now: datetime) -> None:
+        """Keep an endpoint that was sealed or no longer is, with its presence and risk, in this transaction."""
+        scans = folding.complete_scans(session, {endpoint.site})[endpoint.site]
+        changed = folding.assessed(folding.laid_over(endpoint, scans, self._rule, now), now)
+        keep(session, folding.due([changed], self._rule, now), now)
 
     def rewrite(self, session: Session, endpoints: Iterable[Endpoint], now: datetime) -> Endpoints:
         """Keep endpoints whose decisions were changed in this transaction. Returns them as they are then."""

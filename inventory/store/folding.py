@@ -16,7 +16,7 @@ from inventory.changes import Happening
 from inventory.fold import fold_all
 from inventory.lifecycle import PresenceRule, by_scans, in_force, next_change, presence
 from inventory.matching import join
-from inventory.model import Endpoint, Governance, Listener, Presence, Routing, Scan, ScanStatus, Triage
+from inventory.model import Endpoint, Governance, Listener, Presence, Scan, ScanStatus, Triage
 from inventory.risk import assess
 from inventory.store.database import batches
 from inventory.store.events import append
@@ -91,10 +91,12 @@ def _laid_over_all(
     session: Session, endpoints: Endpoints, known: Mapping[str, Known], rule: PresenceRule, now: datetime
 ) -> Endpoints:
     scans = complete_scans(session, {one.site for one in endpoints})
-    present = [
-        laid_over(one, known[one.id].routing if one.id in known else Routing.DIRECT, scans[one.site], rule, now)
+    routed = [
+        one.model_copy(update={"routing": known[one.id].routing, "sealed_at": known[one.id].sealed_at})
+        if one.id in known else one
         for one in endpoints
-    ]
+    ]  # fmt: skip
+    present = [laid_over(one, scans[one.site], rule, now) for one in routed]
     return finish(session, present, now)
 
 
@@ -122,10 +124,9 @@ def _with_siblings(session: Session, wanted: Sequence[Listener], places: Places)
     return {one.place: one.endpoint for one in members}, places | elsewhere
 
 
-def laid_over(one: Endpoint, routing: Routing, scans: Sequence[Scan], rule: PresenceRule, now: datetime) -> Endpoint:
-    """A fold with presence and routing laid over it."""
-    there = presence(one, scans, now, rule)
-    return one.model_copy(update={"presence": there, "routing": routing})
+def laid_over(one: Endpoint, scans: Sequence[Scan], rule: PresenceRule, now: datetime) -> Endpoint:
+    """A fold whose routing is known, with presence laid over it."""
+    return one.model_copy(update={"presence": presence(one, scans, now, rule)})
 
 
 def due(endpoints: Iterable[Endpoint], rule: PresenceRule, now: datetime) -> Iterable[Due]:
@@ -169,7 +170,7 @@ def renew(session: Session, ids: Iterable[str], rule: PresenceRule, now: datetim
     for batch in batches(ids, BATCH):
         known = by_ids(session, batch).values()
         scans = complete_scans(session, {one.site for one in known})
-        present = [laid_over(one, one.routing, scans[one.site], rule, now) for one in known]
+        present = [laid_over(one, scans[one.site], rule, now) for one in known]
         keep(session, due(finish(session, present, now), rule, now), now)
 
 

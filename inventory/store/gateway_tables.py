@@ -1,4 +1,4 @@
-"""The tables of what gateways report beside their heartbeat: the state of each route, and samples of its traffic."""
+"""The tables of what gateways report beside their heartbeat, and of what is tried around them."""
 
 from datetime import datetime
 from typing import Any
@@ -30,4 +30,17 @@ class TrafficSampleRow(SQLModel, table=True):
     backend: str = Field(primary_key=True)
     at: datetime = moment(primary_key=True)
     seconds: float
+    body: dict[str, Any] = document()
+
+
+class SealRow(SQLModel, table=True):
+    """The trials of one endpoint at one moment. Never updated."""
+
+    __tablename__ = "seal"
+    __table_args__ = (Index("ix_seal_endpoint", "endpoint", "number"), Index("ix_seal_route", "route", "number"))
+    number: int | None = Field(default=None, primary_key=True)
+    endpoint: str
+    route: str
+    at: datetime = moment()
+    verdict: str
     body: dict[str, Any] = document()

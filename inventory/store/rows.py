@@ -85,10 +85,13 @@ class Known:
     site: str
     place: str
     routing: Routing
+    sealed_at: datetime | None
     look: Look
 
 
-_KNOWN: Final = tuple(TABLE.c[n] for n in ("id", "facet", "site", "place", "routing", "presence", *WATCHED))
+_KNOWN: Final = tuple(
+    TABLE.c[n] for n in ("id", "facet", "site", "place", "routing", "sealed_at", "presence", *WATCHED)
+)
 
 
 def known_of(session: Session, ids: Iterable[str]) -> dict[str, Known]:
@@ -96,8 +99,9 @@ def known_of(session: Session, ids: Iterable[str]) -> dict[str, Known]:
     found: dict[str, Known] = {}
     for batch in batches(ids, BATCH):
         query = sa_select(*_KNOWN).where(TABLE.c.id.in_(batch))
-        for endpoint_id, facet, site, place, routing, presence, *watched in session.connection().execute(query):
-            found[endpoint_id] = Known(facet, site, place, Routing(routing), Look(presence, tuple(watched)))
+        for endpoint_id, facet, site, place, routing, sealed, presence, *watched in session.connection().execute(query):
+            there = Look(presence, tuple(watched))
+            found[endpoint_id] = Known(facet, site, place, Routing(routing), sealed, there)
     return found
 
 

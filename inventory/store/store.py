@@ -28,6 +28,7 @@ from inventory.store.revocations import RevocationRepository
 from inventory.store.rollouts import RolloutRepository
 from inventory.store.routes import RouteRepository
 from inventory.store.scans import LeaseRepository, ScanRepository, ScheduleRepository, ScopeRepository
+from inventory.store.seals import SealRepository
 from inventory.store.shadow import ShadowRepository
 from inventory.store.traffic import TrafficRepository
 from inventory.store.triage import TriageRepository
@@ -59,6 +60,7 @@ class Store:
         self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
         self.shadow = ShadowRepository(database)
+        self.seals = SealRepository(database, self.endpoints)
         self.traffic = TrafficRepository(database)
         self.principals = PrincipalRepository(database)
         self.calls = CallRepository(database)

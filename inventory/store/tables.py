@@ -160,6 +160,7 @@ class EndpointRow(SQLModel, table=True):
     governance: str
     exempt_until: datetime | None = moment(nullable=True)
     routing: str
+    sealed_at: datetime | None = moment(nullable=True)
     risk: int
     owner: str | None = None
     first_seen: datetime = moment()

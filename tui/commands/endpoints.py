@@ -158,7 +158,7 @@ def describe(one: "Endpoint", changes: "list[Change]", links: "list[Link]") -> s
         f"  posture     {one.posture}" + (f", decided by {one.posture_evidence}" if one.posture_evidence else ""),
         f"  presence    {one.presence}, first seen {_moment(one.first_seen)}, last seen {_moment(one.last_seen)}",
         f"  governance  {one.governance}" + (f" until {_moment(one.exempt_until)}" if one.exempt_until else ""),
-        f"  routing     {one.routing}",
+        f"  routing     {one.routing}" + (f", shown at {_moment(one.sealed_at)}" if one.sealed_at else ""),
         f"  owner       {one.owner or 'nobody is known to own it'}",
         f"  risk        {one.risk} of 100",
         *(f"              {reason.weight:+3d}  {reason.why}" for reason in one.risk_reasons),

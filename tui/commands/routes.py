@@ -79,14 +79,19 @@ def route(
         history = here.store.routes.history(name)
         evidence = here.store.shadow.of(name)
         series = here.store.traffic.series(name, utc_now() - timedelta(minutes=RECENT_MINUTES))
+        seals = here.store.seals.of_route(name, limit=5)
     if form is not Format.TABLE:
         row["history"] = [one.model_dump(mode="json") for one in history]
+        row["seals"] = [one.model_dump(mode="json") for one in seals]
         write_json(row | {"series": [one.model_dump(mode="json") for one in series]})
         return
     lines = [describe(spec), f"  gateway    {row['gateway']}"]
     lines += [line for one in evidence for line in _evidence_lines(one)]
     lines += [f"  traffic    {t['backend']}: {t['requests']} live, {t['failures']} failed" for t in row["traffic"]]
     lines += [f"  lately     {line}" for line in lately(series, RECENT_MINUTES * 60)]
+    lines += [
+        f"  {'seal':10} {one.at:%Y-%m-%d %H:%M:%S}  {one.verdict}, from {one.vantage}: {one.reason}" for one in seals
+    ]
     lines += [f"  revision   {one.number}  {one.at:%Y-%m-%d %H:%M:%S}  {one.who}: {one.why}" for one in history[:10]]
     write_text("\n".join(lines))
 

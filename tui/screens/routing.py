@@ -9,7 +9,7 @@ from textual import work
 from inventory.model import Revision, RouteSpec
 from tui import changes
 from tui.checks import challenger
-from tui.screens.changing import Changing
+from tui.screens.changing import REFUSALS, Changing
 from tui.screens.copying import Copying
 from tui.screens.form import Field, Form
 from tui.viewmodel import moves
@@ -94,6 +94,33 @@ class Routing(Copying, Changing):
         )
         if chosen := await self.app.push_screen_wait(form):
             await self.make(partial(changes.release, self.session.store, revision, self.session.settings.actor, chosen))
+
+    @work
+    async def _do_route_seal(self) -> None:
+        if not (revision := self._live()) or revision.spec is None:
+            return
+        sealer = await asyncio.to_thread(self.session.sealer)
+        paths = await asyncio.to_thread(sealer.paths, revision.spec)
+        form = Form(
+            f"Seal {revision.route}",
+            moves.sealing(paths),
+            (Field("why", "Why", "", "the firewall was changed today"),),
+            moves.reason,
+            lambda _, width: moves.sealing_plan(paths, width),
+            verb="Try",
+        )
+        if (why := await self.app.push_screen_wait(form)) is None:
+            return
+        seals = await sealer.attempt(revision.spec, why)
+        try:
+            await asyncio.to_thread(sealer.keep, revision, seals)
+        except REFUSALS as error:
+            self.app.notify(str(error), title="Nothing was kept", severity="error", markup=False)
+            return
+        for one in seals:
+            title, severity = moves.SEALED[one.verdict]
+            self.app.notify(one.reason, title=f"{revision.route}: {title}", severity=severity, markup=False, timeout=12)
+        await self.gnomon.action_look()
 
     async def _edit(
         self,

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Final, Literal
 
-from inventory.model import Endpoint, GatewayStatus, Revision, Rollout, RouteSpec
+from inventory.model import Endpoint, GatewayStatus, Path, Revision, Rollout, RouteSpec, Verdict
 from router import desired
 from router.observed import Observed
 from router.plan import Step, reconcile
@@ -162,6 +163,31 @@ def release_plan(spec: RouteSpec, width: int) -> list[Line]:
     """What a release will do."""
     said = f"callers of {', '.join(spec.hosts)} will get 404"
     return [line(Run("✗ ", Tone.BAD), Run(part, Tone.BAD)) for part in wrap(clean(said, 300), width - 2)]
+
+
+SEALED: Final[Mapping[Verdict, tuple[str, Literal["information", "warning", "error"]]]] = {
+    Verdict.SEALED: ("sealed", "information"),
+    Verdict.BYPASS: ("not sealed", "error"),
+    Verdict.UNPROVED: ("not shown to be sealed", "warning"),
+}
+"""What a verdict is called, and how loudly it is told."""
+
+
+def sealing(paths: Mapping[str, Sequence[Path]]) -> list[Line]:
+    """The direct paths of a route's endpoints that would be tried."""
+    if not any(paths.values()):
+        return [line(Run("No direct path is known: there is nothing to try.", Tone.FAINT))]
+    return [line(Run(f"{path.via:13}", Tone.FAINT), Run(str(path))) for its in paths.values() for path in its]
+
+
+def sealing_plan(paths: Mapping[str, Sequence[Path]], width: int) -> list[Line]:
+    """What trying them will do."""
+    count = sum(len(its) for its in paths.values())
+    said = (
+        f"One harmless request without credentials goes to each of {count} paths, and one to the gateway. What "
+        "comes of it is kept: sealed where all are shut while the gateway answers, a bypass where one is open."
+    )
+    return [line(Run(part, Tone.INFO)) for part in wrap(said, width)]
 
 
 def plan(spec: RouteSpec, revisions: Sequence[Revision], gateways: Sequence[GatewayStatus]) -> list[Line]:

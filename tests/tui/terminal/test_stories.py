@@ -8,7 +8,7 @@ from driving import confirm, fill_in, go, screen_text, settle, type_text, until
 from textual.pilot import Pilot
 from textual.widgets import Button, Input
 
-from inventory.model import Governance
+from inventory.model import Governance, Verdict
 from inventory.store import Store
 from tui.app import GnomonApp
 from tui.screens.choose import Choose
@@ -263,3 +263,16 @@ async def test_scans_open_with_their_account(app) -> None:
         assert "WHERE ITS PROBES WENT" in said
         assert "512 planned" in said
         assert "SCHEDULES" in said
+
+
+async def test_a_route_is_tried_and_its_gateway_that_is_away_proves_nothing(app, store) -> None:
+    async with app.run_test(size=(120, 44)) as pilot:
+        await go(pilot, app, "4", "L")
+        await until(pilot, lambda: isinstance(app.screen, Form))
+        assert "127.0.0.2:5000" in screen_text(app)
+        await fill_in(pilot, app, "the firewall was changed")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: store.seals.of_route("churn"))
+        (kept,) = store.seals.of_route("churn")
+        assert (kept.verdict, kept.why, kept.who) == (Verdict.UNPROVED, "the firewall was changed", "mara")
+        await until(pilot, lambda: [one.title for one in app._notifications] == ["churn: not shown to be sealed"])
