@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing, Scan, ScanStatus
+from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing, Scan, ScanStatus, Value
 from inventory.query import value_of
 
 
@@ -94,6 +94,24 @@ class Facet:
     def is_governed(self) -> bool:
         """See ``is_governed``."""
         return _governed(self.governance, self.presence, self.routing)
+
+
+class Standing(Value):
+    """One metric at the end of one scan: ``part`` of ``whole``."""
+
+    name: str
+    part: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class Trend:
+    """What the metrics were when a scan of a scope ended."""
+
+    scan: str
+    scope: str
+    at: datetime
+    standings: tuple[Standing, ...]
 
 
 BEHIND_THE_GATEWAY = frozenset({Routing.ENFORCED, Routing.SEALED})

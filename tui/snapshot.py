@@ -11,6 +11,7 @@ SCANS = 200
 """How many of the latest scans are read: enough for the last one of each scope."""
 WORST = 12
 DAYS = 30
+TRENDS = 40
 CHANGES = 200
 
 
@@ -29,6 +30,8 @@ def read(store: Store, now: datetime) -> Snapshot:
         metrics=metrics(facets, scans),
         worst=tuple(store.pages.worst(WORST)),
         scope_gaps=scope_gaps(scans),
+        red_flags=store.coverage.red_flags(),
+        trend=store.coverage.trend(limit=TRENDS),
         found=tuple(store.pages.found_by_day(now, DAYS)),
         changes=tuple(store.changes.list(limit=CHANGES)),
         views={view.name: view.filter for view in store.views.list()},

@@ -13,7 +13,9 @@ from inventory.coverage import (
     Facet,
     Gap,
     Metric,
+    Standing,
     Timing,
+    Trend,
     Unknown,
     by_group,
     gaps,
@@ -31,7 +33,7 @@ from inventory.store.links import LinkState, in_states
 from inventory.store.rows import BATCH, TABLE
 from inventory.store.tables import BlockRow, ChangeRow, ScopeRow
 from inventory.store.tables_history import TrendRow
-from inventory.store.trends import Standing, Trend, facets_in, scans_in
+from inventory.store.trends import facets_in, scans_in
 
 GROUPINGS = ("site", "scope", "owner", "product", "cluster", "namespace", "kind")
 GAPS_SHOWN = 200
@@ -84,6 +86,11 @@ class CoverageRepository:
         """The metrics alone."""
         with self._database.read() as session:
             return metrics(facets_in(session, None), scans_in(session))
+
+    def red_flags(self) -> tuple[RedFlag, ...]:
+        """The blocks that are known to hold endpoints and that no complete scan covered, the fullest first."""
+        with self._database.read() as session:
+            return red_flags(_blocks(session), _scopes(session), scans_in(session))
 
     def by(self, field: str) -> dict[str | None, tuple[Metric, ...]]:
         """The metrics about endpoints for each value of one of ``GROUPINGS``. Raises ValueError for another field."""

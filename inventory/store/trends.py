@@ -1,36 +1,15 @@
 """What coverage was when each scan ended, and the counts that it is worked out from."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
 from sqlalchemy import func
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
-from inventory.coverage import Facet, metrics
-from inventory.model import Governance, Kind, Posture, Presence, Routing, Scan, Value
+from inventory.coverage import Facet, Standing, metrics
+from inventory.model import Governance, Kind, Posture, Presence, Routing, Scan
 from inventory.store.tables import FacetRow, ScanRow
 from inventory.store.tables_history import TrendRow
 
 SCANS_CONSIDERED = 1000
-
-
-class Standing(Value):
-    """One metric at the end of one scan: ``part`` of ``whole``."""
-
-    name: str
-    part: int
-    whole: int
-
-
-@dataclass(frozen=True)
-class Trend:
-    """What the metrics were when a scan of a scope ended."""
-
-    scan: str
-    scope: str
-    at: datetime
-    standings: tuple[Standing, ...]
 
 
 def record_trend(session: Session, scan: Scan) -> None:

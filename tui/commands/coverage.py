@@ -11,9 +11,8 @@ from tui.output import Column, Format, narrate, write_json, write_rows
 from tui.wiring import workspace
 
 if TYPE_CHECKING:
-    from inventory.coverage import Metric
+    from inventory.coverage import Metric, Trend
     from inventory.store.coverage import Report
-    from inventory.store.trends import Trend
 
 METRICS = (
     Column("COVERAGE", "title"),

@@ -1,9 +1,10 @@
 """What somebody should look at now, each with the reason and where to go: pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from inventory.model import ScanStatus
+from inventory.space import RedFlag
 from tui.viewmodel.detail import heading
 from tui.viewmodel.routes import ENOUGH_PAIRS, current
 from tui.viewmodel.state import RouteState, Snapshot
@@ -39,10 +40,24 @@ def alerts(snapshot: Snapshot, now: datetime) -> Iterator[Run]:
     for scan in newest.values():
         if scan.status is ScanStatus.FAILED:
             yield Run(f"the last scan of {scan.scope} failed: {scan.reason or 'it did not say why'}", Tone.BAD)
+    if flags := snapshot.red_flags:
+        said = (
+            "holds endpoints and was not scanned whole"
+            if len(flags) == 1
+            else "hold endpoints and were not all scanned"
+        )
+        known = number(sum(one.endpoints for one in flags))
+        yield Run(f"{_blocks(flags)} {said} ({known} known): 3 and M show where", Tone.WARN)
     for schedule in snapshot.schedules:
         late = now - schedule.next_run_at if schedule.next_run_at and not schedule.paused else timedelta()
         if late > timedelta(minutes=5):
             yield Run(f"schedule {schedule.name} is {age(now - late, now)} late: is gnomon serve running?", Tone.WARN)
+
+
+def _blocks(flags: Sequence[RedFlag]) -> str:
+    """The fullest of some blocks by name, and how many more there are."""
+    named = ", ".join(one.network for one in flags[:2])
+    return f"{named} and {plural(len(flags) - 2, 'more block')}" if len(flags) > 2 else named
 
 
 def _gateways(snapshot: Snapshot, now: datetime) -> Iterator[Run]:

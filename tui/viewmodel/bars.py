@@ -75,11 +75,14 @@ def texture(index: int) -> str:
     return _TEXTURES[index % len(_TEXTURES)]
 
 
-def spark(values: Sequence[float], width: int) -> str:
-    """The last ``width`` values as a line of small columns, scaled to their own largest; padded on the left."""
+def spark(values: Sequence[float], width: int, most: float | None = None) -> str:
+    """The last ``width`` values as a line of small columns, padded on the left.
+
+    They are scaled to ``most``, and where that is None to the largest of them.
+    """
     if width <= 0:
         return ""
     shown = [max(value, 0.0) for value in values][-width:]
-    top = max(shown, default=0.0)
+    top = max(shown, default=0.0) if most is None else most
     drawn = "".join(_SPARKS[round(value / top * 7)] if top else _SPARKS[0] for value in shown)
     return drawn.rjust(width)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from inventory.coverage import Facet, Metric, why_not
+from inventory.coverage import Facet, Metric, Trend, why_not
 from inventory.model import Kind, Posture, Presence, Scan, ScanStatus
 from tui.viewmodel import alerts, words
 from tui.viewmodel.bars import Share, bar, spark, stacked
@@ -177,6 +177,40 @@ def kinds(facets: Iterable[Facet], width: int) -> list[Line]:
 
 
 def trends(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
+    """How coverage went from scan to scan; what was found and decided on each of the last days."""
+    return stack([coverage_trend(snapshot, width, now), daily(snapshot, width, now)])
+
+
+def coverage_trend(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
+    """Some metrics after each of the latest scans, with how many points they moved; nothing before a second scan."""
+    if len(snapshot.trend) < 2:
+        return []
+    room = min(max(width - 32, 4), len(snapshot.trend))
+    shown = snapshot.trend[-room:]
+    since = f"the last {plural(len(shown), 'scan')}, since {age(shown[0].at, now)} ago"
+    lines = [heading("COVERAGE OVER TIME", width, since)]
+    for name in _TRENDING:
+        percents = [_percent_of(one, name) for one in shown]
+        known = [one for one in percents if one is not None]
+        if not known:
+            continue
+        moved = round(known[-1] - known[0])
+        said = f"  {known[-1]:3.0f} %" + (f"  {moved:+d} points" if moved else "")
+        tone = Tone.GOOD if moved > 0 else Tone.BAD if moved < 0 else Tone.MUTED
+        drawn = spark([round(one or 0) for one in percents], room, most=100)
+        lines.append(line(*fit(line(name), 12), Run(drawn, Tone.INFO), Run(said, tone)))
+    return lines
+
+
+_TRENDING = ("identified", "owned", "fronted", "governed", "sealed")
+
+
+def _percent_of(trend: Trend, name: str) -> float | None:
+    standing = next((one for one in trend.standings if one.name == name), None)
+    return 100 * standing.part / standing.whole if standing and standing.whole else None
+
+
+def daily(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
     """What was found and what was decided on each of the last days, and how many of each."""
     if not snapshot.found:
         return []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from inventory.coverage import Facet, Gap, Metric, is_gap
+from inventory.coverage import Facet, Gap, Metric, Trend, is_gap
 from inventory.model import (
     Change,
     Endpoint,
@@ -17,6 +17,7 @@ from inventory.model import (
     ShadowEvidence,
     Traffic,
 )
+from inventory.space import RedFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class RouteState:
 class Snapshot:
     """What the store held at one version, without the endpoints themselves: its size does not grow with theirs.
 
-    ``worst`` are the riskiest gaps among them, ``found`` how many were first seen on each of the last days,
-    ``views`` the saved filters by name.
+    ``worst`` are the riskiest gaps among them, ``red_flags`` the blocks with endpoints that nobody scanned whole,
+    ``trend`` what coverage was after each of the latest scans, the oldest first, ``found`` how many were first seen
+    on each of the last days, ``views`` the saved filters by name.
     """
 
     version: int
@@ -43,6 +45,8 @@ class Snapshot:
     metrics: tuple[Metric, ...] = ()
     worst: tuple[Endpoint, ...] = ()
     scope_gaps: tuple[Gap, ...] = ()
+    red_flags: tuple[RedFlag, ...] = ()
+    trend: tuple[Trend, ...] = ()
     found: tuple[int, ...] = ()
     changes: tuple[Change, ...] = ()
     views: Mapping[str, str] = field(default_factory=dict)

@@ -1,13 +1,15 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from inventory.coverage import Metric, coverage
+from inventory.coverage import Metric, Standing, Trend, coverage
 from inventory.model import Account, ScanStatus
+from inventory.space import RedFlag
 from inventory.store import Store
 from tui.session import empty
 from tui.snapshot import read
-from tui.viewmodel import pulse, scans
+from tui.viewmodel import alerts, pulse, scans
 from tui.viewmodel.text import plain, width_of
 
 
@@ -93,3 +95,44 @@ def test_a_snapshot_is_of_one_version(store: Store, now) -> None:
     assert {e.owner for e in second.worst if e.id == first.worst[0].id} == {"ana"}
     assert second.route("nobody") is None
     assert second.route_of(None) is None
+
+
+def trend(now, *governed: tuple[int, int]) -> tuple[Trend, ...]:
+    return tuple(
+        Trend(f"s{n}", "lab", now - timedelta(days=len(governed) - n),
+              (Standing(name="governed", part=part, whole=whole), Standing(name="owned", part=0, whole=0)))
+        for n, (part, whole) in enumerate(governed)
+    )  # fmt: skip
+
+
+def test_coverage_over_time_is_drawn_to_the_whole_and_says_how_far_it_moved(store: Store, now) -> None:
+    snapshot = replace(read(store, now), trend=trend(now, (0, 8), (4, 8), (6, 8)))
+    said = text(pulse.coverage_trend(snapshot, 80, now))
+    assert "the last 3 scans, since 3d ago" in said
+    assert "▁▅▆   75 %  +75 points" in said
+    assert "owned" not in said
+    assert pulse.coverage_trend(replace(snapshot, trend=snapshot.trend[:1]), 80, now) == []
+
+
+def test_the_latest_scans_are_the_ones_that_are_drawn(store: Store, now) -> None:
+    snapshot = replace(read(store, now), trend=trend(now, *[(n, 50) for n in range(50)]))
+    assert "the last 8 scans" in text(pulse.coverage_trend(snapshot, 40, now))
+
+
+@pytest.mark.parametrize(("count", "said"), [
+    (0, None),
+    (1, "10.0.0.0/24 holds endpoints and was not scanned whole (3 known)"),
+    (2, "10.0.0.0/24, 10.0.1.0/24 hold endpoints and were not all scanned (6 known)"),
+    (4, "10.0.0.0/24, 10.0.1.0/24 and 2 more blocks hold endpoints and were not all scanned (12 known)"),
+])  # fmt: skip
+def test_blocks_where_nobody_looked_are_an_alert(store: Store, now, count: int, said: str | None) -> None:
+    flags = tuple(RedFlag("default", f"10.0.{n}.0/24", 3, "never scanned") for n in range(count))
+    found = [one.text for one in alerts.alerts(replace(read(store, now), red_flags=flags), now)]
+    told = [one for one in found if "scanned" in one and "endpoints" in one]
+    assert told == ([f"{said}: 3 and M show where"] if said else [])
+
+
+def test_red_flags_and_trends_come_from_the_store(store: Store, now) -> None:
+    snapshot = read(store, now)
+    assert snapshot.red_flags == store.coverage.report().red_flags
+    assert snapshot.trend == store.coverage.trend()
