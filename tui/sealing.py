@@ -124,8 +124,8 @@ class SealKeeper:
     def __init__(self, store: Store, settings: Settings) -> None:
         """``settings.seal_interval`` is in seconds; 0 tries nothing again."""
         self._store = store
+        self._settings = settings
         self._every = timedelta(seconds=settings.seal_interval)
-        self._sealer = Sealer(store, settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look once a minute, until ``stop`` is set."""
@@ -140,22 +140,27 @@ class SealKeeper:
     async def look(self, now: datetime) -> list[Seal]:
         """Try again whatever was shown to be sealed too long ago. Only what proves something is kept."""
         old = [one for one in await asyncio.to_thread(self._store.seals.in_force) if now - one.at >= self._every]
+        if not old:
+            return []
+        # Most daemons have no seal to look after, and signatures take half a second to read.
+        sealer = await asyncio.to_thread(Sealer, self._store, self._settings)
         kept: list[Seal] = []
         for name in dict.fromkeys(one.route for one in old):
             revision = await asyncio.to_thread(self._store.routes.get, name)
-            if revision is None or revision.spec is None or self._at_home(revision.spec):
+            if revision is None or revision.spec is None or _at_home(sealer.machines(revision.spec)):
                 continue
-            seals = await self._sealer.attempt(revision.spec, "tried again by the daemon")
+            seals = await sealer.attempt(revision.spec, "tried again by the daemon")
             telling = [one for one in seals if one.verdict is not Verdict.UNPROVED]
-            kept += await asyncio.to_thread(self._sealer.keep, revision, telling)
+            kept += await asyncio.to_thread(sealer.keep, revision, telling)
         for one in kept:
             if one.verdict is Verdict.BYPASS:
                 log.warning("route %s is not sealed any more: %s", one.route, one.reason)
         return kept
 
-    def _at_home(self, spec: RouteSpec) -> bool:
-        machines = self._sealer.machines(spec)
-        return bool(machines) and machines >= set(own_addresses())
+
+def _at_home(machines: frozenset[str]) -> bool:
+    """Whether this is the machine of a gateway."""
+    return bool(machines) and machines >= set(own_addresses())
 
 
 def _doors_of(gateway: GatewayStatus) -> list[tuple[str, int]]:

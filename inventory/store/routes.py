@@ -1,5 +1,6 @@
 """Routes: revisions, appended. The latest is what is desired."""
 
+import threading
 import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -32,6 +33,9 @@ class RouteRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._listing = threading.Lock()
+        self._latest: dict[str, Revision] = {}
+        self._cursor = 0
 
     def put(self, spec: RouteSpec, *, who: str, why: str) -> Revision:
         """Make a specification the desired state of its route."""
@@ -73,8 +77,18 @@ class RouteRepository:
             return latest_revision(session, name)
 
     def list(self) -> Revisions:
-        """The latest revision of every route that is not removed, by name."""
-        return [revision for revision in self.since(0).revisions if revision.spec is not None]
+        """The latest revision of every route that is not removed, by name.
+
+        Only what is new since the last call is read: revisions are never changed, and several parts of a daemon ask
+        again and again.
+        """
+        with self._listing:
+            news = self.since(self._cursor)
+            if news.revisions:
+                latest = self._latest | {one.route: one for one in news.revisions}
+                self._latest = {route: latest[route] for route in sorted(latest) if latest[route].spec is not None}
+            self._cursor = news.cursor
+            return [*self._latest.values()]
 
     def since(self, cursor: int) -> News:
         """What changed after a cursor, by name; 0 is the beginning, and gives every route that ever was."""

@@ -75,6 +75,8 @@ def bootstrap(start: Start) -> dict[str, Any]:
         "overload_manager": _overload(start),
         "stats_config": {"histogram_bucket_settings": [{"match": {"suffix": "upstream_rq_time"}, "buckets": BUCKETS}]},
         "stats_flush_interval": "1s",
+        # Half of the memory of a route is counters of a backend that nobody asked yet.
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "bootstrap_extensions": [
             {
                 "name": "envoy.bootstrap.internal_listener",

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError, Message
 
 from router.errors import GatewayError
 from router.gateways.envoy.binary import binary_key
+from router.gateways.envoy.forms import Forms, OddFormError
 
 # Field 1 (name, at most 255 characters) and the first byte of a field that may follow it.
 _START = re.compile(rb"\x0a[\x07-\xff]\x01?([A-Za-z0-9_./-]{2,250}?\.proto)[\x12\x1a\x22\x2a\x32\x3a\x42\x62]")
@@ -33,6 +34,8 @@ class Schema:
     def __init__(self, files: Iterator[descriptor_pb2.FileDescriptorProto]) -> None:
         """Over the files that were found; those whose imports are missing are left out."""
         self._pool = descriptor_pool.DescriptorPool()
+        self._types: dict[str, type[Message]] = {}
+        self._forms = Forms(self._empty)
         waiting = {file.name: file for file in files}
         loaded: set[str] = set()
         for name in list(waiting):
@@ -50,13 +53,31 @@ class Schema:
 
     def type(self, name: str) -> type[Message]:
         """The class of a message by its full name. GatewayError where this Envoy does not have it."""
+        known = self._types.get(name)
+        if known is not None:
+            return known
         try:
-            return message_factory.GetMessageClass(self._pool.FindMessageTypeByName(name))
+            return self._types.setdefault(name, message_factory.GetMessageClass(self._pool.FindMessageTypeByName(name)))
         except KeyError as error:
             raise GatewayError(f"this Envoy does not know {name}: install the version gnomon names") from error
 
     def message(self, name: str, fields: Mapping[str, Any]) -> Message:
         """A message made from its JSON form. ValueError for a field that does not exist, with its path."""
+        made = self.type(name)()
+        try:
+            self._forms.fill(made, fields)
+        except OddFormError:
+            return self._message(name, fields)
+        return made
+
+    def _empty(self, name: str) -> Message:
+        try:
+            return self.type(name)()
+        except GatewayError as error:
+            raise OddFormError from error
+
+    def _message(self, name: str, fields: Mapping[str, Any]) -> Message:
+        """The same by the library, which knows every form, and says what is wrong with one."""
         try:
             return json_format.ParseDict(dict(fields), self.type(name)(), descriptor_pool=self._pool)
         except json_format.ParseError as error:

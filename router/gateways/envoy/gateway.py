@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 
 from inventory.model import Revision, Traffic
 from inventory.settings import Settings
@@ -33,6 +34,8 @@ ACKNOWLEDGE_SECONDS = 5.0
 """How long one plan waits for the gateway's verdict before the next look at what is desired."""
 
 _WARM_SECONDS = 5.0
+_AT_ONCE = 100
+"""New routes that are made before Envoy gets them."""
 _MOST_CAPTURED = 256 * 1024 * 1024
 """Bytes of captured answers that nobody reads, after which they are thrown away."""
 
@@ -208,11 +211,13 @@ class EnvoyGateway:
     async def _apply(self, plan: Plan) -> None:
         changes, complete = plan.changes(), not plan.postponed
         before = {route: self._made.get(route, {}) for route in changes}
-        wanted, refused = self._compile_all(changes)
-        refused = _with_their_change(plan, refused)
-        wanted = {route: named for route, named in wanted.items() if route not in refused}
-        self._bring(wanted, complete=complete)
-        await self._settled(wanted, before)
+        wanted, refused = await self._bring_new(plan, changes)
+        others, odd = self._compile_all({route: one for route, one in changes.items() if route not in wanted})
+        refused = _with_their_change(plan, refused | odd)
+        others = {route: named for route, named in others.items() if route not in refused}
+        self._bring(others, complete=complete)
+        wanted |= others
+        await self._settled({route: named for route, named in wanted.items() if route not in refused}, before)
         refused |= {route: error for route in wanted if (error := self._refusal(wanted[route]))}
         refused = _with_their_change(plan, refused)
         for action in plan.actions:
@@ -222,6 +227,26 @@ class EnvoyGateway:
         if back:
             self._bring(back, complete=complete)
             await self._settled(back, wanted)
+
+    async def _bring_new(
+        self, plan: Plan, changes: Mapping[str, Revision | None]
+    ) -> tuple[dict[str, Named], dict[str, str]]:
+        """Bring routes that are all new some at a time, so that Envoy takes in the first while others are made.
+
+        A route that takes a host from another has to change together with it, as ``_bring`` does: so nothing is
+        removed here. What is brought and why some cannot be made; of those, the whole change is left out.
+        """
+        new = {route: one for route, one in changes.items() if one is not None and route not in self._made}
+        wanted: dict[str, Named] = {}
+        refused: dict[str, str] = {}
+        for first in range(0, len(new) - len(new) % _AT_ONCE, _AT_ONCE):
+            some, odd = self._compile_all(dict(islice(new.items(), first, first + _AT_ONCE)))
+            refused = _with_their_change(plan, refused | odd)
+            some = {route: named for route, named in some.items() if route not in refused}
+            self._bring(some, complete=False)
+            wanted |= some
+            await asyncio.sleep(0)
+        return wanted, refused
 
     def _conclude(self, action: Action, error: str | None, named: Named | None) -> None:
         """Keep what came of one route: served, withdrawn, refused, or not known yet."""
