@@ -9,11 +9,13 @@ Authorization", OOPSLA 2024.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from router.policy.effective import TIME
 from router.policy.errors import PolicyError
 
 Tree = Mapping[str, Any]
 
 _VARIABLES = ("principal", "resource", "context")
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _EQUALITIES = frozenset({"==", "!=", "contains", "containsAny", "containsAll"})
 
 
@@ -155,7 +157,8 @@ def key_of(policy: Tree) -> Key | None:
     """What a request must have for this policy to be satisfied, or to fail; None where nothing as simple is needed.
 
     It is read off the scope, or off what the first condition begins with. Whatever comes later in a condition is not
-    evaluated where this does not hold, so a policy that is left out for it can neither speak nor fail.
+    evaluated where this does not hold, so a policy that is left out for it can neither speak nor fail. What comes
+    before it must not fail either: only comparisons of the time with a number are passed over.
     """
     for name in ("principal", "resource"):
         entity = policy[name].get("in", policy[name]).get("entity")
@@ -174,9 +177,20 @@ def key_of(policy: Tree) -> Key | None:
             continue
         elif variable in {"principal", "resource"}:
             return _of_conjunct(operator, operands, variable)
+        elif operator in _COMPARISONS and _is_certain(operands.get("left")) and _is_certain(operands.get("right")):
+            continue
         else:
             return _of_attribute(operator, operands, known)
     return None
+
+
+def _is_certain(tree: Any) -> bool:
+    """Whether this always has a value of its type: a literal, or the time, which every request has."""
+    if not isinstance(tree, Mapping):
+        return False
+    if "Value" in tree:
+        return isinstance(tree["Value"], int | str)
+    return _variable(tree.get(".")) == "context" and tree["."]["attr"] in TIME
 
 
 def _of_conjunct(operator: str, operands: Tree, variable: str) -> Key | None:

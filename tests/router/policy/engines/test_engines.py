@@ -4,13 +4,17 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import patch
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policies import CASES, CEDAR, DAY, FRAUD, REGO, version
 from regopy import Input, Interpreter
 
 from router.policy import PolicyEngine, Question
 from router.policy.engines import ENGINES, PolicyError, load
+from router.policy.engines.cedar import CedarEngine
 from router.policy.engines.opa import OpaEngine
 from router.policy.engines.rego import RegoEngine
 
@@ -68,6 +72,34 @@ def test_the_same_cases_are_decided_alike_by_the_same_policies(engine: PolicyEng
     assert [(one.allowed, one.policies, one.errors) for one in decided] == [
         (allowed, policies, ()) for _, allowed, policies in CASES
     ]
+
+
+BEFORE = st.sampled_from([
+    "", "context.hour >= 8 && ", "context.hour != 9 && context.weekday < 5 && ", "8 <= context.hour && ",
+    "!(context.hour < 8) && ", "context has size && context.size < 9 && ",
+])  # fmt: skip
+POLICY = st.builds(
+    '{} (principal, action, resource) when {{ {}principal has department && principal.department == "{}" }};'.format,
+    st.sampled_from(["permit", "forbid"]), BEFORE, st.sampled_from(["risk", "ml"]),
+)  # fmt: skip
+
+
+@given(
+    st.lists(POLICY, min_size=1, max_size=5),
+    st.sampled_from([{}, {"department": "risk"}, {"department": "ml"}, {"department": "hr"}]),
+    st.integers(0, 23),
+    st.sampled_from([{}, {"size": 3}, {"size": 30}]),
+)
+def test_policies_that_are_left_out_change_no_decision(
+    policies: list[str], caller: dict[str, str], hour: int, more: dict[str, int]
+):
+    engine = CedarEngine(
+        "\n".join(policies).replace("context.size < 9 && ", "context has size && context.size < 9 && ")
+    )
+    question = Question("ana", caller, "iris", {}, {"hour": hour, "weekday": 2, "now": 7, **more})
+    (sliced,) = engine.decide([question])
+    with patch.object(CedarEngine, "_concerned", lambda self, _: frozenset(self._trees)):
+        assert engine.decide([question]) == [sliced]
 
 
 def test_what_a_policy_looks_at_is_told_alike():
