@@ -18,7 +18,7 @@ REDRAW_LOOKS = 40
 """After this many looks without news, ages are drawn anew and gateways asked for their heartbeat."""
 SLOW_LOOKS = 12
 """A look that takes as long as this many is called stale."""
-REST = 1.0
+REST = 3.0
 """After reading a snapshot, the store is left alone for this many times as long as that took."""
 
 
