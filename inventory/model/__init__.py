@@ -30,6 +30,7 @@ from inventory.model.endpoint import (
     Reason,
     Triage,
 )
+from inventory.model.fleet import Invitation, Member
 from inventory.model.governance import (
     ANONYMOUS,
     Access,
@@ -147,6 +148,7 @@ __all__ = [
     "Hop",
     "Identified",
     "InferenceRoute",
+    "Invitation",
     "Issuer",
     "Kind",
     "Lane",
@@ -155,6 +157,7 @@ __all__ = [
     "Loss",
     "MaintenanceWindow",
     "Mark",
+    "Member",
     "Membership",
     "Moment",
     "Observation",

@@ -31,3 +31,20 @@ class TrafficSampleRow(SQLModel, table=True):
     at: datetime = moment(primary_key=True)
     seconds: float
     body: dict[str, Any] = document()
+
+
+class InvitationRow(SQLModel, table=True):
+    """Leave to join, by the digest of its secret."""
+
+    __tablename__ = "invitation"
+    digest: str = Field(primary_key=True)
+    expires_at: datetime = moment()
+    body: dict[str, Any] = document()
+
+
+class MemberRow(SQLModel, table=True):
+    """A gateway of another machine that joined."""
+
+    __tablename__ = "member"
+    gateway: str = Field(primary_key=True)
+    body: dict[str, Any] = document()

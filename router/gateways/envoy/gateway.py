@@ -5,17 +5,19 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 
-from inventory.model import Revision, Traffic
+from inventory.model import Member, Revision, Traffic
 from inventory.settings import Settings
 from router.errors import GatewayError
-from router.gateways import Copied
+from router.gateways import Copied, Joint
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.fleet import Fleet, Serving
 from router.gateways.envoy.keeper import Keeper
 from router.gateways.envoy.named import Named, of_all, of_route
 from router.gateways.envoy.ports import taken
@@ -24,6 +26,7 @@ from router.gateways.envoy.refusals import words
 from router.gateways.envoy.start import start_of, write_certificate
 from router.gateways.envoy.sync import SCOPE, NodeSync, Resource
 from router.governance import ALL, Governance, changed
+from router.io.enrol import authority_of
 from router.observed import Observed, Rejection
 from router.plan import Action, Plan, Step
 
@@ -56,6 +59,7 @@ class EnvoyGateway:
             detached=detached,
         )
         self._start = start_of(settings, self._files)
+        self._fleet = self._joined()
         self._keeper = Keeper(self._files, self._start)
         self._governance = lastgood.governance(self._files.governance)
         self._shared = of_all(self._schema, self._governance)
@@ -129,21 +133,50 @@ class EnvoyGateway:
         await asyncio.to_thread(self._files.prepare)
         write_certificate(self._settings, self._files)
         await self._ads.start()
+        if self._fleet is not None and self._settings.join_address is not None:
+            await self._fleet.start(self._settings.join_address, self._settings.join_port + 1)
+            self._fleet.switch(frozenset(await self.switched_off()))
         form = bootstrap(self._start)
         self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
         try:
             await self.process.start(form)
         except BaseException:
             await self._ads.stop()
+            if self._fleet is not None:
+                await self._fleet.stop()
             raise
         with contextlib.suppress(OSError):
             self._counters = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
 
     async def stop(self) -> None:
         """Take Envoy and the ADS server down, and keep what was served."""
+        if self._fleet is not None:
+            await self._fleet.stop()
         await self.process.stop()
         await self._ads.stop()
         await self.keep()
+
+    def admit(self, members: Iterable[Member]) -> None:
+        """Who belongs to the fleet from now on."""
+        if self._fleet is not None:
+            self._fleet.admit(members)
+
+    def joints(self) -> list[Joint]:
+        """How the gateways of other machines stand."""
+        return self._fleet.joints() if self._fleet is not None else []
+
+    def renewed(self) -> list[Member]:
+        """Members that got another certificate since this was asked last."""
+        return self._fleet.renewed() if self._fleet is not None else []
+
+    def _joined(self) -> Fleet | None:
+        """The gateways of other machines, where the settings let any join."""
+        if self._settings.join_address is None:
+            return None
+        serving = Serving(lambda: self._good, lambda: self._made, lambda: self._governance)
+        authority = authority_of(self._settings.state_folder)
+        life = timedelta(seconds=self._settings.join_seconds)
+        return Fleet(self._ads, self._files, serving, authority, life)
 
     async def apply(self, plan: Plan) -> None:
         """Do a plan. What is refused goes back to what it was, with its whole change and the gateway's words kept."""
@@ -246,13 +279,17 @@ class EnvoyGateway:
             self._away = not self.healthy and time.monotonic() - began >= ACKNOWLEDGE_SECONDS
 
     async def traffic(self) -> list[Traffic]:
-        """What passed since the last call. Empty while Envoy cannot be asked."""
-        try:
+        """What passed since the last call, at gateways that joined too. Nothing of an Envoy that cannot be asked."""
+        now, moved = dict(self._counters), dict[str, int]()
+        with contextlib.suppress(OSError):
             now = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
-        except OSError:
-            return []
-        moved = stats.delta(self._counters, now)
-        self._counters = now
+            moved = stats.delta(self._counters, now)
+            self._counters = now
+        if self._fleet is not None:
+            moved, now = (
+                stats.together(moved, self._fleet.moved()),
+                stats.together(now, self._fleet.counters(stats.PATTERN)),
+            )
         self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
         return stats.traffic(moved, now)
 
@@ -277,17 +314,24 @@ class EnvoyGateway:
             counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.pattern_of(route))
         except OSError:
             return []
+        if self._fleet is not None:
+            counted = stats.together(counted, self._fleet.counters(stats.pattern_of(route)))
         return stats.traffic(counted, counted)
 
     async def copied(self) -> dict[str, Copied]:
         """How much was copied to shadows since Envoy was started, by route."""
         try:
-            return stats.copied(await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES))
+            counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES)
         except OSError:
             return {}
+        return stats.copied(
+            stats.together(counted, self._fleet.counters(stats.COPIES) if self._fleet is not None else {})
+        )
 
     async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
         """Stop copying the requests of a route at once, whatever is desired; or follow what is desired again."""
+        if self._fleet is not None:
+            self._fleet.switch(self._fleet.off | {route} if off else self._fleet.off - {route})
         await asyncio.to_thread(switch.turn, self._files.admin, route, off=off)
 
     async def switched_off(self) -> set[str]:
@@ -364,12 +408,15 @@ class EnvoyGateway:
         return None
 
     async def _warmed(self, node: str) -> None:
-        """Wait until the local Envoy has resolved the names of its new clusters; others cannot be asked."""
+        """Wait until an Envoy has resolved the names of its new clusters."""
+        if node != self._settings.gateway_id:
+            if self._fleet is not None:
+                await self._fleet.warmed(node)
+            return
         deadline = time.monotonic() + _WARM_SECONDS
-        while node == self._settings.gateway_id and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                gauges = await asyncio.to_thread(admin.counters, self._files.admin, "cluster_manager.warming_clusters")
-                if not gauges.get("cluster_manager.warming_clusters"):
+                if not await asyncio.to_thread(admin.warming, self._files.admin):
                     return
             await asyncio.sleep(0.02)
 
