@@ -4,14 +4,26 @@ It is told of a route once its own Envoy acknowledged it: what it keeps on disk 
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from inventory.model import Refusal, Revision
-from router.gateways.envoy.named import Named
 from router.gateways.envoy.refusals import words
-from router.gateways.envoy.sync import NodeSync
+from router.gateways.envoy.sync import NodeSync, Resource
 from router.gateways.envoy.wire import BATCH
+from router.governance import Governance
+
+
+class Serving(NamedTuple):
+    """What the fleet is to serve, asked again and again: revisions, the resources made of each, what is enforced.
+
+    ``meant`` gives the routes that are meant by those that a node says have stirred.
+    """
+
+    good: Callable[[], Mapping[str, Revision]]
+    made: Callable[[str], Mapping[tuple[str, str], Resource]]
+    governance: Callable[[], Governance]
+    meant: Callable[[Iterable[str]], set[str]]
 
 
 class Attending:
@@ -45,11 +57,12 @@ class Attending:
         if waiting is not None and not waiting.done():
             waiting.set_result(None)
 
-    def look(self, sync: NodeSync | None, good: Mapping[str, Revision], made: Mapping[str, Named]) -> None:
+    def look(self, sync: NodeSync | None, serving: Serving) -> None:
         """Take in what its Envoy has of the routes that are served. Nothing is news while it is away."""
         if sync is None:
             return
-        found = set(sync.stirred)
+        good = serving.good()
+        found = serving.meant(sync.stirred)
         sync.stirred.clear()
         if sync is not self._sync:
             self._sync, self._seen = sync, {}
@@ -59,12 +72,12 @@ class Attending:
         self._seen = dict(good)
         for route in found:
             revision = good.get(route)
-            named = made.get(route)
-            if revision is not None and named and _has_all(sync, named):
+            named = serving.made(route)
+            if revision is not None and named and has_all(sync, named):
                 self._has[route] = revision
                 self.news[route] = revision.number, None
             else:
-                error = _refusal(sync, named or {})
+                error = refusal(sync, named)
                 number = revision.number if revision is not None else None
                 known = self._has.get(route) if revision is not None else self._has.pop(route, None)
                 kept = known.number if known is not None and revision is not None else None
@@ -98,11 +111,13 @@ class Sent:
         self.warm = 0
 
 
-def _has_all(sync: NodeSync, named: Named) -> bool:
+def has_all(sync: NodeSync, named: Mapping[tuple[str, str], Resource]) -> bool:
+    """Whether a node acknowledged all of these resources."""
     return all(sync.acknowledged(kind, name) == resource.version for (kind, name), resource in named.items())
 
 
-def _refusal(sync: NodeSync, named: Named) -> str | None:
+def refusal(sync: NodeSync, named: Mapping[tuple[str, str], Resource]) -> str | None:
+    """Why a node refused one of these resources, with its name; None where it refused none."""
     for (kind, name), resource in named.items():
         error = sync.refusal(kind, name, resource.version)
         if error:

@@ -10,23 +10,21 @@ import errno
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
-from inventory.model import Member, Revision, utc_now
+from inventory.model import Member, utc_now
 from router.errors import GatewayError
 from router.gateways import Joint, node_calls_file
 from router.gateways.envoy import wire
 from router.gateways.envoy.ads import AdsServer
-from router.gateways.envoy.attending import Attending, Sent
+from router.gateways.envoy.attending import Attending, Sent, Serving
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.named import Named
 from router.gateways.envoy.stats import delta, together
-from router.governance import Governance
 from router.identity import certificates
 from router.identity.certificates import Pair
 
@@ -36,14 +34,6 @@ _TICK = 0.25
 _WARM_SECONDS = 5.0
 _OWN_LIFE = timedelta(days=7)
 _LONGEST_CONNECTION = timedelta(days=1)
-
-
-class Serving(NamedTuple):
-    """What the fleet is to serve, asked again and again: revisions, the resources made of them, what is enforced."""
-
-    good: Callable[[], Mapping[str, Revision]]
-    made: Callable[[], Mapping[str, Named]]
-    governance: Callable[[], Governance]
 
 
 class Fleet:
@@ -182,7 +172,7 @@ class Fleet:
 
     def _messages(self, one: Attending, sent: Sent) -> Iterator[dict[str, Any]]:
         good, governance = self._serving.good(), self._serving.governance()
-        one.look(self._ads.node(one.name), good, self._serving.made())
+        one.look(self._ads.node(one.name), self._serving)
         if sent.off != self.off:
             sent.off = self.off
             yield {"off": sorted(self.off)}

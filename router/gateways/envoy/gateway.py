@@ -13,18 +13,19 @@ from router.errors import GatewayError
 from router.gateways import Copied, Joint
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
+from router.gateways.envoy.attending import Serving, has_all, refusal
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.fleet import Fleet, Serving
+from router.gateways.envoy.fleet import Fleet
 from router.gateways.envoy.keeper import Keeper
 from router.gateways.envoy.named import Named, of_all, of_route
 from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
-from router.gateways.envoy.refusals import words
 from router.gateways.envoy.start import start_of, write_certificate
 from router.gateways.envoy.sync import SCOPE, NodeSync, Resource
+from router.gateways.envoy.tables import PIECE, Tables
 from router.governance import ALL, Governance, changed
 from router.io.enrol import authority_of
 from router.observed import Observed, Rejection
@@ -59,13 +60,14 @@ class EnvoyGateway:
             detached=detached,
         )
         self._start = start_of(settings, self._files)
-        self._fleet = self._joined()
         self._keeper = Keeper(self._files, self._start)
         self._governance = lastgood.governance(self._files.governance)
         self._shared = of_all(self._schema, self._governance)
         self._changing = asyncio.Lock()
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
+        self._tables = Tables(self._schema)
+        self._fleet = self._joined()
         self._rejected: dict[str, Rejection] = {}
         self._moving: frozenset[str] = frozenset()
         self._listens: int | None = None
@@ -126,7 +128,7 @@ class EnvoyGateway:
             found = set(node.stirred) if node is not None else set()
         if node is not None:
             node.stirred.clear()
-        return frozenset(found)
+        return frozenset(self._tables.routes_of(found))
 
     async def start(self) -> None:
         """Bring the ADS server and Envoy up."""
@@ -173,7 +175,7 @@ class EnvoyGateway:
         """The gateways of other machines, where the settings let any join."""
         if self._settings.join_address is None:
             return None
-        serving = Serving(lambda: self._good, lambda: self._made, lambda: self._governance)
+        serving = Serving(lambda: self._good, self._real, lambda: self._governance, self._tables.routes_of)
         authority = authority_of(self._settings.state_folder)
         life = timedelta(seconds=self._settings.join_seconds)
         return Fleet(self._ads, self._files, serving, authority, life)
@@ -347,21 +349,30 @@ class EnvoyGateway:
         for route, named in wanted.items():
             old = self._made.get(route, {})
             changed += [
-                (kind, name, None) for kind, name in old if (kind, name) not in named and self._owns(route, kind, name)
+                (kind, name, None)
+                for kind, name in old
+                if kind != PIECE and (kind, name) not in named and self._owns(route, kind, name)
             ]
             if named:
                 self._made[route] = named
             else:
                 self._made.pop(route, None)
+        gone, fresh = self._tables.update(wanted)
+        changed += gone
         wanted = {**wanted, "": self._shared}
         # After the removals: a host that moves between routes must not be lost on the way.
         for named in wanted.values():
             changed += [
                 (kind, name, resource)
                 for (kind, name), resource in named.items()
-                if self._ads.target[kind].get(name) != resource
+                if kind != PIECE and self._ads.target[kind].get(name) != resource
             ]
+        changed += fresh
         self._ads.change(changed, complete=complete)
+
+    def _real(self, route: str) -> Named:
+        """The resources of a route as nodes get them."""
+        return self._tables.real(self._made.get(route, {}))
 
     def _owns(self, route: str, kind: str, name: str) -> bool:
         """Whether a resource in the target is this route's, and not that of one which took its host over."""
@@ -381,31 +392,24 @@ class EnvoyGateway:
 
     def _has(self, named: Named | None) -> bool:
         node = self._ads.node(self._settings.gateway_id)
-        return (
-            named is not None
-            and bool(named)
-            and node is not None
-            and all(node.acknowledged(kind, name) == resource.version for (kind, name), resource in named.items())
-        )
+        return named is not None and bool(named) and node is not None and has_all(node, self._tables.real(named))
 
     def _decided(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> bool:
         """Whether the node has, or refused, what is wanted, and no longer has a host that is not."""
         node = self._ads.node(self._settings.gateway_id)
         hosts = [name for route in wanted for kind, name in before.get(route, ()) if kind == SCOPE]
+        hosts += [name.partition("/")[0] for route in wanted for kind, name in before.get(route, ()) if kind == PIECE]
+        left = [self._tables.beside(before[route]) for route in wanted if route in before and not wanted[route]]
         gone = [name for name in hosts if name not in self._ads.target[SCOPE]]
         return (
             node is not None
             and not any(node.acknowledged(SCOPE, name) for name in gone)
-            and all(not named or self._refusal(named) or self._has(named) for named in wanted.values())
+            and all(not named or self._refusal(named) or self._has(named) for named in (*wanted.values(), *left))
         )
 
     def _refusal(self, named: Named) -> str | None:
         node = self._ads.node(self._settings.gateway_id)
-        for (kind, name), resource in named.items() if node is not None else ():
-            error = node.refusal(kind, name, resource.version) if node else None
-            if error:
-                return f"{kind.rpartition('.')[2]} {name}: {words(error)}"
-        return None
+        return refusal(node, self._tables.real(named)) if node is not None else None
 
     async def _warmed(self, node: str) -> None:
         """Wait until an Envoy has resolved the names of its new clusters."""
