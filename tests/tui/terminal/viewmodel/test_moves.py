@@ -31,6 +31,11 @@ def test_an_adoption_is_read_from_its_form(endpoint) -> None:
     assert why == "before the audit"
 
 
+def test_an_adoption_may_be_by_a_path(endpoint) -> None:
+    spec, _ = moves.adoption(endpoint(), form(path=" /models/churn "), domain="localhost", taken=())
+    assert spec.names == ("localhost/models/churn",)
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
