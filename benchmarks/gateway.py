@@ -1,9 +1,11 @@
-"""The gateway as gnomon configures it, beside a minimal hand-written Envoy: requests a second, and change to effect.
+"""The gateway as gnomon configures it, beside other proxies: requests a second, latency, and change to effect.
 
-Both run at once in front of the same backend (an Envoy that answers by itself) and are measured in turns, so that
-what else the machine does hits both. Prints requests a second of each, the processor time that each spends on a request
-(steadier than a rate on a machine that does other things), their ratios, and how long a change of weights
-takes from the store's write to the first answer that shows it.
+The others are a minimal hand-written Envoy, and nginx and HAProxy where they are installed, each with keep-alive to
+the backend and as many workers as Envoy has. All run at once in front of the same backend (an Envoy that answers by
+itself) and are measured in turns, so that what else the machine does hits all of them. Prints requests a second of
+each, the median and 99th percentile of how long an answer takes, the processor time spent on a request (steadier than a
+rate on a machine that does other things), the ratios to each, and how long a change of weights takes from the store's
+write to the first answer that shows it.
 
 Usage: ``python benchmarks/gateway.py [ROUNDS] [CHANGES]``.
 """
@@ -12,6 +14,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import socket
 import statistics
 import sys
@@ -92,11 +95,19 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def family(pid: int) -> list[int]:
+    """A process and its children: nginx and HAProxy work in those."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [pid, *(one for child in children for one in family(int(child)))]
+
+
 class Client(asyncio.Protocol):
     """One connection that asks again as soon as it is answered. Answers are short: one read holds one."""
 
-    def __init__(self, tally: list[int], request: bytes) -> None:
+    def __init__(self, tally: list[int], request: bytes, waits: list[float] | None = None) -> None:
         self.tally = tally
+        self.waits = waits
+        self.asked = 0.0
         self.request = request
         self.transport: asyncio.Transport | None = None
 
@@ -104,41 +115,64 @@ class Client(asyncio.Protocol):
         """Ask for the first time."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.asked = time.perf_counter()
         transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         """Count the answer and ask again."""
         assert data.startswith(b"HTTP/1.1 200"), data[:200]
         self.tally[0] += 1
+        if self.waits is not None:
+            now = time.perf_counter()
+            self.waits.append(now - self.asked)
+            self.asked = now
         assert self.transport is not None
         self.transport.write(self.request)
 
 
-async def measure(port: int, pid: int, requests: Sequence[bytes] = ()) -> tuple[float, float]:
+async def measure(
+    port: int, pid: int, requests: Sequence[bytes] = (), waits: list[float] | None = None
+) -> tuple[float, float]:
     """Requests a second through a proxy, and its microseconds of processor time for each.
 
-    Each connection asks one of the requests again and again; without any, all ask the same.
+    Each connection asks one of the requests again and again; without any, all ask the same. ``waits`` takes how long
+    each answer took, in seconds.
     """
     tally = [0]
     same = f'POST /predict HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 8\r\n\r\n{{"x": 1}}'.encode()
     loop = asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda one=one: Client(tally, one), "127.0.0.1", port)
+        await loop.create_connection(lambda one=one: Client(tally, one, waits), "127.0.0.1", port)
         for one in (requests or [same] * CONNECTIONS)[:CONNECTIONS]
     ]
     await asyncio.sleep(0.2)
-    before, used, began = tally[0], cpu_seconds(pid), time.perf_counter()
+    if waits is not None:
+        waits.clear()
+    members = family(pid)
+    before, used, began = tally[0], sum(map(cpu_seconds, members)), time.perf_counter()
     await asyncio.sleep(ROUND_SECONDS)
     asked = tally[0] - before
-    took, used = time.perf_counter() - began, cpu_seconds(pid) - used
+    took, used = time.perf_counter() - began, sum(map(cpu_seconds, members)) - used
     for transport, _ in opened:
         transport.abort()
     return asked / took, used / asked * 1e6
 
 
+async def connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a server that may not listen yet. OSError where it does not in five seconds."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.02)
+
+
 async def seconds_until(port: int, name: bytes) -> float:
     """How long until an answer comes from this backend."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await connected(port)
     began = time.perf_counter()
     try:
         while True:
@@ -152,17 +186,80 @@ async def seconds_until(port: int, name: bytes) -> float:
 
 
 async def throughput(proxies: dict[str, tuple[int, int]], rounds: int) -> None:
-    """Each proxy, by name a port and a pid, in turns; the ratio is of gnomon to the other, round by round."""
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in proxies}
+    """Each proxy, by name a port and a pid, in turns; ratios are of gnomon to another, round by round."""
+    measured: dict[str, list[tuple[float, ...]]] = {name: [] for name in proxies}
     for _ in range(rounds):
         for name, (port, pid) in proxies.items():
-            measured[name].append(await measure(port, pid))
+            waits: list[float] = []
+            rate, cpu = await measure(port, pid, waits=waits)
+            waits.sort()
+            p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
+            measured[name].append((rate, p50, p99, cpu))
+    print(f"{'':15} requests/s   p50 ms   p99 ms   CPU µs  gnomon/it   (medians of {rounds} rounds)")
     for name, found in measured.items():
-        rate, cpu = (statistics.median(column) for column in zip(*found, strict=True))
-        print(f"{name:15} {rate:8.0f} requests/s {cpu:8.0f} µs of CPU a request (medians of {rounds} rounds)")
-    rounds_of = list(zip(measured["gnomon"], measured["minimal Envoy"], strict=True))
-    rate, cpu = (statistics.median(ours[n] / theirs[n] for ours, theirs in rounds_of) for n in (0, 1))
-    print(f"{'ratio':15} {rate:8.2f} {cpu:19.2f}")
+        rate, p50, p99, cpu = (statistics.median(column) for column in zip(*found, strict=True))
+        ratio = statistics.median(ours[0] / its[0] for ours, its in zip(measured["gnomon"], found, strict=True))
+        print(f"{name:15} {rate:10.0f} {p50:8.2f} {p99:8.2f} {cpu:8.0f} {ratio:10.2f}")
+
+
+def nginx_form(port: int, backend: int, folder: Path, workers: int) -> str:
+    """A reverse proxy by nginx, with connections to the backend kept alive."""
+    kept = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""
+daemon off; worker_processes {workers}; pid {folder}/nginx.pid; error_log stderr crit;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; keepalive_requests 1000000; {kept}
+  upstream origin {{ server 127.0.0.1:{backend}; keepalive 64; keepalive_requests 1000000; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{
+      proxy_pass http://origin; proxy_http_version 1.1;
+      proxy_set_header Connection ""; proxy_set_header Host $host;
+    }}
+  }}
+}}
+"""
+
+
+def haproxy_form(port: int, backend: int, workers: int) -> str:
+    """A reverse proxy of HAProxy."""
+    return f"""
+global
+  nbthread {workers}
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+frontend edge
+  bind 127.0.0.1:{port}
+  default_backend origin
+backend origin
+  server one 127.0.0.1:{backend}
+"""
+
+
+async def start_others(folder: Path, backend: int) -> dict[str, tuple[int, asyncio.subprocess.Process]]:
+    """Start nginx and HAProxy, as far as they are installed, each by its name with its port."""
+    workers, found = os.cpu_count() or 1, {}
+    for name in ("nginx", "haproxy"):
+        binary = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+        if binary is None:
+            print(f"{name} is not installed, and is left out")
+            continue
+        port = free_port()
+        form = nginx_form(port, backend, folder, workers) if name == "nginx" else haproxy_form(port, backend, workers)
+        path = folder / f"{name}.conf"
+        await asyncio.to_thread(path.write_text, form, encoding="utf-8")
+        words = ["-e", "stderr", "-p", str(folder), "-c", str(path)] if name == "nginx" else ["-db", "-f", str(path)]
+        started = await asyncio.create_subprocess_exec(binary, *words)
+        found[name] = port, started
+        await seconds_until(port, b"origin")
+    return found
 
 
 async def change_to_effect(store: Store, spec: RouteSpec, port: int, changes: int) -> None:
@@ -215,7 +312,11 @@ async def main(rounds: int, changes: int) -> None:
                 await controller.started()
                 await seconds_until(gateway, b"origin")
                 pid = int((settings.state_folder / "gateway" / "envoy.pid").read_text(encoding="ascii"))
-                await throughput({"minimal Envoy": (minimal, started[0].pid), "gnomon": (gateway, pid)}, rounds)
+                proxies = {"minimal Envoy": (minimal, started[0].pid), "gnomon": (gateway, pid)}
+                for name, (port, other) in (await start_others(Path(folder), backends["origin"])).items():
+                    started.append(other)
+                    proxies[name] = port, other.pid
+                await throughput(proxies, rounds)
                 await change_to_effect(store, spec, gateway, changes)
             finally:
                 stop.set()

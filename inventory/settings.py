@@ -108,6 +108,19 @@ class Settings(BaseSettings):
     gateway_connections: int = Field(
         default=50_000, ge=1, description="Connections of callers that the gateway holds at once at most."
     )
+    join_address: str | None = Field(
+        default=None,
+        description="The address on which gateways of other machines reach gnomon, by certificates; none by default.",
+    )
+    join_port: int = Field(
+        default=8783,
+        ge=1,
+        le=65534,
+        description="The port on which a gateway joins, by an invitation. The one behind it is for those that joined.",
+    )
+    join_seconds: int = Field(
+        default=2_592_000, ge=4, description="Seconds that a joined gateway's certificate is good; renewed at half."
+    )
     token_port: int = Field(
         default=8781,
         ge=0,

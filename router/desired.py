@@ -32,13 +32,15 @@ def adopt(
     to_endpoint: str | None = None,
     shadow_percent: float | None = None,
     hosts: Sequence[str] = (),
+    path: str = "",
     sticky: Sticky | None = None,
 ) -> RouteSpec:
     """The route that puts an endpoint behind the gateway as NAME.DOMAIN, with every request still going to it.
 
     ``to`` is the URL of a replacement, which starts without live requests; ``to_endpoint`` is its id where the
     inventory knows it. ``shadow_percent`` is the share of requests that the replacement gets a copy of. ``hosts``
-    are further names of the route; ``sticky`` tells its callers apart. What was observed of the endpoint decides on
+    are further names of the route; ``sticky`` tells its callers apart. With a ``path``, it is served below that on
+    ``hosts``, or on DOMAIN itself, instead of by a host of its own. What was observed of the endpoint decides on
     base path, TLS and protocol. RouteError where it does not speak HTTP, or where there is a shadow without a
     replacement.
     """
@@ -56,7 +58,8 @@ def adopt(
     return _valid(
         {
             "name": name,
-            "hosts": (f"{name}.{domain}".lower(), *(host.lower() for host in hosts)),
+            "hosts": _hosts(f"{name}.{domain}", domain, hosts, path),
+            "path": path.rstrip("/"),
             "sticky": sticky,
             "backends": backends,
             "shadow": {"backend": REPLACEMENT, "percent": shadow_percent, "paths": declared(endpoint)}
@@ -66,6 +69,12 @@ def adopt(
             "endpoint": endpoint.id,
         }
     )
+
+
+def _hosts(own: str, domain: str, further: Sequence[str], path: str) -> tuple[str, ...]:
+    """The hosts of a route: one of its own, with further ones; for a path, those that are named, or the domain."""
+    given = (further or (domain,)) if path else (own, *further)
+    return tuple(host.lower() for host in given)
 
 
 def origin_url(endpoint: Endpoint) -> str:

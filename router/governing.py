@@ -17,7 +17,8 @@ from router.audit.force import Watched
 from router.audit.recorder import Recorder
 from router.controller import Beside, Companion
 from router.errors import GatewayError
-from router.gateways import ask_socket, calls_file
+from router.fleet import FleetKeeper
+from router.gateways import ask_socket, calls_file, node_calls_file
 from router.governor import Governor, Own
 from router.identity.signing import public_jwks
 from router.io.authorize import Authorizer
@@ -53,13 +54,34 @@ class Governing:
             )
         keep = timedelta(days=settings.calls_days) if settings.calls_days else None
         # Engines are not for several threads at once: each part has its own.
-        self._recorder = Recorder(store, calls_file(state), self._watched(), gateway=settings.gateway_id, keep=keep)
+        self._keep = keep
+        self._recorder = self._recorder_of(calls_file(state), settings.gateway_id)
         self._authorizer = Authorizer(store, ask_socket(state), self._watched(), self._recording)
         self._granting, self._one_at_a_time = self._watched(), threading.Lock()
 
     def companions(self) -> list[Companion]:
         """What runs beside the controller."""
-        return [self._govern, self._record, self._authorize, self._refresh, *([self._serve] if self._tokens else [])]
+        parts = [self._govern, self._record, self._authorize, self._refresh]
+        return [
+            *parts,
+            *([self._serve] if self._tokens else []),
+            *([self._join] if self._settings.join_address else []),
+        ]
+
+    async def _join(self, here: Beside, stop: asyncio.Event) -> None:
+        calls = calls_file(self._settings.state_folder.absolute())
+
+        def recorder(gateway: str) -> Recorder:
+            return self._recorder_of(node_calls_file(calls, gateway), gateway)
+
+        try:
+            await FleetKeeper(self._store, self._settings, recorder).run(here, stop)
+        except GatewayError as error:
+            # The gateway here serves without it.
+            log.error("no gateway of another machine is served: %s", error)  # noqa: TRY400 - one sentence
+
+    def _recorder_of(self, path: Path, gateway: str) -> Recorder:
+        return Recorder(self._store, path, self._watched(), gateway=gateway, keep=self._keep)
 
     async def _govern(self, here: Beside, stop: asyncio.Event) -> None:
         certificates = self._settings.gateway_client_ca is not None

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from inventory.model import RouteSpec, Value
 from router.errors import RouteError
-from router.plan import hosts_of
+from router.plan import Claims, claims_of
 
 MOST_BYTES = 64 * 1024 * 1024
 _KEYS = {"routes"}
@@ -71,17 +71,20 @@ def render(specs: Iterable[RouteSpec]) -> str:
 
 
 def check(specs: Iterable[RouteSpec], source: str = "the change") -> None:
-    """RouteError where two of these routes have one name, or want one host."""
+    """RouteError where two of these routes have one name, or want one host or path."""
     names: set[str] = set()
-    owners: dict[str, str] = {}
+    claims = Claims()
     for spec in specs:
         if spec.name in names:
             raise RouteError(f"{source} has two routes named {spec.name}")
         names.add(spec.name)
-        for host in hosts_of(spec):
-            if host in owners:
-                raise RouteError(f"{source}: the routes {owners[host]} and {spec.name} both want the host {host}")
-            owners[host] = spec.name
+        for name in claims_of(spec):
+            if why := claims.taken(name, spec.name):
+                other, kind = claims.owner(name), "path" if spec.path else "host"
+                if other is not None:
+                    why = f"the routes {other} and {spec.name} both want the {kind} {name}"
+                raise RouteError(f"{source}: {why}")
+            claims.add(name, spec.name)
 
 
 def difference(

@@ -205,21 +205,60 @@ def _collisions(wanted: Mapping[str, Revision], observed: Observed, kept: frozen
 
     Routes in ``kept`` hold on to the hosts that they are served under, whatever their new revision says.
     """
-    owners: dict[str, str] = {}
+    claims = Claims()
     for route in sorted(observed.routes):
         if route in wanted or route in kept:
-            for host in hosts_of(observed.routes[route].spec):
-                if route in kept or host in hosts_of(wanted[route].spec):
-                    owners.setdefault(host, route)
+            for name in claims_of(observed.routes[route].spec):
+                if route in kept or name in claims_of(wanted[route].spec):
+                    claims.add(name, route)
     refused: dict[str, str] = {}
     for route in sorted(wanted):
-        taken = [host for host in hosts_of(wanted[route].spec) if owners.get(host, route) != route]
-        if taken:
-            refused[route] = f"the host {taken[0]} belongs to the route {owners[taken[0]]}"
+        why = next((why for name in claims_of(wanted[route].spec) if (why := claims.taken(name, route))), None)
+        if why:
+            refused[route] = why
             continue
-        for host in hosts_of(wanted[route].spec):
-            owners.setdefault(host, route)
+        for name in claims_of(wanted[route].spec):
+            claims.add(name, route)
     return refused
+
+
+class Claims:
+    """Which names belong to which route. A host is one route's, or paths of it are many routes'."""
+
+    def __init__(self) -> None:
+        """Nothing is claimed."""
+        self._owners: dict[str, str] = {}
+        self._by_path: dict[str, set[str]] = {}
+
+    def add(self, name: str, route: str) -> None:
+        """Claim a name, unless it is claimed."""
+        self._owners.setdefault(name, route)
+        host, slash, _ = name.partition("/")
+        if slash:
+            self._by_path.setdefault(host, set()).add(route)
+
+    def owner(self, name: str) -> str | None:
+        """The route that has exactly this name."""
+        return self._owners.get(name)
+
+    def taken(self, name: str, route: str) -> str:
+        """Why a route cannot have a name; "" where it can."""
+        host, slash, _ = name.partition("/")
+        owner = self._owners.get(name, route)
+        if owner != route:
+            return f"the {'path' if slash else 'host'} {name} belongs to the route {owner}"
+        whole = self._owners.get(host, route)
+        if slash and whole != route:
+            return f"the whole host {host} belongs to the route {whole}: choose another --host for a path"
+        others = sorted(self._by_path.get(host, set()) - {route})
+        if not slash and others:
+            return f"paths of the host {host} belong to other routes, such as {others[0]}"
+        return ""
+
+
+def claims_of(spec: RouteSpec | None) -> tuple[str, ...]:
+    """What a route claims: hosts, or paths of them."""
+    return tuple(f"{host}{spec.path}" for host in hosts_of(spec)) if spec else ()
 
 
 def hosts_of(spec: RouteSpec | None) -> tuple[str, ...]:

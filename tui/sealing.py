@@ -93,7 +93,7 @@ class Sealer:
         """The first gateway that leads to something alive; else the last that was asked."""
         control = None
         for address, port in doors.answering:
-            control = await self._trial.control(address, port, spec.hosts[0])
+            control = await self._trial.control(address, port, spec.hosts[0], spec.path)
             if control.holds:
                 break
         return control

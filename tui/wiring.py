@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inventory.settings import Settings
     from inventory.store import Store
     from router.audit.evidence import Load
+    from router.identity.invitations import Token
     from scanner.authoring import Trial
     from scanner.findings import Finding
     from scanner.plan import Shard
@@ -176,13 +177,45 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -
     asyncio.run(run())
 
 
+def has_joined(settings: Settings) -> str:
+    """Where the gnomon is that the gateway of this state folder joined; "" where it joined none."""
+    from router.gateways.envoy.membership import control_of
+
+    return control_of(settings.state_folder)
+
+
+def join(settings: Settings, host: str, port: int, token: Token) -> str:
+    """Join the gnomon of another machine, for this state folder; the name that it gave. Raises GatewayError."""
+    from router.gateways.envoy.membership import keep
+    from router.io.enrol import join as ask
+
+    joined = asyncio.run(ask(host, port, token))
+    keep(settings.state_folder, joined)
+    return joined.gateway
+
+
+def fresh_invitation(settings: Settings) -> tuple[str, str]:
+    """A new token to join, as text, and the digest that is kept of it. Raises GatewayError."""
+    from router.identity import certificates, invitations
+    from router.io.enrol import authority_of
+
+    authority = authority_of(settings.state_folder)
+    token = invitations.fresh(certificates.fingerprint(authority.certificate))
+    return invitations.text_of(token), invitations.digest(token.secret)
+
+
 def gateway_alone(settings: Settings) -> None:
-    """Serve the last good configuration, without a database, until Ctrl-C, SIGTERM or a controller takes over."""
-    from router.gateways import serve_alone
+    """Serve the last good configuration without a database, or for the gnomon that was joined.
+
+    Until Ctrl-C, SIGTERM or a controller takes over. Raises GatewayError.
+    """
+    from router.gateways import serve_alone, serve_joined
+
+    serve = serve_joined if has_joined(settings) else serve_alone
 
     async def run() -> None:
         async with _stop_on_signals() as stop:
-            await serve_alone("envoy", settings, stop)
+            await serve("envoy", settings, stop)
 
     asyncio.run(run())
 

@@ -30,6 +30,7 @@ from inventory.model.endpoint import (
     Reason,
     Triage,
 )
+from inventory.model.fleet import Invitation, Member
 from inventory.model.governance import (
     ANONYMOUS,
     Access,
@@ -150,6 +151,7 @@ __all__ = [
     "Hop",
     "Identified",
     "InferenceRoute",
+    "Invitation",
     "Issuer",
     "Kind",
     "Lane",
@@ -158,6 +160,7 @@ __all__ = [
     "Loss",
     "MaintenanceWindow",
     "Mark",
+    "Member",
     "Membership",
     "Moment",
     "Observation",

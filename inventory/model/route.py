@@ -1,5 +1,6 @@
 """Routes: the desired state of a name on the gateway, and what gateways and shadows report of it."""
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -169,8 +170,24 @@ class Comparison(Value):
     size_ratio: float | None = Field(default=None, ge=1.0)
 
 
+def _own_path(path: str) -> str:
+    if path and not _OWN_PATH.fullmatch(path):
+        raise ValueError(
+            f"a route's path is such as /models/iris, of small letters, digits and ._~- between slashes, not {path!r}"
+        )
+    if {".", ".."} & set(path.split("/")):
+        raise ValueError(f"a route's path has no segment . or .., as {path!r} has")
+    return path
+
+
+_OWN_PATH = re.compile(r"(/[a-z0-9._~-]{1,100}){1,10}")
+
+
 class RouteSpec(Value):
     """The desired state of one name on the gateway.
+
+    With a ``path``, such as ``/models/iris``, it is what lies below that on its hosts, which other paths may share;
+    its application sees requests without it. Without one, it is the whole of its hosts.
 
     The weights of the backends add up to 100. ``endpoint`` is the inventory's id of what was adopted.
     ``timeout_seconds`` is how long an answer may stand still; 0 is for ever. ``retries`` is how often a request that
@@ -181,6 +198,7 @@ class RouteSpec(Value):
 
     name: Slug
     hosts: tuple[str, ...] = Field(min_length=1)
+    path: Annotated[str, AfterValidator(_own_path)] = ""
     backends: tuple[Backend, ...] = Field(min_length=1)
     shadow: Shadow | None = None
     comparison: Comparison = Comparison()
@@ -210,6 +228,11 @@ class RouteSpec(Value):
         if self.lanes and self.lanes_by_backend() != {b.name: b.weight for b in self.backends if b.weight}:
             raise ValueError("the lanes of a route must add up to the weights of its backends")
         return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What callers use, without scheme and port: each host, with the path."""
+        return tuple(f"{host}{self.path}" for host in self.hosts)
 
     def lanes_by_backend(self) -> dict[str, int]:
         """The percent of the callers that each backend has by the lanes; empty without lanes."""

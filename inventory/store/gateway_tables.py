@@ -44,3 +44,20 @@ class SealRow(SQLModel, table=True):
     at: datetime = moment()
     verdict: str
     body: dict[str, Any] = document()
+
+
+class InvitationRow(SQLModel, table=True):
+    """Leave to join, by the digest of its secret."""
+
+    __tablename__ = "invitation"
+    digest: str = Field(primary_key=True)
+    expires_at: datetime = moment()
+    body: dict[str, Any] = document()
+
+
+class MemberRow(SQLModel, table=True):
+    """A gateway of another machine that joined."""
+
+    __tablename__ = "member"
+    gateway: str = Field(primary_key=True)
+    body: dict[str, Any] = document()

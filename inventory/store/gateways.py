@@ -46,6 +46,14 @@ class GatewayRepository:
         with self._database.write() as session:
             _tell(session, gateway, revisions, refused)
 
+    def forget(self, gateway: str) -> None:
+        """Keep nothing of what a gateway reported: it is none any more."""
+        with self._database.read() as session:
+            known = session.get(GatewayRow, gateway) is not None
+        if known:
+            with self._database.write() as session:
+                forget(session, gateway)
+
     def list(self) -> GatewayStatuses:
         """The last report of every gateway, by id."""
         return self._of(None)
@@ -62,6 +70,12 @@ class GatewayRepository:
             rows = session.exec(select(GatewayRow).order_by(GatewayRow.id)).all()
             told = session.exec(states).all()
         return [_status(row, [one for one in told if one.gateway == row.id]) for row in rows]
+
+
+def forget(session: Session, gateway: str) -> None:
+    """Delete what a gateway reported, within a transaction."""
+    session.connection().execute(delete(GatewayRouteRow).where(col(GatewayRouteRow.gateway) == gateway))
+    session.connection().execute(delete(GatewayRow).where(col(GatewayRow.id) == gateway))
 
 
 def _status(row: GatewayRow, told: Iterable[GatewayRouteRow]) -> GatewayStatus:

@@ -14,6 +14,7 @@ from inventory.store.database import Database
 from inventory.store.declarations import DeclarationRepository
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.events import EventRepository
+from inventory.store.fleet import FleetRepository
 from inventory.store.gateways import GatewayRepository
 from inventory.store.history import history_of
 from inventory.store.identities import IdentityRepository
@@ -59,6 +60,7 @@ class Store:
         self.routes = RouteRepository(database)
         self.rollouts = RolloutRepository(database)
         self.gateways = GatewayRepository(database)
+        self.fleet = FleetRepository(database)
         self.shadow = ShadowRepository(database)
         self.seals = SealRepository(database, self.endpoints)
         self.traffic = TrafficRepository(database)

@@ -5,12 +5,12 @@ Nothing here reads the store, and nothing here decides what is desired.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
-from inventory.model import Revision, Traffic
+from inventory.model import Member, Refusal, Revision, Traffic
 from inventory.settings import Settings
 from router.governance import Governance
 from router.observed import Observed
@@ -104,8 +104,40 @@ class Measured(Protocol):
         """The routes whose copying was switched off. Empty where it cannot be asked."""
 
 
+class Joint(NamedTuple):
+    """A gateway of another machine that is served by the same one.
+
+    ``news`` is what is new of its routes: the number that it serves, None for none, and what it refused.
+    """
+
+    id: str
+    address: str
+    machine: tuple[str, ...]
+    healthy: bool
+    restarts: int
+    unknown_hosts: int
+    news: Mapping[str, tuple[int | None, Refusal | None]]
+
+
+@runtime_checkable
+class Joined(Protocol):
+    """What a gateway may offer beside: to serve gateways of other machines, which joined."""
+
+    def admit(self, members: Iterable[Member]) -> None:
+        """Who belongs to the fleet from now on; others are cut off."""
+
+    def joints(self) -> list[Joint]:
+        """How each of them stands, with what is new since this was asked last."""
+
+    def renewed(self) -> list[Member]:
+        """Members that got another certificate since this was asked last."""
+
+
 GATEWAYS = {"envoy": "router.gateways.envoy.gateway:EnvoyGateway"}
 """Each kind of gateway, and the class to import for it."""
+
+MEMBERS = {"envoy": "router.gateways.envoy.joined:JoinedGateway"}
+"""The same on another machine than its controller."""
 
 ALONE = {"envoy": "router.gateways.envoy.alone:Alone"}
 """The same without a controller: what serves the last good configuration by itself."""
@@ -124,6 +156,17 @@ async def serve_alone(kind: str, settings: Settings, stop: asyncio.Event) -> Non
     """Serve what was served last until ``stop`` is set or a controller takes over. GatewayError where it cannot."""
     module, _, name = ALONE[kind].partition(":")
     await getattr(import_module(module), name)(settings).run(stop)
+
+
+async def serve_joined(kind: str, settings: Settings, stop: asyncio.Event) -> None:
+    """Serve what the gnomon says that was joined, until ``stop`` is set. GatewayError where it cannot."""
+    module, _, name = MEMBERS[kind].partition(":")
+    await getattr(import_module(module), name)(settings).run(stop)
+
+
+def node_calls_file(calls: Path, gateway: str) -> Path:
+    """Where the calls of a gateway of another machine are put, beside those of the one here."""
+    return calls.with_name(f"at-{gateway}.jsonl")
 
 
 def capture_file(state_folder: Path) -> Path:

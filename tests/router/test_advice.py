@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from making import endpoint
 
-from inventory.model import Endpoint, Scheme
+from inventory.model import Endpoint, Kind, Scheme
 from inventory.settings import Settings
 from router.advice import advice, gateway_url
 from router.desired import adopt
@@ -40,3 +40,21 @@ def test_what_was_observed_decides_how_it_is_spoken_to() -> None:
     assert spec.hosts == ("iris.localhost", "iris.example")
     spec = adopt(endpoint(scheme=Scheme.HTTPS, needs=("grpc",)), name="iris", domain="localhost")
     assert (spec.backends[0].url, spec.backends[0].protocol) == ("https://127.0.0.9:5000", "http2")
+
+
+@pytest.mark.parametrize(
+    ("parts", "words", "absent"),
+    [
+        ({"base_path": "/m/iris"}, "its links work as they are", "host name"),
+        ({"product": "streamlit", "kind": Kind.ML_UI}, "--server.baseUrlPath=/m/iris", "observed"),
+        ({"product": None, "kind": Kind.ORDINARY_WEB}, "observed to serve pages (ordinary-web)", "start it"),
+        ({"product": "fastapi", "kind": Kind.MODEL_ENDPOINT}, "X-Forwarded-Prefix: /m/iris", "begin with"),
+    ],
+)
+def test_a_path_says_what_needs_a_host_name(parts: dict[str, object], words: str, absent: str) -> None:
+    known: Endpoint = endpoint(**parts)
+    spec = adopt(known, name="iris", domain="localhost", path="/m/iris/")
+    said = "\n".join(advice(known, spec, Settings()))
+    assert words in said
+    assert absent not in said
+    assert "by using http://localhost:8780/m/iris instead of" in said

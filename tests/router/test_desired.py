@@ -113,3 +113,16 @@ def test_weights_are_read() -> None:
 def test_weights_that_cannot_be_read_are_named(words: list[str]) -> None:
     with pytest.raises(RouteError):
         parse_weights(words)
+
+
+def test_a_path_is_of_the_domain_or_of_the_hosts_that_are_named() -> None:
+    spec = adopt(endpoint(), name="iris", domain="Models.Example", path="/m/iris/")
+    assert (spec.hosts, spec.path, spec.names) == (("models.example",), "/m/iris", ("models.example/m/iris",))
+    spec = adopt(endpoint(), name="iris", domain="localhost", path="/m/iris", hosts=("A.example", "b.example"))
+    assert spec.names == ("a.example/m/iris", "b.example/m/iris")
+
+
+@pytest.mark.parametrize("path", ["m", "//m", "/m//n", "/M", "/m/../n", "/.", "/m%20", "/m?x", "/é", "/m n", "/m/*"])
+def test_a_path_that_could_be_read_in_two_ways_is_none(path: str) -> None:
+    with pytest.raises(RouteError, match="a route's path"):
+        adopt(endpoint(), name="iris", domain="localhost", path=path)

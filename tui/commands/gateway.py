@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from tui.commands.options import FormatOption
+from tui.commands.options import FormatOption, WhyOption
 from tui.exits import CommandError, Exit
-from tui.output import Column, Format, log_to_stderr, narrate, write_rows
-from tui.wiring import daemon, gateway_alone, settings_of, workspace
+from tui.output import Column, Format, log_to_stderr, narrate, write_rows, write_text
+from tui.wiring import daemon, gateway_alone, has_joined, settings_of, workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -48,18 +48,72 @@ def serve(
     narrate("stopped")
 
 
-def gateway(context: typer.Context) -> None:
-    """Run the gateway alone, with the last good configuration, until Ctrl-C.
+def gateway(
+    context: typer.Context,
+    join: Annotated[
+        str | None, typer.Option(metavar="HOST[:PORT]", help="Join the gnomon of another machine, by a token.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="TOKEN|-", help="What --invite printed there; - reads it from standard input.")
+    ] = None,
+    invite: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Print a token by which a gateway of that name may join once.")
+    ] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=10_080, help="How long the token of --invite is good.")] = 60,
+    expel: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Refuse a gateway that joined, from now on.")
+    ] = None,
+    members: Annotated[bool, typer.Option("--members", help="List the gateways that joined.")] = False,
+    why: WhyOption = "by command line",
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Run the gateway alone, until Ctrl-C: with what was served last, or as one that joined another machine's gnomon.
 
-    For a machine whose database is away, or where gnomon must not run: it changes nothing and asks nobody. When
-    `gnomon serve` starts with the same state folder, it takes the gateway over without a failed request, and this
-    ends.
+    Alone, it is for a machine whose database is away, or where gnomon must not run: it changes nothing and asks
+    nobody. When `gnomon serve` starts with the same state folder, it takes the gateway over without a failed
+    request, and this ends.
 
-    Example: gnomon gateway
+    Joined, it serves what the other machine's gnomon says, over connections on which both prove who they are, and
+    goes on with what it has while that is away; started again later, it needs no token. For this, set join_address
+    there, and invite. One that is expelled ends.
+
+    Examples:
+      gnomon gateway
+
+      gnomon gateway --invite paris
+
+      gnomon gateway --join 10.0.0.4 --token gnomon-join-...
+
+      gnomon gateway --expel paris --why "the machine was sold"
+
     """
+    from tui.joining import end_membership, invitation, join_by, list_members
+
+    asked = [name for name, value in (("--join", join), ("--invite", invite), ("--expel", expel)) if value is not None]
+    asked += ["--members"] if members else []
+    if len(asked) > 1:
+        raise CommandError(f"{asked[0]} and {asked[1]} cannot be given at once")
+    if (token is not None) != (join is not None):
+        raise CommandError("--join and --token go together: `gnomon gateway --invite NAME` there prints the token")
+    if invite is not None:
+        with workspace(context.obj) as here:
+            write_text(invitation(here, invite, minutes, why))
+        return
+    if expel is not None:
+        with workspace(context.obj) as here:
+            end_membership(here, expel, why)
+        return
+    if members:
+        with workspace(context.obj) as here:
+            list_members(here, form)
+        return
     log_to_stderr()
     settings = settings_of(context.obj)
-    narrate(f"gateway on {settings.gateway_address}:{settings.gateway_port}, with what was served last")
+    if join is not None and token is not None:
+        join_by(settings, join, token)
+    where = f"{settings.gateway_address}:{settings.gateway_port}"
+    joined = has_joined(settings)
+    narrate(f"gateway on {where}, " + (f"for the gnomon of {joined}" if joined else "with what was served last"))
     narrate("press Ctrl-C to stop")
     gateway_alone(settings)
     narrate("stopped")

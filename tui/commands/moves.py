@@ -45,6 +45,10 @@ def adopt(
         float, typer.Option("--shadow", metavar="PERCENT", min=0, max=100, help="Copy so many requests to it.")
     ] = 0.0,
     host: Annotated[list[str] | None, typer.Option(metavar="NAME", help="A further name of the route.")] = None,
+    path: Annotated[
+        str,
+        typer.Option(metavar="/PATH", help="Serve it below a path of --host, or of the domain."),
+    ] = "",
     sticky: Annotated[
         list[str] | None,
         typer.Option(metavar="BY", help="What tells callers apart: header:NAME, cookie:NAME, address."),
@@ -64,6 +68,8 @@ def adopt(
 
       gnomon adopt p34w5uwj --name iris --host iris.example --sticky header:x-user
 
+      gnomon adopt p34w5uwj --name iris --path /models/iris
+
     """
     from router import desired
     from router.advice import advice
@@ -79,6 +85,7 @@ def adopt(
             to_endpoint=known,
             shadow_percent=percent,
             hosts=host or (),
+            path=path,
             sticky=desired.parse_sticky(sticky or ()),
         )
         current = here.store.routes.get(spec.name)
@@ -170,10 +177,10 @@ def release(
     with workspace(context.obj) as here:
         spec = spec_of(existing(here, name))
         if dry_run:
-            write_text(f"route {name} goes: callers of {', '.join(spec.hosts)} get 404")
+            write_text(f"route {name} goes: callers of {', '.join(spec.names)} get 404")
             return
         if not yes:
-            narrate(f"callers of {', '.join(spec.hosts)} will get 404")
+            narrate(f"callers of {', '.join(spec.names)} will get 404")
             typed = typer.prompt("type the route's name to go on", default="", show_default=False, err=True)
             if typed != name:
                 raise CommandError("nothing was changed", Exit.REFUSED)

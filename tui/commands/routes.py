@@ -150,7 +150,7 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
 
 def describe(spec: "RouteSpec") -> str:
     """A route in words."""
-    lines = [f"route {spec.name}", f"  hosts      {', '.join(spec.hosts)}"]
+    lines = [f"route {spec.name}", f"  {'paths ' if spec.path else 'hosts '}     {', '.join(spec.names)}"]
     lines += [f"  backend    {b.name}  {b.weight} %  {b.url}{_servers(b)}" for b in spec.backends]
     if spec.sticky:
         ways = (("header", spec.sticky.header), ("cookie", spec.sticky.cookie))
@@ -192,7 +192,7 @@ def _row(here: Workspace, revision: "Revision", gateways: Sequence["GatewayStatu
     bound = f" (≥ {100 * shown.lower_bound:.1f} %)" if shown and shown.lower_bound is not None else ""
     agreement = f"{100 * shown.agreement:.1f} %{bound}" if shown and shown.agreement is not None else None
     return spec.model_dump(mode="json") | {
-        "host": spec.hosts[0],
+        "host": spec.names[0],
         "live": " / ".join(f"{b.name} {b.weight} %" for b in spec.backends),
         "shadowing": f"{spec.shadow.percent:g} % to {spec.shadow.backend}" if spec.shadow else None,
         "agreement": agreement,

@@ -32,6 +32,7 @@ class Routing(Copying, Changing):
             moves.adopted(endpoint),
             (
                 Field("name", "The route's name", moves.name_for(endpoint, taken), "churn"),
+                Field("path", "A path instead of a host name of its own, if wanted", "", "/models/iris"),
                 Field("to", "A managed replacement, if there is one: its URL", "", "http://10.0.0.8:8000"),
                 Field("shadow", "Percent of live requests to copy to it", "", "10"),
                 Field("why", "Why", "", "behind the gateway before the audit"),

@@ -54,7 +54,8 @@ def adoption(
     if name in taken:
         raise ValueError(f"there is a route {name} already: choose another name")
     percent = share(copied) if copied else None
-    spec = desired.adopt(endpoint, name=name, domain=domain, to=to or None, shadow_percent=percent)
+    path = values["path"].strip()
+    spec = desired.adopt(endpoint, name=name, domain=domain, to=to or None, shadow_percent=percent, path=path)
     return spec, reason(values)
 
 
@@ -123,7 +124,7 @@ def adoption_plan(spec: RouteSpec, steps: Sequence[Line], port: int, endpoint: E
     calm = "Nothing changes for those who go on calling it directly."
     return capped(
         [
-            line(Run("callers use ", Tone.MUTED), Run(f"http://{spec.hosts[0]}:{port}", Tone.STRONG)),
+            line(Run("callers use ", Tone.MUTED), Run(f"http://{spec.hosts[0]}:{port}{spec.path}", Tone.STRONG)),
             line(Run("instead of  ", Tone.MUTED), clean(endpoint.url, 300)),
             *_backends(spec),
             *(line(Run(part, Tone.MUTED)) for part in wrap(calm, width)),
@@ -156,12 +157,12 @@ def rollout_plan(
 
 def released(spec: RouteSpec) -> list[Line]:
     """What a release is about."""
-    return [line(Run(clean(", ".join(spec.hosts), 200), Tone.STRONG))]
+    return [line(Run(clean(", ".join(spec.names), 200), Tone.STRONG))]
 
 
 def release_plan(spec: RouteSpec, width: int) -> list[Line]:
     """What a release will do."""
-    said = f"callers of {', '.join(spec.hosts)} will get 404"
+    said = f"callers of {', '.join(spec.names)} will get 404"
     return [line(Run("✗ ", Tone.BAD), Run(part, Tone.BAD)) for part in wrap(clean(said, 300), width - 2)]
 
 

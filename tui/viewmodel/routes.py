@@ -126,7 +126,7 @@ def detail(state: RouteState, gateways: Sequence[GatewayStatus], width: int, now
     """Everything about one route."""
     spec, revision = spec_of(state), state.revision
     lines = [
-        line(Run(clean(revision.route), Tone.STRONG), Run(f"  {clean(', '.join(spec.hosts), 300)}", Tone.MUTED)),
+        line(Run(clean(revision.route), Tone.STRONG), Run(f"  {clean(', '.join(spec.names), 300)}", Tone.MUTED)),
         field(
             "revision", line(*acknowledged(revision, gateways), Run(f"  {age(revision.at, now)}", Tone.MUTED)), width
         ),

@@ -65,6 +65,12 @@ def epoch(path: Path) -> int | None:
     return int(options.get("restart_epoch", 0))
 
 
+def warming(path: Path) -> bool:
+    """Whether clusters wait for the names of their servers. OSError where Envoy cannot be asked."""
+    gauge = "cluster_manager.warming_clusters"
+    return counters(path, gauge).get(gauge, 0) > 0
+
+
 def counters(path: Path, pattern: str) -> dict[str, int]:
     """Counters, gauges and histograms whose name matches a pattern of RE2. OSError where Envoy cannot be asked.
 

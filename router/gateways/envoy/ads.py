@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 METHOD = "DeltaAggregatedResources"
+MOST_BYTES = 64 * 1024 * 1024
+"""The longest message."""
+
 _DISCOVERY = "envoy.service.discovery.v3."
 
 Warmed = Callable[[str], Awaitable[None]]
@@ -49,22 +52,36 @@ class AdsServer:
         """What every node shall have, by type and name."""
         return self._target
 
+    @property
+    def complete(self) -> bool:
+        """Whether the target names all there is."""
+        return self._complete
+
     def node(self, node: str) -> NodeSync | None:
         """What is known of a connected node; None where it is not connected."""
         stream = self._nodes.get(node)
         return stream.sync if stream else None
 
+    def handler(self, serve: Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]) -> Any:
+        """The protocol as a handler of gRPC, for a function that serves one stream by ``serve`` below."""
+        method = grpc.stream_stream_rpc_method_handler(
+            serve,
+            request_deserializer=self._schema.type(f"{_DISCOVERY}DeltaDiscoveryRequest").FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {METHOD: method})
+
     async def start(self) -> None:
         """Listen. The socket is private to this user."""
         with contextlib.suppress(FileNotFoundError):
             self._socket.unlink()
-        method = grpc.stream_stream_rpc_method_handler(
-            self._serve,
-            request_deserializer=self._schema.type(f"{_DISCOVERY}DeltaDiscoveryRequest").FromString,
-            response_serializer=lambda message: message.SerializeToString(),
-        )
-        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", 64 * 1024 * 1024)])
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {METHOD: method}),))
+
+        async def local(requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:
+            async for message in self.serve(requests, None):
+                yield message
+
+        self._server = grpc.aio.server(options=[("grpc.max_receive_message_length", MOST_BYTES)])
+        self._server.add_generic_rpc_handlers((self.handler(local),))
         self._server.add_insecure_port(f"unix:{self._socket}")
         await self._server.start()
         self._socket.chmod(0o600)
@@ -103,13 +120,16 @@ class AdsServer:
                 return False
         return True
 
-    async def _serve(self, requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:
-        """One stream of one node, from its first request to its end."""
+    async def serve(self, requests: AsyncIterator[Any], proved: str | None) -> AsyncIterator[Any]:
+        """One stream of one node, from its first request to its end. It may only be whom it ``proved`` to be."""
         try:
             first = await anext(requests)
         except StopAsyncIteration:
             return
         node = str(first.node.id)
+        if proved is not None and node != proved:
+            log.warning("gateway %s calls itself %r, and gets nothing", proved, node)
+            return
         stream = _Stream(NodeSync(self._target))
         stream.sync.complete = self._complete
         stream.sync.receive(_request(first))

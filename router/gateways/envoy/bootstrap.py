@@ -13,11 +13,12 @@ from router.gateways.envoy.resources import (
     SHADOW_LISTENER,
     SHADOW_TIMEOUT,
 )
-from router.gateways.envoy.upstream import API
+from router.gateways.envoy.upstream import API, is_address
 from router.governance import Governance
 
 LISTENER = "gnomon"
 CERTIFICATE = "gnomon-edge"
+MEMBER = "gnomon-member"
 
 BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10000,
            30000, 60000, 300000)  # fmt: skip
@@ -30,8 +31,24 @@ SHADOW_KIBIBYTES = 32_768
 _FIRST_FETCH = "15s"
 
 
+class Control(NamedTuple):
+    """Where the gnomon of another machine is, its name, and the files by which both prove who they are.
+
+    ``secret_file`` says to Envoy where its own certificate is; ``authority_file`` vouches for gnomon's.
+    """
+
+    host: str
+    port: int
+    name: str
+    secret_file: str
+    authority_file: str
+
+
 class Start(NamedTuple):
-    """What is particular to one Envoy. Paths are of sockets and files on its machine."""
+    """What is particular to one Envoy. Paths are of sockets and files on its machine.
+
+    ``control`` is where gnomon is, if not on this machine: ``xds_socket`` is not used then.
+    """
 
     node: str
     address: str
@@ -45,6 +62,7 @@ class Start(NamedTuple):
     authority_file: str | None = None
     memory_bytes: int = 2 * 1024**3
     connections: int = 50_000
+    control: Control | None = None
 
 
 def bootstrap(start: Start) -> dict[str, Any]:
@@ -69,7 +87,7 @@ def bootstrap(start: Start) -> dict[str, Any]:
             "cds_config": source,
         },
         "static_resources": {
-            "clusters": [_xds_cluster(start.xds_socket), access.ask_cluster(start.ask_socket)],
+            "clusters": [_xds_cluster(start), access.ask_cluster(start.ask_socket)],
             "listeners": [_edge(start, source), _hop(start)],
         },
         "overload_manager": _overload(start),
@@ -103,8 +121,8 @@ def standalone(start: Start, clusters: list[Any], scopes: list[Any], governance:
     return form
 
 
-def certificate(chain: str, key: str) -> dict[str, Any]:
-    """The content of the file from which Envoy takes the certificate that callers see, again and again.
+def certificate(chain: str, key: str, name: str = CERTIFICATE) -> dict[str, Any]:
+    """The content of the file from which Envoy takes a certificate, again and again: that which callers see.
 
     Envoy looks at the folder of the chain: replace both files there, by a rename, and new connections get the new one.
     """
@@ -112,7 +130,7 @@ def certificate(chain: str, key: str) -> dict[str, Any]:
         "resources": [
             {
                 "@type": f"{API}.extensions.transport_sockets.tls.v3.Secret",
-                "name": CERTIFICATE,
+                "name": name,
                 "tls_certificate": {
                     "certificate_chain": {"filename": chain},
                     "private_key": {"filename": key},
@@ -171,20 +189,51 @@ def _downstream_tls(start: Start) -> dict[str, Any]:
     }
 
 
-def _xds_cluster(socket: str) -> dict[str, Any]:
+def _xds_cluster(start: Start) -> dict[str, Any]:
+    control = start.control
+    address: dict[str, Any] = {"pipe": {"path": start.xds_socket}}
+    if control is not None:
+        address = {"socket_address": {"address": control.host, "port_value": control.port}}
+    protocol: dict[str, Any] = {"http2_protocol_options": {}}
+    if control is not None:
+        # A peer that is gone without a word is noticed, and looked for again.
+        protocol["http2_protocol_options"] = {"connection_keepalive": {"interval": "10s", "timeout": "5s"}}
     return {
         "name": "gnomon-xds",
-        "type": "STATIC",
-        "connect_timeout": "1s",
+        "type": "STATIC" if control is None or is_address(control.host) else "STRICT_DNS",
+        "connect_timeout": "1s" if control is None else "3s",
         "load_assignment": {
             "cluster_name": "gnomon-xds",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": socket}}}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http2_protocol_options": {}},
+                "explicit_http_config": protocol,
             }
+        },
+        **({"transport_socket": _mutual_tls(control)} if control is not None else {}),
+    }
+
+
+def _mutual_tls(control: Control) -> dict[str, Any]:
+    """TLS to gnomon, by which each proves to the other who it is. The own certificate is read anew when it changes."""
+    source = {"path_config_source": {"path": control.secret_file}, "resource_api_version": "V3"}
+    known = {"san_type": "DNS", "matcher": {"exact": control.name}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{API}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": control.name,
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+                "tls_certificate_sds_secret_configs": [{"name": MEMBER, "sds_config": source}],
+                "validation_context": {
+                    "trusted_ca": {"filename": control.authority_file},
+                    "match_typed_subject_alt_names": [known],
+                },
+            },
         },
     }
 

@@ -5,26 +5,30 @@ import contextlib
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping
+from datetime import timedelta
 from itertools import islice
 
-from inventory.model import Revision, Traffic
+from inventory.model import Member, Revision, Traffic
 from inventory.settings import Settings
 from router.errors import GatewayError
-from router.gateways import Copied
+from router.gateways import Copied, Joint
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
+from router.gateways.envoy.attending import Serving, has_all, refusal
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.fleet import Fleet
 from router.gateways.envoy.keeper import Keeper
 from router.gateways.envoy.named import Named, of_all, of_route
 from router.gateways.envoy.ports import taken
 from router.gateways.envoy.process import EnvoyProcess
-from router.gateways.envoy.refusals import words
 from router.gateways.envoy.start import start_of, write_certificate
 from router.gateways.envoy.sync import SCOPE, NodeSync, Resource
+from router.gateways.envoy.tables import PIECE, Tables
 from router.governance import ALL, Governance, changed
+from router.io.enrol import authority_of
 from router.observed import Observed, Rejection
 from router.plan import Action, Plan, Step
 
@@ -65,6 +69,8 @@ class EnvoyGateway:
         self._changing = asyncio.Lock()
         self._good: dict[str, Revision] = {}
         self._made: dict[str, Named] = {}
+        self._tables = Tables(self._schema)
+        self._fleet = self._joined()
         self._rejected: dict[str, Rejection] = {}
         self._moving: frozenset[str] = frozenset()
         self._listens: int | None = None
@@ -125,28 +131,57 @@ class EnvoyGateway:
             found = set(node.stirred) if node is not None else set()
         if node is not None:
             node.stirred.clear()
-        return frozenset(found)
+        return frozenset(self._tables.routes_of(found))
 
     async def start(self) -> None:
         """Bring the ADS server and Envoy up."""
         await asyncio.to_thread(self._files.prepare)
         write_certificate(self._settings, self._files)
         await self._ads.start()
+        if self._fleet is not None and self._settings.join_address is not None:
+            await self._fleet.start(self._settings.join_address, self._settings.join_port + 1)
+            self._fleet.switch(frozenset(await self.switched_off()))
         form = bootstrap(self._start)
         self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
         try:
             await self.process.start(form)
         except BaseException:
             await self._ads.stop()
+            if self._fleet is not None:
+                await self._fleet.stop()
             raise
         with contextlib.suppress(OSError):
             self._counters = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
 
     async def stop(self) -> None:
         """Take Envoy and the ADS server down, and keep what was served."""
+        if self._fleet is not None:
+            await self._fleet.stop()
         await self.process.stop()
         await self._ads.stop()
         await self.keep()
+
+    def admit(self, members: Iterable[Member]) -> None:
+        """Who belongs to the fleet from now on."""
+        if self._fleet is not None:
+            self._fleet.admit(members)
+
+    def joints(self) -> list[Joint]:
+        """How the gateways of other machines stand."""
+        return self._fleet.joints() if self._fleet is not None else []
+
+    def renewed(self) -> list[Member]:
+        """Members that got another certificate since this was asked last."""
+        return self._fleet.renewed() if self._fleet is not None else []
+
+    def _joined(self) -> Fleet | None:
+        """The gateways of other machines, where the settings let any join."""
+        if self._settings.join_address is None:
+            return None
+        serving = Serving(lambda: self._good, self._real, lambda: self._governance, self._tables.routes_of)
+        authority = authority_of(self._settings.state_folder)
+        life = timedelta(seconds=self._settings.join_seconds)
+        return Fleet(self._ads, self._files, serving, authority, life)
 
     async def apply(self, plan: Plan) -> None:
         """Do a plan. What is refused goes back to what it was, with its whole change and the gateway's words kept."""
@@ -271,13 +306,17 @@ class EnvoyGateway:
             self._away = not self.healthy and time.monotonic() - began >= ACKNOWLEDGE_SECONDS
 
     async def traffic(self) -> list[Traffic]:
-        """What passed since the last call. Empty while Envoy cannot be asked."""
-        try:
+        """What passed since the last call, at gateways that joined too. Nothing of an Envoy that cannot be asked."""
+        now, moved = dict(self._counters), dict[str, int]()
+        with contextlib.suppress(OSError):
             now = await asyncio.to_thread(admin.counters, self._files.admin, stats.PATTERN)
-        except OSError:
-            return []
-        moved = stats.delta(self._counters, now)
-        self._counters = now
+            moved = stats.delta(self._counters, now)
+            self._counters = now
+        if self._fleet is not None:
+            moved, now = (
+                stats.together(moved, self._fleet.moved()),
+                stats.together(now, self._fleet.counters(stats.PATTERN)),
+            )
         self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
         return stats.traffic(moved, now)
 
@@ -302,17 +341,24 @@ class EnvoyGateway:
             counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.pattern_of(route))
         except OSError:
             return []
+        if self._fleet is not None:
+            counted = stats.together(counted, self._fleet.counters(stats.pattern_of(route)))
         return stats.traffic(counted, counted)
 
     async def copied(self) -> dict[str, Copied]:
         """How much was copied to shadows since Envoy was started, by route."""
         try:
-            return stats.copied(await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES))
+            counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES)
         except OSError:
             return {}
+        return stats.copied(
+            stats.together(counted, self._fleet.counters(stats.COPIES) if self._fleet is not None else {})
+        )
 
     async def switch_off_shadow(self, route: str, *, off: bool = True) -> None:
         """Stop copying the requests of a route at once, whatever is desired; or follow what is desired again."""
+        if self._fleet is not None:
+            self._fleet.switch(self._fleet.off | {route} if off else self._fleet.off - {route})
         await asyncio.to_thread(switch.turn, self._files.admin, route, off=off)
 
     async def switched_off(self) -> set[str]:
@@ -328,21 +374,30 @@ class EnvoyGateway:
         for route, named in wanted.items():
             old = self._made.get(route, {})
             changed += [
-                (kind, name, None) for kind, name in old if (kind, name) not in named and self._owns(route, kind, name)
+                (kind, name, None)
+                for kind, name in old
+                if kind != PIECE and (kind, name) not in named and self._owns(route, kind, name)
             ]
             if named:
                 self._made[route] = named
             else:
                 self._made.pop(route, None)
+        gone, fresh = self._tables.update(wanted)
+        changed += gone
         wanted = {**wanted, "": self._shared}
         # After the removals: a host that moves between routes must not be lost on the way.
         for named in wanted.values():
             changed += [
                 (kind, name, resource)
                 for (kind, name), resource in named.items()
-                if self._ads.target[kind].get(name) != resource
+                if kind != PIECE and self._ads.target[kind].get(name) != resource
             ]
+        changed += fresh
         self._ads.change(changed, complete=complete)
+
+    def _real(self, route: str) -> Named:
+        """The resources of a route as nodes get them."""
+        return self._tables.real(self._made.get(route, {}))
 
     def _owns(self, route: str, kind: str, name: str) -> bool:
         """Whether a resource in the target is this route's, and not that of one which took its host over."""
@@ -362,39 +417,35 @@ class EnvoyGateway:
 
     def _has(self, named: Named | None) -> bool:
         node = self._ads.node(self._settings.gateway_id)
-        return (
-            named is not None
-            and bool(named)
-            and node is not None
-            and all(node.acknowledged(kind, name) == resource.version for (kind, name), resource in named.items())
-        )
+        return named is not None and bool(named) and node is not None and has_all(node, self._tables.real(named))
 
     def _decided(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> bool:
         """Whether the node has, or refused, what is wanted, and no longer has a host that is not."""
         node = self._ads.node(self._settings.gateway_id)
         hosts = [name for route in wanted for kind, name in before.get(route, ()) if kind == SCOPE]
+        hosts += [name.partition("/")[0] for route in wanted for kind, name in before.get(route, ()) if kind == PIECE]
+        left = [self._tables.beside(before[route]) for route in wanted if route in before and not wanted[route]]
         gone = [name for name in hosts if name not in self._ads.target[SCOPE]]
         return (
             node is not None
             and not any(node.acknowledged(SCOPE, name) for name in gone)
-            and all(not named or self._refusal(named) or self._has(named) for named in wanted.values())
+            and all(not named or self._refusal(named) or self._has(named) for named in (*wanted.values(), *left))
         )
 
     def _refusal(self, named: Named) -> str | None:
         node = self._ads.node(self._settings.gateway_id)
-        for (kind, name), resource in named.items() if node is not None else ():
-            error = node.refusal(kind, name, resource.version) if node else None
-            if error:
-                return f"{kind.rpartition('.')[2]} {name}: {words(error)}"
-        return None
+        return refusal(node, self._tables.real(named)) if node is not None else None
 
     async def _warmed(self, node: str) -> None:
-        """Wait until the local Envoy has resolved the names of its new clusters; others cannot be asked."""
+        """Wait until an Envoy has resolved the names of its new clusters."""
+        if node != self._settings.gateway_id:
+            if self._fleet is not None:
+                await self._fleet.warmed(node)
+            return
         deadline = time.monotonic() + _WARM_SECONDS
-        while node == self._settings.gateway_id and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                gauges = await asyncio.to_thread(admin.counters, self._files.admin, "cluster_manager.warming_clusters")
-                if not gauges.get("cluster_manager.warming_clusters"):
+                if not await asyncio.to_thread(admin.warming, self._files.admin):
                     return
             await asyncio.sleep(0.02)
 

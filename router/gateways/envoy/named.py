@@ -7,6 +7,7 @@ from inventory.model import Revision
 from router.gateways.envoy.callers import shared
 from router.gateways.envoy.resources import resources
 from router.gateways.envoy.sync import CLUSTER, EXTENSION, ROUTE, SCOPE, Resource
+from router.gateways.envoy.tables import PIECE, piece
 from router.governance import Governance, Held
 
 Named = dict[tuple[str, str], Resource]
@@ -27,6 +28,8 @@ def of_route(schema: Any, revision: Revision, held: Held) -> Named:
         for name, form in forms.items():
             resolves = form.get("type") == "STRICT_DNS"
             found[kind, name] = _resource(schema, message, form, needs, resolves=resolves, route=revision.route)
+    for host, entries in made.pieces.items():
+        found[PIECE, host] = piece(schema, entries, clusters, revision.route)
     return found
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,8 @@ class EnvoyProcess:
         """Set when another gnomon replaced this Envoy: it is no longer ours to keep running."""
         self._keeper: asyncio.Task[None] | None = None
         self.restarts = 0
+        self.before_again: Callable[[], dict[str, Any] | None] | None = None
+        """Asked before one that ended is started again: the configuration to start with, None for the same."""
 
     @property
     def pid(self) -> int | None:
@@ -70,7 +73,7 @@ class EnvoyProcess:
         Returns once it answers on its administration socket; GatewayError where the port is another program's,
         or where Envoy ends at once, with its last words.
         """
-        text = json.dumps(bootstrap, indent=1, sort_keys=True)
+        text = _text(bootstrap)
         left = await asyncio.to_thread(self._left_running)
         if left is not None:
             self._adopted = left
@@ -110,7 +113,7 @@ class EnvoyProcess:
         assert lineage is not None, "only an Envoy that runs can be replaced"
         base, epoch = lineage
         old_child, old_adopted, old_pid = self._child, self._adopted, self.pid
-        self._files.bootstrap.write_text(json.dumps(bootstrap, indent=1, sort_keys=True), encoding="utf-8")
+        self._files.bootstrap.write_text(_text(bootstrap), encoding="utf-8")
         try:
             await self._spawn(base, epoch + 1)
             await self._answering(epoch + 1)
@@ -268,6 +271,9 @@ class EnvoyProcess:
             pause = min(2 * pause, _LONGEST_PAUSE)
             self.restarts += 1
             try:
+                other = self.before_again() if self.before_again is not None else None
+                if other is not None:
+                    self._files.bootstrap.write_text(_text(other), encoding="utf-8")
                 await self._spawn()
                 await self._answering(0)
             except (OSError, GatewayError) as error:
@@ -312,6 +318,10 @@ class EnvoyProcess:
         with contextlib.suppress(OSError):
             return self._files.bootstrap.read_text(encoding="utf-8")
         return ""
+
+
+def _text(bootstrap: dict[str, Any]) -> str:
+    return json.dumps(bootstrap, indent=1, sort_keys=True)
 
 
 async def _reap(child: asyncio.subprocess.Process) -> None:

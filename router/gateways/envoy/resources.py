@@ -9,13 +9,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inventory.model import Backend, Override, Revision, RouteSpec, Shadow, Sticky
-from router.gateways.envoy import access, callers, capture, links, upstream
+from router.gateways.envoy import access, callers, capture, links, tables, upstream
 from router.gateways.envoy.upstream import API
 from router.governance import Held
-from router.plan import hosts_of
+from router.plan import claims_of, hosts_of
 
 SHADOW_LISTENER = "gnomon-shadow"
 HOP_HEADER = "x-gnomon-hop"
@@ -54,6 +55,8 @@ class Resources(NamedTuple):
     clusters: dict[str, dict[str, Any]]
     routes: dict[str, dict[str, Any]]
     scopes: dict[str, dict[str, Any]]
+    pieces: Mapping[str, list[dict[str, Any]]] = MappingProxyType({})
+    """By host and path, the entries of a route that has a path: its part of the host's table."""
 
 
 def resources(revision: Revision, held: Held | None = None) -> Resources:
@@ -71,9 +74,32 @@ def resources(revision: Revision, held: Held | None = None) -> Resources:
         in_flight = spec.shadow.budget.in_flight
         found += [cluster(spec.name, copied, role="shadow", most=in_flight), _hop(spec.name, copied.name, in_flight)]
     names = {backend: str(made["name"]) for backend, made in clusters.items()}
-    scopes = {host: _scope(host, spec.name) for host in hosts_of(spec)}
+    clusters = {made["name"]: made for made in found}
     configuration = _route_configuration(revision, spec, names, held or Held())
-    return Resources({made["name"]: made for made in found}, {spec.name: configuration}, scopes)
+    if spec.path:
+        entries = _piece(spec, configuration["virtual_hosts"][0])
+        return Resources(clusters, {}, {}, dict.fromkeys(claims_of(spec), entries))
+    scopes = {host: _scope(host, spec.name) for host in hosts_of(spec)}
+    return Resources(clusters, {spec.name: configuration}, scopes)
+
+
+def _piece(spec: RouteSpec, host: dict[str, Any]) -> list[dict[str, Any]]:
+    """The entries of a route that has a path, for the table of a host that it shares."""
+    removed = host.get("request_headers_to_remove")
+    entries = [{**entry, "request_headers_to_remove": removed} if removed else entry for entry in host["routes"]]
+    # Links of a page are relative to what is before the last slash: a browser is sent to where there is one.
+    browser = [
+        {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}},
+        {"name": "accept", "string_match": {"contains": "text/html"}},
+    ]
+    told = {name: one for name, one in entries[-1].get("typed_per_filter_config", {}).items() if name != links.FILTER}
+    slash = {
+        "match": {"path": spec.path, "headers": browser},
+        "redirect": {"path_redirect": f"{spec.path}/", "response_code": "TEMPORARY_REDIRECT"},
+        "metadata": entries[-1]["metadata"],
+        **({"typed_per_filter_config": told} if told else {}),
+    }
+    return [slash, *entries, tables.guard(spec.path)]
 
 
 def cluster(
@@ -143,20 +169,20 @@ def _route_configuration(
     metadata = {"filter_metadata": {"gnomon": {"route": spec.name, "rev": revision.number}}}
     rest: dict[str, Any] = {"metadata": metadata}
     told = access.per_route(spec, held)
-    if any(links.needed(backend) for backend in spec.backends):
+    if spec.path or any(links.needed(backend) for backend in spec.backends):
         told |= links.enable()
     if told:
         rest["typed_per_filter_config"] = told
     routes = [entry for override in spec.overrides for entry in _entries(*_overridden(spec, override, clusters), rest)]
     routes += [entry for base in _bases(spec) for entry in _entries(*_own_links(spec, base, clusters), rest)]
-    upgraded, plain = _entries({"prefix": "/"}, action, rest)
+    upgraded, plain = _entries(_at(spec), action, rest)
     routes += [upgraded, plain]
     shadow = _shadowed(spec)
     if shadow is not None:
         made = cluster(spec.name, spec.backend(shadow.backend), role="shadow", most=shadow.budget.in_flight)
         shadow_cluster = str(made["name"])
         sampled = {
-            "match": _sample(spec.name, shadow),
+            "match": _sample(spec, shadow),
             "route": {
                 **action,
                 "request_mirror_policies": [_mirror(spec, shadow, revision.number, shadow_cluster)],
@@ -191,7 +217,7 @@ def _overridden(
     spec: RouteSpec, override: Override, clusters: Mapping[str, str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Which requests one override takes, and where they go."""
-    match = {"prefix": "/", "headers": [{"name": override.header, "string_match": {"exact": override.value}}]}
+    match = {**_at(spec), "headers": [{"name": override.header, "string_match": {"exact": override.value}}]}
     return match, _action(spec, clusters, only=override.backend)
 
 
@@ -210,7 +236,7 @@ def _own_links(spec: RouteSpec, base: str, clusters: Mapping[str, str]) -> tuple
     alike = all(backend.base_path == base for backend in live)
     action = _action(spec, clusters, only=None if alike else owner)
     action.pop("path_rewrite", None)
-    return {"path_separated_prefix": base}, action
+    return {"path_separated_prefix": f"{spec.path}{base}"}, action
 
 
 def _action(spec: RouteSpec, clusters: Mapping[str, str], only: str | None = None) -> dict[str, Any]:
@@ -230,7 +256,7 @@ def _action(spec: RouteSpec, clusters: Mapping[str, str], only: str | None = Non
         retries["retry_host_predicate"] = [_OTHER_HOST]
         retries["host_selection_retry_max_attempts"] = 3
     action: dict[str, Any] = {
-        "weighted_clusters": {"clusters": [_share(clusters, backend, weight) for backend, weight in shares]},
+        "weighted_clusters": {"clusters": [_share(spec, clusters, backend, weight) for backend, weight in shares]},
         "timeout": "0s",
         "idle_timeout": _seconds(spec.timeout_seconds),
         "retry_policy": retries,
@@ -249,9 +275,16 @@ def _shares(spec: RouteSpec) -> list[tuple[Backend, int]]:
     return [(backend, backend.weight) for backend in spec.backends if backend.weight > 0]
 
 
-def _share(clusters: Mapping[str, str], backend: Backend, weight: int) -> dict[str, Any]:
+def _share(spec: RouteSpec, clusters: Mapping[str, str], backend: Backend, weight: int) -> dict[str, Any]:
     made = {"name": clusters[backend.name], "weight": weight, **_host_rewrite(backend)}
-    return {**made, "typed_per_filter_config": links.rewriting(backend)} if links.needed(backend) else made
+    if not spec.path and not links.needed(backend):
+        return made
+    return {**made, "typed_per_filter_config": links.rewriting(backend, spec.path)}
+
+
+def _at(spec: RouteSpec) -> dict[str, Any]:
+    """How Envoy matches all that is a route's."""
+    return {"path_separated_prefix": spec.path} if spec.path else {"prefix": "/"}
 
 
 def _hash_policy(sticky: Sticky) -> list[dict[str, Any]]:
@@ -271,11 +304,11 @@ def _seconds(seconds: float) -> str:
     return f"{max(seconds, 0.001):.3f}s" if seconds > 0 else "0s"
 
 
-def _sample(route: str, shadow: Shadow) -> dict[str, Any]:
+def _sample(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     """Which requests are copied. One draw decides on the mirror and on the capture of both answers."""
     numerator = sample_numerator(shadow.percent)
     return {
-        **_paths(shadow.paths),
+        **(_paths(spec.path, shadow.paths) if shadow.paths else _at(spec)),
         "headers": [
             {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(shadow.methods)}}},
             {"name": "upgrade", "present_match": False},
@@ -293,16 +326,14 @@ def _sample(route: str, shadow: Shadow) -> dict[str, Any]:
         ],
         "runtime_fraction": {
             "default_value": {"numerator": numerator, "denominator": "MILLION"},
-            "runtime_key": switch_key(route),
+            "runtime_key": switch_key(spec.name),
         },
     }
 
 
-def _paths(patterns: tuple[str, ...]) -> dict[str, Any]:
+def _paths(below: str, patterns: tuple[str, ...]) -> dict[str, Any]:
     """How Envoy matches the declared paths: as a whole, with or without a slash at the end."""
-    if not patterns:
-        return {"prefix": "/"}
-    return {"safe_regex": {"regex": "|".join(f"{_path_regex(pattern)}/?" for pattern in patterns)}}
+    return {"safe_regex": {"regex": "|".join(f"{re.escape(below)}{_path_regex(one)}/?" for one in patterns)}}
 
 
 def _path_regex(pattern: str) -> str:

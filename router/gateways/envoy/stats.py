@@ -20,6 +20,11 @@ def delta(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     return {name: now[name] if by < 0 else by for name, by in moved.items() if by}
 
 
+def together(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """The counters of two Envoys as if they were one."""
+    return {name: one.get(name, 0) + other.get(name, 0) for name in one.keys() | other.keys()}
+
+
 def traffic(moved: Mapping[str, int], now: Mapping[str, int]) -> list[Traffic]:
     """What passed, by route and backend: how far counters moved, and how many requests are under way now.
 

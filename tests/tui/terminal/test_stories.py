@@ -41,7 +41,7 @@ async def test_the_riskiest_gap_is_adopted_with_a_plan_in_view_and_taken_back(ap
     async with app.run_test(size=(120, 40)) as pilot:
         await go(pilot, app, "3", "a")
         notebook = store.endpoints.list("kind:notebook")[0]
-        await fill_in(pilot, app, "lab-notebook", "http://127.0.0.9:8000", "10", "before the audit")
+        await fill_in(pilot, app, "lab-notebook", "", "http://127.0.0.9:8000", "10", "before the audit")
         said = screen_text(app)
         assert "http://lab-notebook.localhost:8780" in said
         assert "copies of 10 %" in said

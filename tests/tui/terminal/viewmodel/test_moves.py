@@ -11,7 +11,7 @@ def text(lines) -> str:
 
 
 def form(**values: str) -> dict[str, str]:
-    return {"name": "churn-2", "to": "", "shadow": "", "why": "before the audit"} | values
+    return {"name": "churn-2", "path": "", "to": "", "shadow": "", "why": "before the audit"} | values
 
 
 def gateway(now, **revisions: int) -> GatewayStatus:
@@ -31,13 +31,18 @@ def test_an_adoption_is_read_from_its_form(endpoint) -> None:
     assert why == "before the audit"
 
 
+def test_an_adoption_may_be_by_a_path(endpoint) -> None:
+    spec, _ = moves.adoption(endpoint(), form(path=" /models/churn "), domain="localhost", taken=())
+    assert spec.names == ("localhost/models/churn",)
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
         ({"name": "No Good"}, "lower-case"), ({"name": "taken"}, "already"), ({"why": " "}, "reason"),
         ({"shadow": "10"}, "replacement"), ({"shadow": "x", "to": "http://a:1"}, "percent"),
         ({"shadow": "101", "to": "http://a:1"}, "0 to 100"), ({"to": "ftp://a"}, "http"),
-        ({"to": "http://user:secret@a"}, "no user"),
+        ({"to": "http://user:secret@a"}, "no user"), ({"path": "models"}, "/models/iris"),
     ],
 )  # fmt: skip
 def test_an_adoption_that_cannot_be_is_refused_with_a_reason(values, complaint, endpoint) -> None:
