@@ -8,7 +8,7 @@ from datetime import datetime
 from inventory.model import Hop
 from scanner.cluster.objects import PlainObject, PodObject, ServiceObject, ServicePort, SliceObject
 from scanner.cluster.resources import BY_KIND
-from scanner.cluster.routing import Gateway, Pool, Route, Target
+from scanner.cluster.routing import Gateway, Grant, Pool, Route, Target
 from scanner.cluster.workloads import Running, port_number, running
 from scanner.cluster.world import PLATFORMS, World
 
@@ -46,12 +46,16 @@ class Dangling:
 
 @dataclass
 class Links:
-    """The world with its joins made. Make it by ``link``."""
+    """The world with its joins made. Make it by ``link``.
+
+    ``ungranted`` are routes of other namespaces that name a port and are not known to be let in.
+    """
 
     world: World
     workloads: list[Running]
     services: dict[Key, list[tuple[ServiceObject, ServicePort]]] = field(default_factory=lambda: defaultdict(list))
     leads: dict[Key, list[Lead]] = field(default_factory=lambda: defaultdict(list))
+    ungranted: dict[Key, list[Lead]] = field(default_factory=lambda: defaultdict(list))
     dangling: list[Dangling] = field(default_factory=list)
     of_service: dict[tuple[str, str, int], set[Key]] = field(default_factory=lambda: defaultdict(set))
     ports: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -124,15 +128,24 @@ def _link_routes(links: Links, pods: _PodIndex) -> None:
     services = {(one.meta.namespace, one.meta.name): one for one in links.world.all(ServiceObject)}
     pools = {(one.meta.namespace, one.meta.name): one for one in links.world.all(Pool)}
     gateways = {(one.meta.namespace, one.meta.name) for one in links.world.all(Gateway)}
+    grants = links.world.all(Grant)
     for route in links.world.all(Route):
         if route.refused:
             continue
         before = _hops_to(route, gateways)
         for target in dict.fromkeys(route.backends):
+            granted = not _needs_grant(route, target) or any(grant.allows(route, target) for grant in grants)
+            leads = links.leads if granted else links.ungranted
             if target.kind == "InferencePool":
-                _lead_to_pool(links, pods, pools.get((target.namespace, target.name)), route, before)
+                _lead_to_pool(links, leads, pods, pools.get((target.namespace, target.name)), route, before)
             elif target.kind == "Service":
-                _lead_to_service(links, services.get((target.namespace, target.name)), target, route, before)
+                service = services.get((target.namespace, target.name))
+                _lead_to_service(links, leads, service, target, route, before)
+
+
+def _needs_grant(route: Route, target: Target) -> bool:
+    """Whether the namespace of a target has to let a route in: so it is with the routes of the Gateway API."""
+    return route.kind in {"HTTPRoute", "GRPCRoute"} and target.namespace != route.meta.namespace
 
 
 def _hops_to(route: Route, gateways: set[tuple[str, str]]) -> tuple[Hop, ...]:
@@ -146,7 +159,12 @@ def _hops_to(route: Route, gateways: set[tuple[str, str]]) -> tuple[Hop, ...]:
 
 
 def _lead_to_service(
-    links: Links, service: ServiceObject | None, target: Target, route: Route, before: tuple[Hop, ...]
+    links: Links,
+    found: dict[Key, list[Lead]],
+    service: ServiceObject | None,
+    target: Target,
+    route: Route,
+    before: tuple[Hop, ...],
 ) -> None:
     def path(leads: str) -> tuple[Hop, ...]:
         return (*before, Hop(kind="Service", namespace=target.namespace, name=target.name, leads=leads))
@@ -158,7 +176,7 @@ def _lead_to_service(
     ports = [one for one in service.ports if target.port is None or target.port in {one.port, one.name}]
     keys = [key for port in ports for key in sorted(links.of_service[target.namespace, target.name, port.port])]
     for key in keys:
-        links.leads[key].append(Lead(f"{route.kind} {route.meta.namespace}/{route.meta.name}", path("selects"), route))
+        found[key].append(Lead(f"{route.kind} {route.meta.namespace}/{route.meta.name}", path("selects"), route))
     if not keys:
         why = f"no pod runs behind Service {target.namespace}/{target.name}"
         _dangle(links, route, target, why, path("selects no pod that runs"), service)
@@ -182,7 +200,14 @@ def _dangle(
     links.dangling.append(Dangling(route, target.namespace, address, port, why, path, service))
 
 
-def _lead_to_pool(links: Links, pods: _PodIndex, pool: Pool | None, route: Route, before: tuple[Hop, ...]) -> None:
+def _lead_to_pool(
+    links: Links,
+    found: dict[Key, list[Lead]],
+    pods: _PodIndex,
+    pool: Pool | None,
+    route: Route,
+    before: tuple[Hop, ...],
+) -> None:
     if pool is None:
         return
     hop = Hop(kind="InferencePool", namespace=pool.meta.namespace, name=pool.meta.name, leads="selects")
@@ -193,7 +218,7 @@ def _lead_to_pool(links: Links, pods: _PodIndex, pool: Pool | None, route: Route
             links.ports[uid].setdefault(port, f"InferencePool {pool.meta.name} leads to it")
             if (uid, port) not in seen:
                 seen.add((uid, port))
-                links.leads[uid, port].append(
+                found[uid, port].append(
                     Lead(f"{route.kind} {route.meta.namespace}/{route.meta.name}", (*before, hop), route)
                 )
 

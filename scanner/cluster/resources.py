@@ -67,6 +67,14 @@ RESOURCES: tuple[Resource, ...] = (
     _built_in("networking.k8s.io", "networkpolicies", "NetworkPolicy", "whether the gateway can be gone around"),
     _gateway_api("gateways", "Gateway", "the gateways of routes, and their hosts", leads=False),
     _gateway_api("httproutes", "HTTPRoute", _ROUTES),
+    # Where v1 has no grants, the group has a v1 all the same.
+    Resource(
+        "gateway.networking.k8s.io",
+        ("v1beta1", "v1"),
+        "referencegrants",
+        "ReferenceGrant",
+        "whether routes of other namespaces may lead there",
+    ),
     _gateway_api("grpcroutes", "GRPCRoute", _ROUTES),
     Resource(
         "networking.istio.io", ("v1", "v1beta1", "v1alpha3"), "virtualservices", "VirtualService", _ROUTES, leads=True

@@ -51,6 +51,26 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """A ReferenceGrant: who may refer to what in its own namespace.
+
+    ``sources`` are (kind, namespace), ``targets`` (kind, name), where an empty name is every one.
+    """
+
+    meta: Meta
+    sources: frozenset[tuple[str, str]] = frozenset()
+    targets: frozenset[tuple[str, str]] = frozenset()
+
+    def allows(self, route: Route, target: Target) -> bool:
+        """Whether it lets a route refer to a target in another namespace."""
+        return (
+            target.namespace == self.meta.namespace
+            and (route.kind, route.meta.namespace) in self.sources
+            and bool({(target.kind, ""), (target.kind, target.name)} & self.targets)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """An InferencePool: the pods that it selects, and their ports."""
 
@@ -151,6 +171,16 @@ def read_gateway_route(item: Json, kind: str) -> Route:
         ),
         backends=tuple(target for rule in rules for target in _backend_refs(rule, meta.namespace)),
         refused=_refused(item),
+    )
+
+
+def read_grant(item: Json) -> Grant:
+    """A ReferenceGrant. ValueError for an object that is none."""
+    spec = table(item.get("spec"))
+    return Grant(
+        read_meta(item),
+        frozenset((text(one.get("kind")), text(one.get("namespace"))) for one in rows(spec.get("from"))),
+        frozenset((text(one.get("kind")), text(one.get("name"))) for one in rows(spec.get("to"))),
     )
 
 

@@ -40,12 +40,17 @@ class Judge:
             return Declared(standing=Standing.ZOMBIE, why=dead, path=end)
         if leads:
             return self._led_to(one, port, leads[0], end)
+        named_by = self._links.ungranted.get((one.workload.uid, port), [])
+        if named_by and self._links.world.is_hole(BY_KIND["ReferenceGrant"], one.workload.namespace):
+            return _maybe_let_in(one, named_by[0], end)
         unread = self._links.world.holes_that_lead(one.workload.namespace)
         if unread:
             named = "; ".join(str(hole) for hole in unread[:_MOST_NAMED])
             more = f" and {len(unread) - _MOST_NAMED} more" if len(unread) > _MOST_NAMED else ""
             why = f"nothing that was read leads to it, and not everything that may was read: {named}{more}"
             return Declared(standing=Standing.UNKNOWN, why=why, path=end)
+        if named_by:
+            return _not_let_in(one, named_by[0], end)
         why = "it runs, and no route, Ingress, VirtualService or serving platform leads to it"
         return Declared(standing=Standing.SHADOW, why=why, path=(*self._services(one, port), *end))
 
@@ -103,6 +108,19 @@ class Judge:
         if workload.kind == "Pod":
             return (last,)
         return (Hop(kind=workload.kind, namespace=workload.namespace, name=workload.name, leads="runs"), last)
+
+
+def _maybe_let_in(one: Running, lead: Lead, end: tuple[Hop, ...]) -> Declared:
+    """A route of another namespace names it, and whether its own namespace allows that was not read."""
+    why = f"{lead.by} names it from another namespace; ReferenceGrants of {one.workload.namespace} were not read"
+    return Declared(standing=Standing.UNKNOWN, why=why, by=lead.by, path=(*lead.path, *end))
+
+
+def _not_let_in(one: Running, lead: Lead, end: tuple[Hop, ...]) -> Declared:
+    """A route of another namespace names it, which its own namespace would have to allow by a ReferenceGrant."""
+    grants = f"no ReferenceGrant of {one.workload.namespace} lets it in"
+    why = f"it runs; {lead.by} names it from another namespace, and {grants}"
+    return Declared(standing=Standing.SHADOW, why=why, path=(*lead.path, *end))
 
 
 def ghost(dangling: Dangling) -> Declared:

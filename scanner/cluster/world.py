@@ -18,18 +18,20 @@ from scanner.cluster.objects import (
 from scanner.cluster.resources import OWNER_KINDS, PODS, Hole, Resource
 from scanner.cluster.routing import (
     Gateway,
+    Grant,
     Policy,
     Pool,
     Route,
     read_gateway,
     read_gateway_route,
+    read_grant,
     read_ingress,
     read_policy,
     read_pool,
     read_virtual_service,
 )
 
-Thing = PodObject | ServiceObject | SliceObject | PlainObject | Gateway | Route | Pool | Policy
+Thing = PodObject | ServiceObject | SliceObject | PlainObject | Gateway | Route | Pool | Policy | Grant
 T = TypeVar("T", bound=Thing)
 
 PLATFORMS = ("InferenceService", "Model", "SeldonDeployment", "Notebook")
@@ -42,6 +44,7 @@ _READERS: dict[str, Callable[[Json], Thing]] = {
     "Gateway": read_gateway,
     "HTTPRoute": lambda item: read_gateway_route(item, "HTTPRoute"),
     "GRPCRoute": lambda item: read_gateway_route(item, "GRPCRoute"),
+    "ReferenceGrant": read_grant,
     "Ingress": read_ingress,
     "VirtualService": read_virtual_service,
     "InferencePool": read_pool,

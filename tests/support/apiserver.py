@@ -33,6 +33,7 @@ BUILT_IN = {
 }  # fmt: skip
 CRDS = {
     "gateway.networking.k8s.io/v1": {"gateways": "Gateway", "httproutes": "HTTPRoute", "grpcroutes": "GRPCRoute"},
+    "gateway.networking.k8s.io/v1beta1": {"referencegrants": "ReferenceGrant"},
     "networking.istio.io/v1": {"virtualservices": "VirtualService"},
     "serving.kserve.io/v1beta1": {"inferenceservices": "InferenceService"},
     "serving.kserve.io/v1alpha1": {

@@ -150,6 +150,47 @@ def test_only_a_backend_with_requests_is_led_to(api, change, expected):
     assert standing(api, "fraud") is expected
 
 
+def grant(api: ApiServerDouble, namespace: str, source: dict[str, str], target: dict[str, str]) -> None:
+    api.put("referencegrants", {"metadata": meta(namespace, "let-in"), "spec": {"from": [source], "to": [target]}})
+
+
+FROM_WEB = {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "web"}
+SERVICE = {"group": "", "kind": "Service"}
+
+
+@pytest.mark.parametrize(("where", "source", "target", "expected"), [
+    (None, {}, {}, Standing.SHADOW),
+    ("risk", FROM_WEB, SERVICE, Standing.BYPASSABLE),
+    ("risk", FROM_WEB, SERVICE | {"name": "fraud"}, Standing.BYPASSABLE),
+    ("risk", FROM_WEB, SERVICE | {"name": "other"}, Standing.SHADOW),
+    ("risk", FROM_WEB, SERVICE | {"kind": "Secret"}, Standing.SHADOW),
+    ("risk", FROM_WEB | {"kind": "GRPCRoute"}, SERVICE, Standing.SHADOW),
+    ("risk", FROM_WEB | {"namespace": "risk"}, SERVICE, Standing.SHADOW),
+    ("web", FROM_WEB, SERVICE, Standing.SHADOW),
+])  # fmt: skip
+def test_a_route_of_another_namespace_leads_there_only_where_it_is_let_in(api, where, source, target, expected):
+    there = {"rules": [{"backendRefs": [{"name": "fraud", "namespace": "risk", "port": 80}]}]}
+    http_route(api, "web", "fraud", "fraud", **there)
+    if where is not None:
+        grant(api, where, source, target)
+    declared = survey(api)["fraud", 8000].declared
+    assert declared.standing is expected
+    assert "HTTPRoute web/fraud" in [str(hop) for hop in declared.path]
+    assert ("no ReferenceGrant of risk lets it in" in declared.why) is (expected is Standing.SHADOW)
+
+
+@pytest.mark.parametrize(("kind", "words"), [
+    ("ReferenceGrant", "ReferenceGrants of risk were not read"),
+    ("Ingress", "not everything that may was read"),
+])  # fmt: skip
+def test_whether_it_is_let_in_is_unknown_through_a_hole(api, kind, words):
+    there = {"rules": [{"backendRefs": [{"name": "fraud", "namespace": "risk", "port": 80}]}]}
+    http_route(api, "web", "fraud", "fraud", **there)
+    declared = survey(api, Hole(BY_KIND[kind], "risk", FORBIDDEN))["fraud", 8000].declared
+    assert declared.standing is Standing.UNKNOWN
+    assert words in declared.why
+
+
 @pytest.mark.parametrize("condition", ["Accepted", "ResolvedRefs"])
 def test_a_route_that_its_gateway_refuses_leads_nowhere(api, condition):
     route = http_route(api, "risk", "fraud", "fraud")
