@@ -40,11 +40,12 @@ TEXT_FIELDS = {
     "cluster": "cluster",
     "namespace": "namespace",
     "workload": "workload",
+    "standing": "standing",
 }
 NUMBER_FIELDS = {"port": "port", "risk": "risk", "confidence": "confidence"}
 AGE_FIELDS = {"seen": "last_seen", "new": "first_seen"}
 WORD_FIELDS = ("id", "url", "product", "title", "owner", "server", "kind")
-IN_CLUSTER = frozenset({"cluster", "namespace", "workload"})
+IN_CLUSTER = frozenset({"cluster", "namespace", "workload", "standing"})
 FIELDS = (*TEXT_FIELDS, *NUMBER_FIELDS, *AGE_FIELDS)
 
 
@@ -148,11 +149,13 @@ class Query:
 
 
 def value_of(thing: Endpoint | Call, field: str) -> Any:
-    """What a field of a grammar stands for. The cluster, namespace and workload are of the place in a cluster."""
+    """What a field of a grammar stands for. Cluster, namespace, workload and standing are of the place in a cluster."""
     if isinstance(thing, Call) or field not in IN_CLUSTER:
         return getattr(thing, field)
     if thing.cluster is None:
         return None
+    if field == "standing":
+        return thing.cluster.standing
     workload = thing.cluster.workload
     return f"{workload.kind}/{workload.name}" if field == "workload" else getattr(workload, field)
 

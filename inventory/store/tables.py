@@ -172,6 +172,7 @@ class EndpointRow(SQLModel, table=True):
     cluster: str | None = None
     namespace: str | None = None
     workload: str | None = None
+    standing: str | None = None
     workload_uid: str | None = None
     membership: dict[str, Any] | None = Field(sa_column=Column(JSON(none_as_null=True), nullable=True))
     places: list[Any] = document()

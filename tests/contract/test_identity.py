@@ -11,6 +11,7 @@ from inventory.lifecycle import TransitionError
 from inventory.listing import Order
 from inventory.model import (
     Certificate,
+    Declared,
     Exposed,
     Exposure,
     Governance,
@@ -19,6 +20,7 @@ from inventory.model import (
     Reached,
     Routing,
     Scheme,
+    Standing,
     Workload,
 )  # fmt: skip
 from inventory.store import Store, open_store
@@ -142,6 +144,12 @@ def test_the_pods_of_a_workload_are_one_endpoint_that_filters_find_by_its_place(
     for found in ("namespace:ml", "cluster:c1", "workload:deployment/iris", "namespace:m*"):
         assert [e.id for e in store.endpoints.list(found)] == [one.id]
     assert store.endpoints.count("-namespace:*") == 0
+    assert [store.endpoints.count(f"standing:{word}") for word in ("unknown", "managed", "*")] == [1, 0, 1]
+    told = Declared(standing=Standing.BYPASSABLE, why="a node port goes around it", by="Ingress ml/iris")
+    listener = Listener(site="kind", address=one.address, port=one.port)
+    see(store, told, listener=listener, at=ago(minutes=1), run="k2")
+    assert [store.endpoints.count(f"standing:{word}") for word in ("unknown", "bypassable", "by*")] == [0, 1, 1]
+    (one,) = store.endpoints.list("standing:bypassable")
     assert store.endpoints.page(order=Order("namespace")).rows == (one,)
     assert store.endpoints.get(one.id).cluster == one.cluster
 

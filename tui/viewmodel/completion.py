@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
-from inventory.model import Governance, Kind, Posture, Presence, Routing, Scheme
+from inventory.model import Governance, Kind, Posture, Presence, Routing, Scheme, Standing
 from inventory.query import AGE_FIELDS, FIELDS, NUMBER_FIELDS
 
 _WORDS: dict[str, type[StrEnum]] = {
     "kind": Kind, "posture": Posture, "presence": Presence, "governance": Governance, "routing": Routing,
-    "scheme": Scheme,
+    "scheme": Scheme, "standing": Standing,
 }  # fmt: skip
 _AGES = ("1h", "1d", "7d", "30d")
 
