@@ -11,10 +11,11 @@ import base64
 import contextlib
 import json
 import re
+import ssl
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +90,7 @@ class ApiServerDouble:
         self.moved: dict[str, str] = {}
         self.bookmarks = 0
         self.watching: dict[str, int] = {}
+        self._hooks: dict[int, Callable[[], None]] = {}
         self._events: list[tuple[int, str, str, str, dict[str, Any]]] = []
         self._snapshots: dict[tuple[int, str], list[dict[str, Any]]] = {}
         self._lock = threading.RLock()
@@ -100,6 +102,10 @@ class ApiServerDouble:
         self.namespace("default")
 
     # What tests do to it.
+
+    def after(self, requests: int, call: Callable[[], None]) -> None:
+        """Have something happen before so many more requests are answered."""
+        self._hooks[len(self.requests) + requests] = call
 
     def namespace(self, name: str, **meta: Any) -> dict[str, Any]:
         return self.put("namespaces", {"metadata": {"name": name, **meta}})
@@ -175,13 +181,18 @@ class ApiServerDouble:
         with self.asked:
             self.requests.append(Seen(request.method, request.path, dict(request.query), headers))
             self.asked.notify_all()
+            hook = self._hooks.pop(len(self.requests), None)
+        if hook is not None:
+            hook()
         fault = next((what for pattern, what in self.faults.items() if re.search(pattern, request.path)), None)
         if fault is not None and (broken := await self._broken(fault, request)) is not None:
             return broken
         if request.path in self.moved:
             away = {"Location": self.moved[request.path], "Set-Cookie": "session=theirs"}
             return web.Response(status=302, headers=away)
-        if self.token and headers.get("authorization") != f"Bearer {self.token}":
+        # The scheme's case does not matter, and the client says it in small letters where it runs in a pod.
+        scheme, _, told = headers.get("authorization", "").partition(" ")
+        if self.token and (scheme.lower(), told) != ("bearer", self.token):
             return status(401, "Unauthorized", "Unauthorized")
         if found := _PROXY.match(request.path):
             return await self._proxy(request, *found.groups())
@@ -416,7 +427,9 @@ class ApiServerDouble:
 
 
 @contextlib.contextmanager
-def serving(double: ApiServerDouble, host: str = "127.0.0.1") -> Iterator[ApiServerDouble]:
+def serving(
+    double: ApiServerDouble, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[ApiServerDouble]:
     """Serve the double on a free port, from a thread of its own, until the end of the block."""
     started = threading.Event()
     stop: asyncio.Event | None = None
@@ -428,9 +441,9 @@ def serving(double: ApiServerDouble, host: str = "127.0.0.1") -> Iterator[ApiSer
         app.router.add_route("*", "/{path:.*}", double.handle)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, host, 0)
+        site = web.TCPSite(runner, host, 0, ssl_context=tls)
         await site.start()
-        double.url = f"http://{host}:{runner.addresses[0][1]}"
+        double.url = f"{'https' if tls else 'http'}://{host}:{runner.addresses[0][1]}"
         double._loop = asyncio.get_running_loop()
         started.set()
         await stop.wait()
