@@ -1,8 +1,9 @@
 """Amazon SageMaker: the inference endpoints of one account and region, and who may invoke them.
 
-The target is ``sagemaker:REGION``, or ``sagemaker:PROFILE/REGION`` for a profile of the AWS configuration.
-Credentials come from the chain of the AWS SDK, and are read by nothing else. Only List, Describe and Get
-calls are made.
+The target is ``sagemaker:REGION``, ``sagemaker:PROFILE/REGION`` for a profile of the AWS configuration, or
+``sagemaker:ROLE_ARN/REGION`` for a role that is assumed, in another account too; a scope of many accounts and regions
+has many targets. Credentials come from the chain of the AWS SDK, and are read by nothing else. Only List, Describe and
+Get calls are made, beside the AssumeRole of such a target.
 """
 
 import os
@@ -54,11 +55,25 @@ class _Account:
             connect_timeout=10, read_timeout=20, retries={"mode": "adaptive", "total_max_attempts": attempts}
         )
         try:
-            session = boto3.Session(profile_name=self.profile or None, region_name=self.region)
+            session = self._session(boto3, patient)
             self._clients = {name: session.client(name, config=patient) for name in ("sagemaker", "iam")}
         except (*self._errors, ValueError) as error:
             raise SourceError(self._sentence(error)) from error
         self.describe = cache(self._describe)
+
+    def _session(self, boto3: Any, config: Any) -> Any:
+        """As the SDK's chain says, as the named profile, or as the named role for as long as one reading takes."""
+        if not self.profile.startswith("arn:"):
+            return boto3.Session(profile_name=self.profile or None, region_name=self.region)
+        own = boto3.Session(region_name=self.region).client("sts", config=config)
+        self._context.requests += 1
+        given = own.assume_role(RoleArn=self.profile, RoleSessionName="gnomon")["Credentials"]
+        return boto3.Session(
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+            region_name=self.region,
+        )
 
     def pages(self, service: str, operation: str) -> Iterator[dict[str, Any]]:
         """The pages of a listing. Raises SourceError."""

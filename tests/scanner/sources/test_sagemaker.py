@@ -11,6 +11,7 @@ from typing import Any
 
 import boto3
 import botocore.client
+import botocore.exceptions
 import pytest
 
 from inventory.model import DeclarationState, ScanStatus
@@ -123,6 +124,74 @@ def test_what_is_deleted_is_withdrawn(read, aws) -> None:
     _, found = read("sagemaker:eu-west-1")
     assert set(found) == {"e1", "e2"}
     assert read("sagemaker:us-east-1")[1] == {}
+
+
+def role(account: str) -> str:
+    return f"arn:aws:iam::{account}:role/reader"
+
+
+ACCOUNTS = ("111111111111", "222222222222")
+REGIONS = ("eu-west-1", "us-east-1")
+
+
+@pytest.fixture
+def organisation(aws) -> dict[str, str]:
+    """An endpoint in each region of two more accounts, by the target that reads it."""
+    sts = boto3.client("sts", region_name="eu-west-1")
+    planted = {}
+    for account in ACCOUNTS:
+        given = sts.assume_role(RoleArn=role(account), RoleSessionName="plant")["Credentials"]
+        session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        for region in REGIONS:
+            client = session.client("sagemaker", region_name=region)
+            endpoint(client, f"e-{account[0]}-{region}")
+            client.close()
+            planted[f"sagemaker:{role(account)}/{region}"] = f"e-{account[0]}-{region}"
+    sts.close()
+    return planted
+
+
+def test_many_accounts_and_regions_by_assumed_roles(read, organisation, tmp_path, monkeypatch) -> None:
+    called: list[str] = []
+    secrets: list[str] = []
+    real = botocore.client.BaseClient._make_api_call
+
+    def recording(self: Any, operation: str, arguments: Any) -> Any:
+        called.append(operation)
+        answer = real(self, operation, arguments)
+        if operation == "AssumeRole":
+            secrets.extend(answer["Credentials"][key] for key in ("SecretAccessKey", "SessionToken"))
+        return answer
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recording)
+    scan, found = read(*organisation)
+    assert (scan.status, scan.account.planned, scan.account.answered) == (ScanStatus.COMPLETE, 4, 4)
+    assert {one.source: key for key, one in found.items()} == organisation
+    assert set(called) <= {*READS, "AssumeRole"}
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
+    assert len(secrets) == 8
+    assert not [secret for secret in secrets if secret.encode() in kept]
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "AccessDeniedException"])
+def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_from_it(
+    read, organisation, monkeypatch, code
+) -> None:
+    read(*organisation)
+    real = botocore.client.BaseClient._make_api_call
+
+    def failing(self: Any, operation: str, arguments: Any) -> Any:
+        if operation == "AssumeRole" and arguments["RoleArn"] == role(ACCOUNTS[0]):
+            raise botocore.exceptions.ClientError({"Error": {"Code": code}}, operation)
+        return real(self, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", failing)
+    scan, found = read(*organisation)
+    assert (scan.status, scan.account.answered, scan.account.refused) == (ScanStatus.INCOMPLETE, 2, 2)
+    assert set(found) == set(organisation.values())
+    assert code in (scan.reason or "")
+    assert f"sagemaker:{role(ACCOUNTS[0])}/{REGIONS[0]}" in (scan.reason or "")
+    assert role(ACCOUNTS[1]) not in (scan.reason or "")
 
 
 NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
