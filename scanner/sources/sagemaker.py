@@ -33,7 +33,9 @@ def read(context: Context) -> Iterator[Declaration]:
     except SourceError as error:
         context.shortfalls.append(f"who may invoke the endpoints of {context.source} is unknown: {error}")
     for page in account.pages("sagemaker", "list_endpoints"):
-        for listed in page.get("Endpoints", []):
+        if "Endpoints" not in page:
+            raise SourceError(f"{context.source}: list_endpoints was cut off on its way: read it again")
+        for listed in page["Endpoints"]:
             yield _endpoint(context, account, str(listed["EndpointName"]), grants)
 
 
@@ -90,6 +92,10 @@ class _Account:
             found: dict[str, Any] = getattr(self._clients["sagemaker"], operation)(**{parameter: value})
         except self._errors as error:
             self._context.shortfalls.append(f"{operation} of {value}: {self._sentence(error)}")
+            return {}
+        # The SDK takes a body that is no JSON, as half of one is, for an answer that tells nothing.
+        if operation.startswith("describe_") and parameter not in found:
+            self._context.shortfalls.append(f"{self._context.source}: {operation} of {value} was cut off on its way")
             return {}
         return found
 
