@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format bench lock mlflow clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -43,6 +43,11 @@ lock: .venv/.demo  ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra demo --extra dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra demo --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
 
+# Beside the development install, which it would double: the tests of planted endpoints are skipped without it.
+mlflow:  ## a real MLflow server with its basic-auth plugin, for the tests that start one
+	test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/pip install --quiet mlflow-skinny==3.17.2 aiohttp alembic flask flask-cors flask-wtf graphene huey pandas sqlalchemy
+
 clean:  ## remove everything that the other targets made
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-mlflow .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,8 +1,9 @@
 """Amazon SageMaker: the inference endpoints of one account and region, and who may invoke them.
 
-The target is ``sagemaker:REGION``, or ``sagemaker:PROFILE/REGION`` for a profile of the AWS configuration.
-Credentials come from the chain of the AWS SDK, and are read by nothing else. Only List, Describe and Get
-calls are made.
+The target is ``sagemaker:REGION``, ``sagemaker:PROFILE/REGION`` for a profile of the AWS configuration, or
+``sagemaker:ROLE_ARN/REGION`` for a role that is assumed, in another account too; a scope of many accounts and regions
+has many targets. Credentials come from the chain of the AWS SDK, and are read by nothing else. Only List, Describe and
+Get calls are made, beside the AssumeRole of such a target.
 """
 
 import os
@@ -32,7 +33,9 @@ def read(context: Context) -> Iterator[Declaration]:
     except SourceError as error:
         context.shortfalls.append(f"who may invoke the endpoints of {context.source} is unknown: {error}")
     for page in account.pages("sagemaker", "list_endpoints"):
-        for listed in page.get("Endpoints", []):
+        if "Endpoints" not in page:
+            raise SourceError(f"{context.source}: list_endpoints was cut off on its way: read it again")
+        for listed in page["Endpoints"]:
             yield _endpoint(context, account, str(listed["EndpointName"]), grants)
 
 
@@ -54,11 +57,25 @@ class _Account:
             connect_timeout=10, read_timeout=20, retries={"mode": "adaptive", "total_max_attempts": attempts}
         )
         try:
-            session = boto3.Session(profile_name=self.profile or None, region_name=self.region)
+            session = self._session(boto3, patient)
             self._clients = {name: session.client(name, config=patient) for name in ("sagemaker", "iam")}
         except (*self._errors, ValueError) as error:
             raise SourceError(self._sentence(error)) from error
         self.describe = cache(self._describe)
+
+    def _session(self, boto3: Any, config: Any) -> Any:
+        """As the SDK's chain says, as the named profile, or as the named role for as long as one reading takes."""
+        if not self.profile.startswith("arn:"):
+            return boto3.Session(profile_name=self.profile or None, region_name=self.region)
+        own = boto3.Session(region_name=self.region).client("sts", config=config)
+        self._context.requests += 1
+        given = own.assume_role(RoleArn=self.profile, RoleSessionName="gnomon")["Credentials"]
+        return boto3.Session(
+            aws_access_key_id=given["AccessKeyId"],
+            aws_secret_access_key=given["SecretAccessKey"],
+            aws_session_token=given["SessionToken"],
+            region_name=self.region,
+        )
 
     def pages(self, service: str, operation: str) -> Iterator[dict[str, Any]]:
         """The pages of a listing. Raises SourceError."""
@@ -75,6 +92,10 @@ class _Account:
             found: dict[str, Any] = getattr(self._clients["sagemaker"], operation)(**{parameter: value})
         except self._errors as error:
             self._context.shortfalls.append(f"{operation} of {value}: {self._sentence(error)}")
+            return {}
+        # The SDK takes a body that is no JSON, as half of one is, for an answer that tells nothing.
+        if operation.startswith("describe_") and parameter not in found:
+            self._context.shortfalls.append(f"{self._context.source}: {operation} of {value} was cut off on its way")
             return {}
         return found
 

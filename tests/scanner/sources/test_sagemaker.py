@@ -4,13 +4,16 @@ import json
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 import botocore.client
+import botocore.exceptions
 import pytest
 
 from inventory.model import DeclarationState, ScanStatus
@@ -123,6 +126,164 @@ def test_what_is_deleted_is_withdrawn(read, aws) -> None:
     _, found = read("sagemaker:eu-west-1")
     assert set(found) == {"e1", "e2"}
     assert read("sagemaker:us-east-1")[1] == {}
+
+
+def role(account: str) -> str:
+    return f"arn:aws:iam::{account}:role/reader"
+
+
+ACCOUNTS = ("111111111111", "222222222222")
+REGIONS = ("eu-west-1", "us-east-1")
+
+
+@pytest.fixture
+def organisation(aws) -> dict[str, str]:
+    """An endpoint in each region of two more accounts, by the target that reads it."""
+    sts = boto3.client("sts", region_name="eu-west-1")
+    planted = {}
+    for account in ACCOUNTS:
+        given = sts.assume_role(RoleArn=role(account), RoleSessionName="plant")["Credentials"]
+        session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+        for region in REGIONS:
+            client = session.client("sagemaker", region_name=region)
+            endpoint(client, f"e-{account[0]}-{region}")
+            client.close()
+            planted[f"sagemaker:{role(account)}/{region}"] = f"e-{account[0]}-{region}"
+    sts.close()
+    return planted
+
+
+def test_many_accounts_and_regions_by_assumed_roles(read, organisation, tmp_path, monkeypatch) -> None:
+    called: list[str] = []
+    secrets: list[str] = []
+    real = botocore.client.BaseClient._make_api_call
+
+    def recording(self: Any, operation: str, arguments: Any) -> Any:
+        called.append(operation)
+        answer = real(self, operation, arguments)
+        if operation == "AssumeRole":
+            secrets.extend(answer["Credentials"][key] for key in ("SecretAccessKey", "SessionToken"))
+        return answer
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", recording)
+    scan, found = read(*organisation)
+    assert (scan.status, scan.account.planned, scan.account.answered) == (ScanStatus.COMPLETE, 4, 4)
+    assert {one.source: key for key, one in found.items()} == organisation
+    assert set(called) <= {*READS, "AssumeRole"}
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
+    assert len(secrets) == 8
+    assert not [secret for secret in secrets if secret.encode() in kept]
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "AccessDeniedException"])
+def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_from_it(
+    read, organisation, monkeypatch, code
+) -> None:
+    read(*organisation)
+    real = botocore.client.BaseClient._make_api_call
+
+    def failing(self: Any, operation: str, arguments: Any) -> Any:
+        if operation == "AssumeRole" and arguments["RoleArn"] == role(ACCOUNTS[0]):
+            raise botocore.exceptions.ClientError({"Error": {"Code": code}}, operation)
+        return real(self, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", failing)
+    scan, found = read(*organisation)
+    assert (scan.status, scan.account.answered, scan.account.refused) == (ScanStatus.INCOMPLETE, 2, 2)
+    assert set(found) == set(organisation.values())
+    assert code in (scan.reason or "")
+    assert f"sagemaker:{role(ACCOUNTS[0])}/{REGIONS[0]}" in (scan.reason or "")
+    assert role(ACCOUNTS[1]) not in (scan.reason or "")
+
+
+class Between:
+    """A proxy in front of the cloud, over HTTP: ``fault`` answers in its place, by operation, or lets it answer."""
+
+    def __init__(self, cloud: str) -> None:
+        self.fault: Callable[[str], tuple[int, bytes, int] | None] = lambda operation: None
+        self.asked: list[str] = []
+        between = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or "Query"
+                between.asked.append(operation)
+                status, answer, length = between.fault(operation) or self._passed_on(body)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/x-amz-json-1.1" if operation != "Query" else "text/xml")
+                self.send_header("Content-Length", str(length))
+                self.end_headers()
+                self.wfile.write(answer)
+                self.close_connection = True
+
+            def _passed_on(self, body: bytes) -> tuple[int, bytes, int]:
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                try:
+                    with urllib.request.urlopen(urllib.request.Request(f"{cloud}{self.path}", body, headers)) as given:
+                        answer = given.read()
+                        return given.status, answer, len(answer)
+                except urllib.error.HTTPError as error:
+                    with error:
+                        answer = error.read()
+                        return error.code, answer, len(answer)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def between(cloud, aws, monkeypatch) -> Iterator[Between]:
+    running = Between(cloud)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
+    yield running
+    running.close()
+
+
+def error(code: str) -> tuple[int, bytes, int]:
+    body = json.dumps({"__type": code, "message": "planted"}).encode()
+    return 400, body, len(body)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (error("ThrottlingException"), "ThrottlingException"),
+        (error("ExpiredTokenException"), "are not valid any more (ExpiredTokenException): log in again"),
+        (error("AccessDeniedException"), "give them read access"),
+        ((200, b'{"Endpoints": [{"EndpointName": "e', 4000), "was cut off on its way"),
+    ],
+)
+@pytest.mark.parametrize("operation", ["ListEndpoints", "DescribeEndpoint"])
+def test_faults_on_the_wire_withdraw_nothing(read, aws, between, operation, fault, said) -> None:
+    endpoint(aws, "iris")
+    scan, before = read("sagemaker:eu-west-1")
+    assert (scan.status, set(before)) == (ScanStatus.COMPLETE, {"iris"})
+    between.fault = lambda asked: fault if asked == operation else None
+    scan, found = read("sagemaker:eu-west-1")
+    assert scan.status is ScanStatus.INCOMPLETE
+    assert said in (scan.reason or "")
+    assert set(found) == {"iris"}
+
+
+def test_throttling_that_passes_is_waited_for(read, aws, between) -> None:
+    endpoint(aws, "iris")
+    left = iter([error("ThrottlingException")])
+    between.fault = lambda asked: next(left, None) if asked == "ListEndpoints" else None
+    scan, found = read("sagemaker:eu-west-1")
+    assert (scan.status, set(found)) == (ScanStatus.COMPLETE, {"iris"})
+    assert between.asked.count("ListEndpoints") == 2
 
 
 NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
