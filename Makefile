@@ -1,6 +1,8 @@
 # Every check and every task is one command. `make help` lists them.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# A tracking server needs these beside the client that mlflow-skinny is.
+MLFLOW := mlflow-skinny==3.17.2 aiohttp alembic flask flask-cors flask-wtf graphene huey pandas sqlalchemy
 
 .PHONY: help demo test lint format bench lock mlflow clean
 
@@ -21,7 +23,7 @@ help:  ## this list
 demo: .venv/.demo  ## set up and run the whole story on real servers on loopback
 	$(BIN)/gnomon demo
 
-test: .venv/.dev lint  ## set up, lint, check types and import contracts, run the suite
+test: .venv/.dev .venv-mlflow/.done lint  ## set up, lint, check types and import contracts, run the suite
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: .venv/.dev  ## ruff, mypy, import-linter
@@ -42,11 +44,15 @@ lock: .venv/.demo  ## write the lock files anew from pyproject.toml
 	rm -f requirements-dev.lock requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra demo --extra dev --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra demo --python-version 3.11 --generate-hashes --no-header --no-annotate -c requirements-dev.lock -o requirements.lock
+	echo $(MLFLOW) | tr ' ' '\n' | $(BIN)/uv pip compile - --python-version 3.11 --generate-hashes --no-header --no-annotate -o requirements-mlflow.lock
 
-# Beside the development install, which it would double: the tests of planted endpoints are skipped without it.
-mlflow:  ## a real MLflow server with its basic-auth plugin, for the tests that start one
+# Beside the development install, whose versions of the same packages differ: only the tests start it.
+.venv-mlflow/.done: requirements-mlflow.lock
 	test -x .venv-mlflow/bin/python || $(PYTHON) -m venv .venv-mlflow
-	.venv-mlflow/bin/pip install --quiet mlflow-skinny==3.17.2 aiohttp alembic flask flask-cors flask-wtf graphene huey pandas sqlalchemy
+	.venv-mlflow/bin/pip install --quiet --require-hashes -r requirements-mlflow.lock
+	touch $@
+
+mlflow: .venv-mlflow/.done  ## a real MLflow server with its basic-auth plugin, for the tests that start one
 
 clean:  ## remove everything that the other targets made
 	rm -rf .venv .venv-mlflow .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,8 +1,7 @@
 """Five hundred planted endpoints: a real MLflow server with its basic-auth plugin, moto's SageMaker and a gateway's
 file say what is supposed to run, real listeners are what runs, and every list of ``gnomon drift`` is exact.
 
-MLflow is no dependency of the suite: ``make mlflow`` installs it beside (some 360 MB), and without it these tests are
-skipped.
+The server is installed beside, by ``make mlflow``, as ``make test`` does; without it these tests are skipped.
 """
 
 import asyncio
