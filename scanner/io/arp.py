@@ -54,7 +54,9 @@ def sweep(
                 permitted = pacer.permits(time.monotonic(), min(BATCH, len(missing) - done))
                 part = missing[done : done + permitted]
                 sender.frames[: len(part), 38:42] = part.astype(">u4").view(np.uint8).reshape(-1, 4)
-                sender.send(len(part))
+                if permitted:
+                    sender.send(permitted)
+                    pacer.went(permitted, time.monotonic())
                 done += len(part)
                 _take(receiver, pacer.delay(time.monotonic()), addresses, known, found)
             until = time.monotonic() + patience

@@ -135,14 +135,15 @@ class ConnectScan:
         if now < self._held_until or room <= 0 or not (more or self._again or self._waiting):
             return more
         permitted = self._pacer.permits(now, min(room, _REPORT_AT))
-        for sent in range(permitted):
+        if not permitted:
+            return more
+        sent = 0
+        while sent < permitted:
             probe, more = self._next(more, now)
-            if probe is None:
-                self._pacer.give_back(permitted - sent)
+            if probe is None or not self._probe(probe, now):
                 break
-            if not self._probe(probe, now):
-                self._pacer.give_back(permitted - sent)
-                break
+            sent += 1
+        self._pacer.went(sent, time.monotonic(), unsent=permitted - sent)
         return more
 
     def _next(self, more: bool, now: float) -> "tuple[_Probe | None, bool]":

@@ -213,6 +213,7 @@ class ApiServer:
         """Wait until the next request is due, and count it."""
         while not self._pacer.permits(now := time.monotonic(), 1):  # noqa: ASYNC110 - it waits for a moment
             await asyncio.sleep(self._pacer.delay(now))
+        self._pacer.went(1, now)
         self.requests += 1
 
     async def _renew(self) -> None:

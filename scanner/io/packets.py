@@ -33,7 +33,7 @@ _CONTROLS = 4
 """One in so many frames of a burst is a control probe, at most."""
 _REPORT_EVERY = 0.1
 _REPORT_AT = 256
-_NAP = 0.001
+_NAP = 0.003
 _IDLE = 0.01
 _GATHER = 0.005
 
@@ -152,7 +152,7 @@ class SynScan:
         if sent:
             self.sent += sent
             self.last_sent = time.monotonic()
-        self._pacer.give_back(permitted - sent)
+        self._pacer.went(sent, time.monotonic(), unsent=permitted - sent)
         return more
 
     def _due_controls(self, most: int, now: float, *, ending: bool) -> tuple[Numbers, Ports, Numbers] | None:
