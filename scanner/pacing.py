@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 DEBT = 0.1
 """Seconds that a late sender may make up for in the end: no 10 s then hold more than 101 % of their share."""
 
-CATCHING_UP = 1.05
+CATCHING_UP = 1.08
 STEP = 0.02
 """Seconds that a late sender may make up for at once."""
 
