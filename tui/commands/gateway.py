@@ -1,6 +1,7 @@
 """``serve``, ``gateway`` and ``doctor``: the daemon, a gateway alone, and what is missing on this machine."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,6 +9,9 @@ from tui.commands.options import FormatOption, WhyOption
 from tui.exits import CommandError, Exit
 from tui.output import Column, Format, log_to_stderr, narrate, write_rows, write_text
 from tui.wiring import daemon, gateway_alone, has_joined, settings_of, workspace
+
+if TYPE_CHECKING:
+    from inventory.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -89,10 +93,7 @@ def gateway(
     """
     from tui.joining import end_membership, invitation, join_by, list_members
 
-    asked = [name for name, value in (("--join", join), ("--invite", invite), ("--expel", expel)) if value is not None]
-    asked += ["--members"] if members else []
-    if len(asked) > 1:
-        raise CommandError(f"{asked[0]} and {asked[1]} cannot be given at once")
+    _one_of({"--join": join, "--invite": invite, "--expel": expel, "--members": members or None})
     if (token is not None) != (join is not None):
         raise CommandError("--join and --token go together: `gnomon gateway --invite NAME` there prints the token")
     if invite is not None:
@@ -111,6 +112,17 @@ def gateway(
     settings = settings_of(context.obj)
     if join is not None and token is not None:
         join_by(settings, join, token)
+    _serve_alone(settings)
+
+
+def _one_of(options: Mapping[str, object]) -> None:
+    """Raises CommandError where more than one was given."""
+    given = [name for name, value in options.items() if value is not None]
+    if len(given) > 1:
+        raise CommandError(f"{given[0]} and {given[1]} cannot be given at once")
+
+
+def _serve_alone(settings: "Settings") -> None:
     where = f"{settings.gateway_address}:{settings.gateway_port}"
     joined = has_joined(settings)
     narrate(f"gateway on {where}, " + (f"for the gnomon of {joined}" if joined else "with what was served last"))

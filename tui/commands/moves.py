@@ -88,11 +88,7 @@ def adopt(
             path=path,
             sticky=desired.parse_sticky(sticky or ()),
         )
-        current = here.store.routes.get(spec.name)
-        if current is not None and current.spec is not None:
-            raise CommandError(
-                f"there is a route {spec.name!r} already: choose another --name, or change it by `gnomon shift`"
-            )
+        _must_be_new(here, spec.name)
         if dry_run:
             write_text(describe(spec))
             return
@@ -196,6 +192,13 @@ def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | Non
         return endpoint.url, endpoint.id
     known = [one.id for one in here.store.endpoints.list() if one.url == to.rstrip("/")]
     return to, known[0] if known else None
+
+
+def _must_be_new(here: Workspace, name: str) -> None:
+    """Raises CommandError where a route of that name is there."""
+    current = here.store.routes.get(name)
+    if current is not None and current.spec is not None:
+        raise CommandError(f"there is a route {name!r} already: choose another --name, or change it by `gnomon shift`")
 
 
 def _default_name(endpoint: "Endpoint") -> str:
