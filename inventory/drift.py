@@ -157,6 +157,9 @@ def _bypass(endpoint: Endpoint, active: Sequence[Match]) -> str | None:
         return "gnomon's own gateway leads to it, and its own address answered the last scan"
     if endpoint.cluster is not None and endpoint.cluster.standing is Standing.BYPASSABLE:
         return endpoint.cluster.why
+    if endpoint.routing is Routing.SEALED:
+        # A scan from the gateway's own machine reaches it all the same: trials from elsewhere do not.
+        return None
     for one in active:
         if one.declaration.kind is DeclarationKind.ROUTE and _lies_beside(endpoint, one.declaration):
             return f"{_named(one.declaration)} leads to it, and its own address answered the last scan"

@@ -117,6 +117,13 @@ def test_what_is_declared_and_not_there(parts, presence, status, expected) -> No
     assert found == ([expected] if expected else [])
 
 
+@pytest.mark.parametrize("routing", Routing)
+def test_what_is_sealed_is_gone_around_only_by_the_word_of_its_cluster(routing: Routing) -> None:
+    route = registered(kind="route", urls=(), backends=("http://127.0.0.9:5000",))
+    found = lists(drift([seen(routing=routing)], [route], [], [READ]))
+    assert (Drift.BYPASS in found) is (routing is not Routing.SEALED)
+
+
 @pytest.mark.parametrize(
     ("urls", "expected"), [((), True), (("http://127.0.0.8:80",), True), (("http://127.0.0.9:5000",), False)]
 )
