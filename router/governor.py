@@ -127,9 +127,8 @@ class Governor:
     def _known(self) -> "_Known":
         """What is cheap to read, and must act at once."""
         now = utc_now()
-        alive = [
-            one.id for one in self._store.gateways.list() if (now - one.heartbeat_at).total_seconds() < ALIVE_SECONDS
-        ]
+        heard = self._store.gateways.heartbeats()
+        alive = [gateway for gateway, at in heard.items() if (now - at).total_seconds() < ALIVE_SECONDS]
         return _Known(
             policy=self._store.policies.state(),
             revoked=tuple(self._store.revocations.list(now)),

@@ -4,6 +4,7 @@ A gateway of ten thousand routes tells of the few that changed; nobody reads or 
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from sqlalchemy import delete
 from sqlmodel import Session, col, select
@@ -57,6 +58,12 @@ class GatewayRepository:
     def list(self) -> GatewayStatuses:
         """The last report of every gateway, by id."""
         return self._of(None)
+
+    def heartbeats(self) -> dict[str, datetime]:
+        """When each gateway was last heard of. What they report of routes is not read."""
+        with self._database.read() as session:
+            rows = session.exec(select(GatewayRow)).all()
+        return {row.id: GatewayStatus.model_validate(row.body).heartbeat_at for row in rows}
 
     def of(self, route: str) -> GatewayStatuses:
         """The last report of every gateway, by id, with the state of one route alone."""

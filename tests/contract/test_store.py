@@ -299,6 +299,7 @@ def test_reports_and_counts_come_back(store: Store):
     store.gateways.report(status)
     version = store.version()
     store.gateways.beat(GatewayStatus(id="local", address="a:1", healthy=True, heartbeat_at=ago(seconds=-1)))
+    assert store.gateways.heartbeats() == {"local": ago(seconds=-1)}
     assert store.version() == version, "a heartbeat wakes nobody"
     assert store.gateways.list()[0].revisions == {"iris": 2}
     store.shadow.save(evidence)
