@@ -44,6 +44,10 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
+# A shell that runs the suite in the background has all that it starts ignore Ctrl-C.
+MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tui.cli import main; main()"
+
+
 @pytest.fixture
 def demo(tmp_path: Path, temporary: Path) -> Iterator[Demo]:
     """Start the demonstration. All its processes carry the test's folder in their environment."""
@@ -52,7 +56,7 @@ def demo(tmp_path: Path, temporary: Path) -> Iterator[Demo]:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from tui.cli import main; main()", "demo", *arguments],
+            [sys.executable, "-c", MAIN, "demo", *arguments],
             env={**os.environ, **own},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
