@@ -93,9 +93,7 @@ def gateway(
     """
     from tui.joining import end_membership, invitation, join_by, list_members
 
-    _one_of({"--join": join, "--invite": invite, "--expel": expel, "--members": members or None})
-    if (token is not None) != (join is not None):
-        raise CommandError("--join and --token go together: `gnomon gateway --invite NAME` there prints the token")
+    _check({"--join": join, "--invite": invite, "--expel": expel, "--members": members or None}, token)
     if invite is not None:
         with workspace(context.obj) as here:
             write_text(invitation(here, invite, minutes, why))
@@ -115,11 +113,13 @@ def gateway(
     _serve_alone(settings)
 
 
-def _one_of(options: Mapping[str, object]) -> None:
-    """Raises CommandError where more than one was given."""
+def _check(options: Mapping[str, object], token: str | None) -> None:
+    """Raises CommandError where more than one was given, or a token without what it is for."""
     given = [name for name, value in options.items() if value is not None]
     if len(given) > 1:
         raise CommandError(f"{given[0]} and {given[1]} cannot be given at once")
+    if (token is not None) != ("--join" in given):
+        raise CommandError("--join and --token go together: `gnomon gateway --invite NAME` there prints the token")
 
 
 def _serve_alone(settings: "Settings") -> None:

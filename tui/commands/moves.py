@@ -72,7 +72,6 @@ def adopt(
 
     """
     from router import desired
-    from router.advice import advice
 
     with workspace(context.obj) as here:
         endpoint = here.store.endpoints.get(endpoint_id)
@@ -92,11 +91,7 @@ def adopt(
         if dry_run:
             write_text(describe(spec))
             return
-        revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
-        _manage(here, endpoint.id, why)
-        for sentence in advice(endpoint, spec, here.settings):
-            narrate(sentence)
-        converge(here, revision, wait)
+        converge(here, _adopted(here, endpoint, spec, why), wait)
 
 
 def shift(
@@ -192,6 +187,17 @@ def _replacement(here: Workspace, to: str | None) -> tuple[str | None, str | Non
         return endpoint.url, endpoint.id
     known = [one.id for one in here.store.endpoints.list() if one.url == to.rstrip("/")]
     return to, known[0] if known else None
+
+
+def _adopted(here: Workspace, endpoint: "Endpoint", spec: "RouteSpec", why: str) -> "Revision":
+    """Put the route on record, and say how callers move."""
+    from router.advice import advice
+
+    revision = here.store.routes.put(spec, who=here.settings.actor, why=why)
+    _manage(here, endpoint.id, why)
+    for sentence in advice(endpoint, spec, here.settings):
+        narrate(sentence)
+    return revision
 
 
 def _must_be_new(here: Workspace, name: str) -> None:

@@ -30,7 +30,7 @@ from router.gateways.envoy.tables import PIECE, Tables
 from router.governance import ALL, Governance, changed
 from router.io.enrol import authority_of
 from router.observed import Observed, Rejection
-from router.plan import Action, Plan, Step
+from router.plan import Action, Plan, Step, hosts_of
 
 log = logging.getLogger(__name__)
 
@@ -268,10 +268,10 @@ class EnvoyGateway:
     ) -> tuple[dict[str, Named], dict[str, str]]:
         """Bring routes that are all new some at a time, so that Envoy takes in the first while others are made.
 
-        A route that takes a host from another has to change together with it, as ``_bring`` does: so nothing is
-        removed here. What is brought and why some cannot be made; of those, the whole change is left out.
+        A route whose host is another's, or that shares one by a path, has to change together with the others, as
+        ``_bring`` does: it waits. What is brought and why some cannot be made; of those, the whole change is left out.
         """
-        new = {route: one for route, one in changes.items() if one is not None and route not in self._made}
+        new = {route: one for route, one in changes.items() if one is not None and self._stands_alone(one)}
         wanted: dict[str, Named] = {}
         refused: dict[str, str] = {}
         for first in range(0, len(new) - len(new) % _AT_ONCE, _AT_ONCE):
@@ -282,6 +282,13 @@ class EnvoyGateway:
             wanted |= some
             await asyncio.sleep(0)
         return wanted, refused
+
+    def _stands_alone(self, revision: Revision) -> bool:
+        """Whether nothing that is served has to do with a route."""
+        spec = revision.spec
+        if spec is None or spec.path or revision.route in self._made:
+            return False
+        return not any(host in self._ads.target[SCOPE] for host in hosts_of(spec))
 
     def _conclude(self, action: Action, error: str | None, named: Named | None) -> None:
         """Keep what came of one route: served, withdrawn, refused, or not known yet."""
