@@ -64,6 +64,18 @@ def judge_all(gateways: Sequence[GatewayStatus], revisions: Sequence[Revision], 
     return (pending or results)[0]
 
 
+def taken_back(store: Store, revisions: Sequence[Revision], seconds: float = 1.0) -> bool:
+    """Whether the daemon made another revision in place of one that was refused, as it does within moments."""
+    until = time.monotonic() + seconds
+    while True:
+        latest = [store.routes.get(one.route) for one in revisions]
+        if any(now is not None and now.number > one.number for now, one in zip(latest, revisions, strict=True)):
+            return True
+        if time.monotonic() >= until:
+            return False
+        time.sleep(LOOK_EVERY)
+
+
 def await_gateways(store: Store, revisions: Sequence[Revision], seconds: float | None = None) -> Result:
     """Wait until the revisions are in force, or one is refused. Returns how they fare then.
 

@@ -192,3 +192,23 @@ async def test_a_shadow_gets_the_path_that_the_application_knows(rig: Any, backe
     assert answer.json["path"] == "/a/predict"
     seen = await shadow.received(lambda seen: len(seen) >= 1)
     assert seen[0].path == "/b/predict"
+
+
+async def test_a_host_that_a_path_had_is_taken_over_in_a_plan_of_many(rig: Any, backends: Any) -> None:
+    old, new = await backends("old"), await backends("new")
+    await rig.put(by_path("old", "/models", old))
+    assert (await rig.ask(HOST, "/models/a")).json["from"] == "old"
+    origin = {"name": "origin", "url": new.url, "weight": 100}
+    many: dict[str, RouteSpec | None] = {
+        f"r{number}": route(f"r{number}", hosts=(f"r{number}.localhost",), backends=(origin,)) for number in range(120)
+    }
+    wanted = {"a-whole": route("a-whole", hosts=(HOST,), backends=(origin,)), **many, "old": None}
+    await asyncio.to_thread(rig.store.routes.change, wanted, who="ana", why="a move")
+    async with asyncio.timeout(30):
+        while (answer := await rig.ask(HOST, "/models/a")).status != 200 or answer.json["from"] != "new":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        for name in ("r0", "r119"):
+            while (await rig.ask(f"{name}.localhost", "/x")).status != 200:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+    for _ in range(20):
+        assert (await rig.ask(HOST, "/models/a")).json["from"] == "new"

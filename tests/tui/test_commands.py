@@ -125,6 +125,7 @@ def test_commands_end_as_gateways_say(gnomon, adopted: Endpoint, database_url: s
     report(revisions={"iris": 2}, refused={"iris": {"error": "cluster refused: name"}})
     refused = gnomon("shift", "iris", "origin=0", "replacement=100")
     assert (refused.code, "cluster refused: name" in refused.err) == (1, True)
+    assert "is on record, but a gateway refused" in refused.err
     plan = json.loads(gnomon("plan", "--format", "json").out)
     assert [row["route"] for row in plan] == ["iris"]
 

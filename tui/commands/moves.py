@@ -234,7 +234,7 @@ def converge(here: Workspace, revision: "Revision", wait: float | None) -> None:
 
 def converge_all(here: Workspace, revisions: Sequence["Revision"], wait: float | None) -> None:
     """Wait for a gateway's word on revisions that were made together, and tell it. Raises CommandError."""
-    from tui.convergence import Outcome, await_gateways
+    from tui.convergence import Outcome, await_gateways, taken_back
 
     first = revisions[0]
     said = f"route {first.route} revision {first.number}" if len(revisions) == 1 else f"{len(revisions)} routes"
@@ -242,7 +242,11 @@ def converge_all(here: Workspace, revisions: Sequence["Revision"], wait: float |
     result = await_gateways(here.store, revisions, wait)
     if result.outcome is Outcome.REFUSED:
         was = "was" if len(revisions) == 1 else "were all"
-        raise CommandError(f"{said} {was} rolled back, because a gateway refused: {result.words}", Exit.FAILED)
+        if taken_back(here.store, revisions):
+            raise CommandError(f"{said} {was} rolled back, because a gateway refused: {result.words}", Exit.FAILED)
+        # The gateway beside gnomon decides; one of another machine only says.
+        undo = f"`gnomon rollback {first.route}` takes it back"
+        raise CommandError(f"{said} {verb} on record, but a gateway refused: {result.words}; {undo}", Exit.FAILED)
     if result.outcome is Outcome.PENDING:
         raise CommandError(f"{said} {verb} on record, but {result.words}", Exit.INCOMPLETE)
     narrate(f"{said} {verb} in force on {result.words}")
