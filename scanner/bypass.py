@@ -26,6 +26,7 @@ ATTEMPTS = 3
 """How often a path is tried that neither accepts nor refuses: a lost packet is no firewall."""
 
 _AT_ONCE = 64
+_NOBODY = "nobody.invalid"
 _FAILED = {
     "refused": (Direct.REFUSED, "refuses connections"),
     "timeout": (Direct.SILENT, "does not answer"),
@@ -68,6 +69,10 @@ class Trial:
             if answer.status is not None or answer.outcome in {"!refused", "!timeout"}:
                 break
         if answer.status is not None:
+            # What answers for every name alike leads nowhere, or is no gateway at all.
+            nobody = await self._ask(where.model_copy(update={"name": _NOBODY}), address, base.rstrip("/"))
+            if nobody.shape == answer.shape:
+                return Control(address=str(where), host=host, words="answers as for a name that it does not have,")
             return Control(address=str(where), host=host, status=answer.status)
         _, words = _told(answer)
         return Control(address=str(where), host=host, words=words)

@@ -136,7 +136,8 @@ async def test_the_control_tells_the_host_and_what_came():
 
     async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heads.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+        own = b"{}" if b"Host: iris.localhost" in heads[-1] else b""
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n%s" % (len(own), own))
         await writer.drain()
         writer.close()
 
@@ -145,8 +146,16 @@ async def test_the_control_tells_the_host_and_what_came():
     assert control.status == 404
     assert control.holds
     assert heads[0].startswith(b"GET /models/iris/-/routes HTTP/1.1\r\nHost: iris.localhost:")
+    assert b"\r\nHost: nobody.invalid:" in heads[1]
     gone = await Trial(SETTINGS).control(path.host, path.port, "iris.localhost")
     assert (gone.status, gone.holds, gone.words) == (None, False, "refuses connections")
+
+
+async def test_what_answers_for_every_name_alike_is_no_control():
+    async with host(answering(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")) as path:
+        control = await Trial(SETTINGS).control(path.host, path.port, "iris.localhost")
+    assert not control.holds
+    assert "a name that it does not have" in control.words
 
 
 MONDAY_NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

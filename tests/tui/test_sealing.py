@@ -24,9 +24,11 @@ ELSEWHERE = ("10.9.9.9",)
 
 class Answering(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        own = b"no such page" if self.headers["Host"].startswith("iris.localhost") else b""
         self.send_response(404)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(own)))
         self.end_headers()
+        self.wfile.write(own)
 
     def log_message(self, *_: object) -> None:
         pass
