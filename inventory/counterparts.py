@@ -6,10 +6,11 @@ What a person confirmed or rejected wins over everything.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from inventory.model import Declaration, DeclarationKind, Endpoint, Ruling
@@ -29,16 +30,17 @@ class Tier(IntEnum):
 
     OPERATIONS = 1
     MODEL_NAME = 2
-    CERTIFICATE = 3
-    PLACE = 4
-    WORKLOAD = 5
-    URL = 6
-    CONFIRMED = 7
+    ARTIFACT = 3
+    CERTIFICATE = 4
+    PLACE = 5
+    WORKLOAD = 6
+    URL = 7
+    CONFIRMED = 8
 
     @property
     def is_proof(self) -> bool:
         """Whether it makes a match."""
-        return self >= Tier.CERTIFICATE
+        return self >= Tier.ARTIFACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ def match(declarations: Iterable[Declaration], endpoints: Iterable[Endpoint], ru
         ruled[f"{ruling.source} {ruling.key}"].append(ruling)
     matches: list[Match] = []
     proposals: list[Match] = []
-    for declaration in declarations:
+    declared = list(declarations)
+    for declaration in declared:
         best = _strongest(_resemblances(declaration, index))
         for ruling in ruled.get(declaration.id, ()):
             _overrule(best, declaration, ruling, index)
@@ -88,7 +91,31 @@ def match(declarations: Iterable[Declaration], endpoints: Iterable[Endpoint], ru
         matches += proofs
         if not proofs:
             proposals += best.values()
-    return Matching(tuple(matches), tuple(proposals))
+    served = _by_artifact(declared, matches, ruled)
+    linked = {one.declaration.id for one in served}
+    left = [one for one in proposals if one.declaration.id not in linked]
+    return Matching((*matches, *served), tuple(left))
+
+
+def _by_artifact(
+    declarations: Sequence[Declaration], matches: Sequence[Match], ruled: Mapping[str, Sequence[Ruling]]
+) -> list[Match]:
+    """Models that no endpoint was matched to, by the URI that a matched declaration says it serves."""
+    known = {one.declaration.id for one in matches}
+    serving: dict[str, list[Match]] = defaultdict(list)
+    for one in matches:
+        if one.declaration.artifact and one.declaration.kind is not DeclarationKind.MODEL:
+            serving[one.declaration.artifact.rstrip("/")].append(one)
+    found: dict[tuple[str, str], Match] = {}
+    for model in declarations:
+        if model.kind is not DeclarationKind.MODEL or not model.artifact or model.id in known:
+            continue
+        rejected = {one.endpoint for one in ruled.get(model.id, ()) if one.verdict == "rejected"}
+        for one in serving.get(model.artifact.rstrip("/"), ()):
+            if one.endpoint.id not in rejected:
+                why = f"{one.declaration.name} of {one.declaration.source}, which it is, serves {model.artifact}"
+                found.setdefault((model.id, one.endpoint.id), Match(model, one.endpoint, Tier.ARTIFACT, why))
+    return list(found.values())
 
 
 @dataclass
@@ -102,6 +129,7 @@ class _Index:
     by_word: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_operation: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_workload: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
+    by_uid: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
@@ -115,11 +143,19 @@ class _Index:
             if endpoint.cluster is not None:
                 workload = endpoint.cluster.workload
                 self.by_workload[f"{workload.namespace}/{workload.kind}/{workload.name}".lower()].append(endpoint)
+                self.by_uid[workload.uid].append(endpoint)
             for word in _words(endpoint):
                 self.by_word[word].append(endpoint)
             if endpoint.is_model_endpoint:
                 for route in endpoint.inference_routes:
                     self.by_operation[f"{route.method} {route.path}"].append(endpoint)
+
+    def at(self, socket: tuple[str, int], site: str) -> Sequence[Endpoint]:
+        """What a socket leads to, as seen from a site: a private address is another host in each."""
+        found = self.by_socket.get(socket, ())
+        if not found or all(one.site == site for one in found) or not _is_private(socket[0]):
+            return found
+        return [one for one in found if one.site == site]
 
 
 def socket_of(url: str) -> tuple[str, int] | None:
@@ -130,6 +166,13 @@ def socket_of(url: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return (parts.hostname, port) if parts.hostname and port else None
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return False
 
 
 def _path_of(url: str) -> str:
@@ -146,7 +189,7 @@ def _resemblances(declaration: Declaration, index: _Index) -> Iterator[Match]:
         if socket is None:
             continue
         path = _path_of(url)
-        yield from all_of(_under(index.by_socket.get(socket, ()), path), Tier.URL, f"{said} {url}")
+        yield from all_of(_under(index.at(socket, declaration.site), path), Tier.URL, f"{said} {url}")
         host, port = socket
         by_certificate = _under(index.by_name.get(socket, ()), path)
         yield from all_of(by_certificate, Tier.CERTIFICATE, f"{said} {url}, and its certificate is for {host}")
@@ -158,11 +201,13 @@ def _resemblances(declaration: Declaration, index: _Index) -> Iterator[Match]:
         )
     for place in declaration.places:
         path = _path_of(declaration.running[0]) if len(declaration.running) == 1 else "/"
-        found = _under(index.by_socket.get(socket_of(place) or ("", 0), ()), path)
+        found = _under(index.at(socket_of(place) or ("", 0), declaration.site), path)
         yield from all_of(found, Tier.PLACE, f"the name that it is declared by stands for {place}")
     if declaration.workload:
         found = index.by_workload.get(declaration.workload.lower(), ())
         yield from all_of(found, Tier.WORKLOAD, f"it is declared as the workload {declaration.workload}")
+    for uid in declaration.workload_uids:
+        yield from all_of(index.by_uid.get(uid, ()), Tier.WORKLOAD, "its cluster says that it runs for it")
     yield from _weak(declaration, index)
 
 

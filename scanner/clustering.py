@@ -14,6 +14,7 @@ from inventory.settings import Settings
 from scanner.apiserver import IN_CLUSTER, Api
 from scanner.cluster.links import Key
 from scanner.cluster.news import News
+from scanner.cluster.promises import Promise
 from scanner.cluster.proxy import Door, NotThrough
 from scanner.cluster.resources import Hole
 from scanner.cluster.survey import Said, Sighting, Survey
@@ -60,6 +61,8 @@ class Wire:
 class Cluster:
     """One cluster. ``listing`` is there after it was listed; ``wire`` counts what asking came to.
 
+    ``promises`` are what is supposed to run, by the last look.
+
     ``exclude`` are networks whose pods are asked nothing; ``allow_public`` allows public addresses.
     """
 
@@ -77,6 +80,7 @@ class Cluster:
         self.api = api
         self.listing: Listing | None = None
         self.wire = Wire()
+        self.promises: list[Promise] = []
         self.reach = _reach(settings, context)
         self.site = site
         self._settings = settings
@@ -92,8 +96,8 @@ class Cluster:
         """Everything that runs and is declared now, and what of it was not said before."""
         assert self.listing is not None
         world = self.listing.world.snapshot()
-        survey = await asyncio.to_thread(_survey, world, utc_now(), frozenset(self.wire.direct))
-        return survey, self._news.of(survey)
+        sightings, self.promises = await asyncio.to_thread(_survey, world, utc_now(), frozenset(self.wire.direct))
+        return sightings, self._news.of(sightings)
 
     def forget_news(self) -> None:
         """Say everything again at the next look."""
@@ -196,8 +200,9 @@ def _knowledge(folder: Path | None) -> Knowledge:
     return load_knowledge(folder)
 
 
-def _survey(world: World, now: datetime, answered: frozenset[Key]) -> list[Sighting]:
-    return Survey(world, now, answered).sightings()
+def _survey(world: World, now: datetime, answered: frozenset[Key]) -> tuple[list[Sighting], list[Promise]]:
+    survey = Survey(world, now, answered)
+    return survey.sightings(), survey.promises()
 
 
 def _reach(settings: Settings, context: str) -> str:

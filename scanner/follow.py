@@ -5,11 +5,12 @@ Each cluster is followed by a task of its own, so that one that is slow, dead or
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from inventory.model import (
     Checkpoint,
+    Declaration,
     Ended,
     Listener,
     Observation,
@@ -24,6 +25,7 @@ from inventory.settings import Settings
 from inventory.store import Store, StoreError
 from scanner.apiserver import ClusterError
 from scanner.cluster.objects import PodObject
+from scanner.cluster.promises import told_in_full
 from scanner.cluster.survey import Said, Sighting
 from scanner.clustering import Cluster, shortfalls
 from scanner.findings import Finding
@@ -31,9 +33,19 @@ from scanner.lease import Lease
 from scanner.plan import Shard
 from scanner.runner import Runner, ScanBusy
 from scanner.scopes import PREFIX, parts_of
-from scanner.sources.kubernetes import Connect, KubernetesRun, chosen, covered, log_in, observations, said_observations
+from scanner.sources.kubernetes import (
+    Connect,
+    KubernetesRun,
+    chosen,
+    covered,
+    declarations,
+    log_in,
+    observations,
+    said_observations,
+)
+from scanner.sources.reading import Context
 from scanner.sources.source import Ask, Run
-from scanner.targets import Target, TargetError
+from scanner.targets import Target, TargetError, parse_target
 from scanner.watching import Watcher
 
 log = logging.getLogger(__name__)
@@ -150,8 +162,11 @@ class _Session:
         self._settings = settings
         self._ask = ask
         self._connect = connect
+        self._context = chosen([parse_target(one) for one in scope.targets]).context
         self._scan = ""
         self._waiting: list[Observation] = []
+        self._declared: dict[str, Declaration] = {}
+        self._changed: dict[str, Declaration | None] = {}
         self._to_write = asyncio.Event()
 
     async def run(self) -> None:
@@ -181,6 +196,7 @@ class _Session:
     async def _watch(self, cluster: Cluster) -> None:
         assert cluster.listing is not None
         watcher = Watcher(cluster.api, cluster.listing.world, patience=self._settings.cluster_timeout)
+        self._declared = self._promised(cluster)
         self._put(await asyncio.to_thread(self._ended_meanwhile, cluster))
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(cluster.listing.collections))
@@ -191,9 +207,30 @@ class _Session:
                 await asyncio.sleep(TOGETHER)
                 watcher.changed.clear()
                 sightings, news = await cluster.look()
+                self._declare(cluster)
                 self._put(said_observations(news, self._scan, self._scope))
                 if new := cluster.to_ask(sightings):
                     group.create_task(self._question(cluster, new))
+
+    def _promised(self, cluster: Cluster) -> dict[str, Declaration]:
+        context = Context(self._scope, self._scan, PREFIX, self._context)
+        return {one.key: one for one in declarations(cluster.promises, context)}
+
+    def _declare(self, cluster: Cluster, *, again: bool = False) -> None:
+        """Keep what is declared anew or otherwise, ``again`` everything; what is no more, where all could be read."""
+        assert cluster.listing is not None
+        now, known = self._promised(cluster), self._declared
+        changed: dict[str, Declaration | None] = {
+            key: one for key, one in now.items() if again or key not in known or not _is_same(known[key], one)
+        }
+        if told_in_full(cluster.listing.world):
+            changed |= {key: None for key in known if key not in now}
+            self._declared = now
+        else:
+            self._declared = {**known, **now}
+        self._changed |= changed
+        if changed:
+            self._to_write.set()
 
     async def _question(self, cluster: Cluster, sightings: Sequence[Sighting]) -> None:
         """Ask what is new. A host that takes its time keeps nobody waiting."""
@@ -242,6 +279,7 @@ class _Session:
             self._scan = scan.id
             cluster.forget_news()
             _, news = await cluster.look()
+            self._declare(cluster, again=True)
             self._put(said_observations(news, self._scan, self._scope))
 
     def _put(self, new: Iterable[Observation]) -> None:
@@ -256,15 +294,27 @@ class _Session:
             await self._to_write.wait()
             self._to_write.clear()
             batch, self._waiting = self._waiting, []
+            changed, self._changed = self._changed, {}
             try:
-                await asyncio.to_thread(self._save, batch)
+                await asyncio.to_thread(self._save, batch, changed)
                 wait = TOGETHER
             except StoreError as error:
                 log.warning("what is new in %s waits for the store: %s", self._scope.name, error)
+                self._changed = {**changed, **self._changed}
+                self._to_write.set()
                 self._put(batch)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _save(self, batch: list[Observation]) -> None:
-        self._store.observations.append(batch)
-        self._store.endpoints.refold({one.listener for one in batch}, utc_now())
+    def _save(self, batch: list[Observation], changed: Mapping[str, Declaration | None]) -> None:
+        if batch:
+            self._store.observations.append(batch)
+            self._store.endpoints.refold({one.listener for one in batch}, utc_now())
+        self._store.declarations.append(one for one in changed.values() if one is not None)
+        gone = [key for key, one in changed.items() if one is None]
+        self._store.declarations.withdraw(f"{PREFIX}:{self._context}", gone, utc_now())
+
+
+def _is_same(one: Declaration, other: Declaration) -> bool:
+    """Whether two declare the same, whenever they were read."""
+    return one.model_copy(update={"scan": other.scan, "at": other.at}) == other

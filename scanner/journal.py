@@ -32,6 +32,7 @@ class Journal:
         self._folder = folder
         self._unsaved: list[Observation] = []
         self._undeclared: list[Declaration] = []
+        self._empty: list[str] = []
         self._saved_at = float("-inf")
 
     async def open(self) -> None:
@@ -45,12 +46,30 @@ class Journal:
             "loss": update.loss,
             "requests": update.requests,
             "checkpoint": update.checkpoint,
+            "whole": tuple(dict.fromkeys((*self.scan.whole, *update.whole))),
         }
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         self._undeclared.extend(update.declarations)
+        self._empty += update.empty
         if self._unsaved or self._undeclared or time.monotonic() - self._saved_at >= _SAVE_EVERY:
             await self._insist()
+
+    async def emptied(self) -> list[str]:
+        """The registries that declare nothing now and did before, in sentences: it may be a fault, and is not believed.
+
+        Raises StoreError.
+        """
+        counts = await asyncio.to_thread(lambda: {one: self._store.declarations.count(one) for one in self._empty})
+        self.scan = self.scan.model_copy(
+            update={"whole": (*self.scan.whole, *(one for one, count in counts.items() if not count))}
+        )
+        return [
+            f"{source} declares nothing any more, and declared {count} before: nothing is withdrawn until "
+            f"`gnomon declared withdraw {source}` says that this is so"
+            for source, count in counts.items()
+            if count
+        ]
 
     async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
         """Write how the scan ended, and settle what it covered. Raises JournalError."""

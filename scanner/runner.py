@@ -153,6 +153,7 @@ class Runner:
                     await journal.write(update)
                     if not await asyncio.to_thread(lease.keep):
                         ending.end("another process took over its scope")
+            run.shortfalls += await journal.emptied()
         except JournalError:
             raise
         except Exception as error:

@@ -27,9 +27,9 @@ class Declaration(Value):
     ``urls`` are where it is supposed to answer; of a route, where callers reach it, and ``backends`` the
     URLs that it leads to. ``places`` are the sockets (``10.0.0.5:8000``) of what it says runs, that is of the
     backends of a route and else of the URLs, with names resolved when the source was read. ``workload`` is
-    ``NAMESPACE/KIND/NAME``. ``model``, ``model_version`` and ``artifact`` (a model's URI) tell what it
-    serves; ``operations`` (``POST /predict``) how it is called. ``details`` are further facts in words,
-    such as who may invoke it.
+    ``NAMESPACE/KIND/NAME``; ``workload_uids`` are of those that its own cluster says run for it. ``model``,
+    ``model_version`` and ``artifact`` (a model's URI) tell what it serves; ``operations`` (``POST /predict``)
+    how it is called. ``details`` are further facts in words, such as who may invoke it.
     """
 
     source: str
@@ -42,6 +42,7 @@ class Declaration(Value):
     backends: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     workload: str | None = None
+    workload_uids: tuple[str, ...] = ()
     image: str | None = None
     product: str | None = None
     model: str | None = None

@@ -117,6 +117,7 @@ class Scan(Value):
     is the part of the scope that this run was about, such as ``2/8``, where several machines share it.
     ``checkpoint`` is there while it may go on.
     ``reason`` says why a scan is incomplete or failed. ``loss`` is None where its source measures none.
+    ``whole`` names the registries that were read to their end, whatever became of the others.
     """
 
     id: str
@@ -135,6 +136,7 @@ class Scan(Value):
     loss: Loss | None = None
     requests: int = Field(default=0, ge=0)
     checkpoint: Checkpoint | None = None
+    whole: tuple[str, ...] = ()
 
     def covers(self, address: str, port: int) -> bool:
         """Whether this scan, had it completed, asked this listener."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Field, SQLModel, col, select, update
 
 from inventory.model import Change, Declaration, Registered, Ruling, Scan, ScanStatus
@@ -15,6 +16,7 @@ _BATCH = 1000
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Declarations = list[Registered]
 Rulings = list[Ruling]
+Conditions = list[ColumnElement[bool]]
 
 
 class DeclarationRow(SQLModel, table=True):
@@ -67,24 +69,53 @@ class DeclarationRepository:
                 session.connection().execute(upsert, [_row(one) for one in batch])
 
     def settle(self, scan: Scan) -> int:
-        """After a scan that is complete: what its scope declared before and this scan did not read is withdrawn.
+        """After a scan has ended: what its scope declared before and this scan did not read is withdrawn.
 
-        Returns how many were. A scan that is not complete withdraws nothing.
+        Returns how many were. Of a scan that is not complete, only the registries that it read to their end count.
         """
+        missed = [
+            col(DeclarationRow.scope) == scan.scope,
+            col(DeclarationRow.scan) != scan.id,
+            col(DeclarationRow.last_seen) < scan.started_at,
+        ]
         if scan.status is not ScanStatus.COMPLETE:
-            return 0
+            missed.append(col(DeclarationRow.source).in_(scan.whole))
+        return self._withdraw(missed, scan.started_at)
+
+    def withdraw(self, source: str, keys: Iterable[str], at: datetime) -> int:
+        """Withdraw what a source that is watched says is no more, unless it was read later. Returns how many were."""
+        found = 0
+        for batch in batches(keys, _BATCH):
+            gone = [col(DeclarationRow.source) == source, col(DeclarationRow.key).in_(batch)]
+            found += self._withdraw([*gone, col(DeclarationRow.last_seen) <= at], at)
+        return found
+
+    def _withdraw(self, which: "Conditions", at: datetime) -> int:
         with self._database.write() as session:
             withdrawn = session.connection().execute(
-                update(DeclarationRow)
-                .where(
-                    col(DeclarationRow.scope) == scan.scope,
-                    col(DeclarationRow.scan) != scan.id,
-                    col(DeclarationRow.last_seen) < scan.started_at,
-                    col(DeclarationRow.withdrawn_at).is_(None),
-                )
-                .values(withdrawn_at=scan.started_at)
+                update(DeclarationRow).where(*which, col(DeclarationRow.withdrawn_at).is_(None)).values(withdrawn_at=at)
             )
             return int(withdrawn.rowcount)
+
+    def count(self, source: str) -> int:
+        """How much a source declares now."""
+        query = select(func.count()).where(
+            col(DeclarationRow.source) == source, col(DeclarationRow.withdrawn_at).is_(None)
+        )
+        with self._database.read() as session:
+            return int(session.exec(query).one())
+
+    def withdraw_all(self, source: str, who: str, why: str, at: datetime) -> int:
+        """Withdraw everything that a source declares, by the word of a person. LookupError where that is nothing."""
+        found = self._withdraw([col(DeclarationRow.source) == source], at)
+        if not found:
+            raise LookupError(f"{source!r} declares nothing: `gnomon declared list` shows what is declared")
+        change = Change(
+            at=at, who=who, action="withdraw", subject=source, why=why, before=f"{found} declarations", after=None
+        )
+        with self._database.write() as session:
+            record(session, change)
+        return found
 
     def list(self, *, withdrawn: bool = False) -> Declarations:
         """What is declared now, and where ``withdrawn`` what was before, by source and key."""

@@ -48,7 +48,8 @@ class Dangling:
 class Links:
     """The world with its joins made. Make it by ``link``.
 
-    ``ungranted`` are routes of other namespaces that name a port and are not known to be let in.
+    ``ungranted`` are routes of other namespaces that name a port and are not known to be let in. ``runs_for``
+    has the UIDs of the workloads that run for a platform's object or a pool, by the UID of that.
     """
 
     world: World
@@ -60,6 +61,7 @@ class Links:
     of_service: dict[tuple[str, str, int], set[Key]] = field(default_factory=lambda: defaultdict(set))
     ports: dict[str, dict[int, str]] = field(default_factory=dict)
     declared: dict[tuple[str, str, str], PlainObject] = field(default_factory=dict)
+    runs_for: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 def link(world: World, now: datetime) -> Links:
@@ -70,6 +72,7 @@ def link(world: World, now: datetime) -> Links:
         links.ports[one.workload.uid] = dict(one.ports)
     _link_services(links, pods)
     _link_routes(links, pods)
+    _link_pools(links, pods)
     _link_platforms(links)
     return links
 
@@ -223,6 +226,12 @@ def _lead_to_pool(
                 )
 
 
+def _link_pools(links: Links, pods: _PodIndex) -> None:
+    for pool in links.world.all(Pool):
+        for pod in pods.selected(pool.meta.namespace, pool.selector):
+            links.runs_for[pool.meta.uid].add(pods.owner[pod.meta.uid].workload.uid)
+
+
 def _link_platforms(links: Links) -> None:
     declared = links.world.plain(*PLATFORMS)
     links.declared = {(one.kind, one.meta.namespace, one.meta.name): one for one in declared}
@@ -231,6 +240,7 @@ def _link_platforms(links: Links) -> None:
     for one in links.workloads:
         for thing, how in _declared_by(one, links.declared, models):
             used.add(thing.meta.uid)
+            links.runs_for[thing.meta.uid].add(one.workload.uid)
             hop = Hop(kind=thing.kind, namespace=thing.meta.namespace, name=thing.meta.name, leads=how)
             lead = Lead(f"{thing.kind} {thing.meta.namespace}/{thing.meta.name}", (hop,))
             for port in links.ports[one.workload.uid]:

@@ -23,6 +23,7 @@ from scanner.cluster.exposures import exposures
 from scanner.cluster.links import Dangling, Key, Links, link
 from scanner.cluster.objects import PodObject, ServiceObject
 from scanner.cluster.owners import owner_of
+from scanner.cluster.promises import Promise, promises
 from scanner.cluster.proxy import Door
 from scanner.cluster.routing import Gateway
 from scanner.cluster.standing import Judge, ghost
@@ -82,6 +83,10 @@ class Survey:
             for port in sorted(self._links.ports[one.workload.uid])
         ]
         return [*found, *self._ghosts()]
+
+    def promises(self) -> list[Promise]:
+        """Everything that is supposed to run."""
+        return promises(self._links)
 
     def _sighting(self, one: Running, port: int) -> Sighting:
         candidate = weigh(one, port)

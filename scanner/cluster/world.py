@@ -15,6 +15,7 @@ from scanner.cluster.objects import (
     read_service,
     read_slice,
 )
+from scanner.cluster.platforms import reader_of
 from scanner.cluster.resources import OWNER_KINDS, PODS, Hole, Resource
 from scanner.cluster.routing import (
     Gateway,
@@ -49,6 +50,7 @@ _READERS: dict[str, Callable[[Json], Thing]] = {
     "VirtualService": read_virtual_service,
     "InferencePool": read_pool,
     "NetworkPolicy": read_policy,
+    **{kind: reader_of(kind) for kind in PLATFORMS},
 }
 
 

@@ -66,11 +66,12 @@ class Api:
             except urllib.error.HTTPError as error:
                 with error:
                     if error.code not in _TRY_AGAIN or attempt == TRIES:
-                        raise ApiError(f"it answered {error.code} to GET {path}", error.code) from error
+                        said = f"it answered {error.code} to GET {path}{_advice(error.code)}"
+                        raise ApiError(said, error.code) from error
                     pause = _pause(error.headers.get("Retry-After"), attempt)
             except (OSError, HTTPException, ValueError) as error:
                 if attempt == TRIES or isinstance(error, ValueError):
-                    raise ApiError(f"GET {path} failed: {_cause(error)}") from error
+                    raise ApiError(f"GET {path} failed: {_cause(error)}; look at the URL, or scan it again") from error
                 pause = _pause(None, attempt)
             self._wait(pause)
         raise AssertionError("the last attempt returns or raises")
@@ -128,6 +129,13 @@ def _json(response: HTTPResponse) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ValueError("the answer is not JSON") from error
+
+
+def _advice(status: int) -> str:
+    """What helps where it was tried several times in vain."""
+    if status == 429:
+        return f" {TRIES} times: scan it again when it is less busy"
+    return f" {TRIES} times: scan it again later" if status in _TRY_AGAIN else ""
 
 
 def _pause(retry_after: str | None, attempt: int) -> float:

@@ -30,7 +30,8 @@ def read(context: Context) -> Iterator[Declaration]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SourceError(f"{context.source} cannot be read: {reason}") from error
+        what = "the path of a CSV, YAML or JSON file"
+        raise SourceError(f"{context.source} cannot be read: {reason}; write {what}") from error
     if path.suffix.lower() == ".csv":
         yield from _rows(context, ((f"line {number}", row) for number, row in _csv(text)))
         return
@@ -45,9 +46,13 @@ def read(context: Context) -> Iterator[Declaration]:
 
 
 def _csv(text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    rows = csv.DictReader(io.StringIO(text), restkey="", skipinitialspace=True)
+    rows = csv.DictReader(io.StringIO(text), restkey="", restval=None, skipinitialspace=True)
+    ended = text.endswith(("\n", "\r"))
     for row in rows:
-        yield rows.line_num, {str(key).strip().lower(): value for key, value in row.items()}
+        last = rows.line_num == len(text.splitlines())
+        # Half a file is a file of fewer rows, but for its end.
+        cut = last and not ended and None in row.values()
+        yield rows.line_num, {} if cut else {str(key).strip().lower(): value for key, value in row.items()}
 
 
 def _document(context: Context, document: Any, number: int) -> Iterator[Declaration]:
@@ -94,6 +99,8 @@ def _problem(row: Any, taken: set[str]) -> str | None:
         return "is no entry: write a mapping with a name or a url"
     entry = {str(key).lower(): value for key, value in row.items()}
     name = entry.get("name") or entry.get("url") or entry.get("urls")
+    if not entry:
+        return "is empty or cut off: mend the file, which may be half of it"
     if not name:
         return "has neither a name nor a url"
     return f"is named {name!r} like an entry before it" if str(name) in taken else None

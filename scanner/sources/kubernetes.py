@@ -3,15 +3,27 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 
-from inventory.model import Account, Checkpoint, Listener, Observation, Questioned, Scope, Standing, utc_now
+from inventory.model import (
+    Account,
+    Checkpoint,
+    Declaration,
+    Listener,
+    Observation,
+    Questioned,
+    Scope,
+    Standing,
+    utc_now,
+)
 from inventory.settings import Settings
 from scanner.apiserver import IN_CLUSTER, Api, ClusterError, Unanswered
+from scanner.cluster.promises import Promise, told_in_full
 from scanner.cluster.survey import Said
 from scanner.clustering import Cluster, notes, shortfalls
 from scanner.findings import Finding
 from scanner.io.kubeconfig import contexts
 from scanner.listing import Lister, Listing
 from scanner.plan import Shard
+from scanner.sources.reading import Context, owner_in
 from scanner.sources.source import Ask, Progress, Run, Update
 from scanner.targets import Addresses, Network, Prefixed, Target, TargetError, parse_cluster, parse_target
 from scanner.targets import Cluster as ClusterTarget
@@ -93,6 +105,8 @@ class KubernetesRun:
         self.resumed = False
         self.cluster: Cluster | None = None
         self._found: list[Observation] = []
+        self._declared: list[Declaration] = []
+        self._whole: tuple[str, ...] = ()
         self._scan = ""
         self._planned = 0
         self._requests = 0
@@ -159,6 +173,10 @@ class KubernetesRun:
         await cluster.question(cluster.to_ask(sightings), self._answered)
         _, news = await cluster.look()
         self.keep(news)
+        context = Context(self._scope, self._scan, "k8s", self._target.context)
+        self._declared = declarations(cluster.promises, context)
+        if told_in_full(cluster.listing.world):
+            self._whole = (context.source,)
         self._percent = 100.0
 
     def _answered(self, listener: Listener, findings: tuple[Finding, ...]) -> None:
@@ -171,13 +189,16 @@ class KubernetesRun:
 
     def _update(self) -> Update:
         found, self._found = self._found, []
+        declared, self._declared = self._declared, []
         wire = self.cluster.wire if self.cluster else None
         sent = self.cluster.api.requests if self.cluster else 0
         asked = self._requests if self.cluster and self.cluster.reach == "direct" else 0
         progress = Progress(
             percent=self._percent, open=self._planned, identified=wire.answered if wire else 0, rate=float(sent)
         )
-        return Update(tuple(found), self.account, sent + asked, progress)
+        return Update(
+            tuple(found), self.account, sent + asked, progress, declarations=tuple(declared), whole=self._whole
+        )
 
     def _conclude(self) -> None:
         cluster = self.cluster
@@ -201,6 +222,24 @@ def excluded(scope: Scope) -> list[Network]:
 def covered(listing: Listing) -> tuple[str, ...]:
     """What a scan of a cluster says that it was about: the namespaces whose pods it read."""
     return tuple(f"{listing.world.cluster}/{name}" for name in sorted(listing.world.read_namespaces)) or ("nothing",)
+
+
+def declarations(promises: Iterable[Promise], context: Context) -> list[Declaration]:
+    """Declarations of what a cluster's platforms say is supposed to run."""
+    return [
+        context.declaration(
+            one.key,
+            one.meta.name,
+            urls=one.urls,
+            workload_uids=one.runs,
+            product=one.product,
+            model=one.model,
+            artifact=one.models[0] if one.models else None,
+            owner=owner_in((*one.meta.labels.items(), *one.meta.annotations.items())),
+            details=(*one.details, *(f"model {uri}" for uri in one.models[1:])),
+        )
+        for one in promises
+    ]
 
 
 def said_observations(news: Iterable[Said], scan: str, scope: Scope) -> list[Observation]:

@@ -21,7 +21,7 @@ def read(context: Context) -> Iterator[Declaration]:
         raise SourceError(f"{context.source} cannot be read: there is no such file; write the main configuration file")
     parsed = crossplane.parse(str(path), combine=True, catch_errors=True, check_ctx=False, check_args=False)
     for error in parsed["errors"]:
-        context.shortfalls.append(f"{context.source}: {error['error']}")
+        context.shortfalls.append(f"{context.source}: {error['error']}: mend the file")
     block: Block = [one for config in parsed["config"] for one in config["parsed"]]
     http = [inner for one in block if one["directive"] == "http" for inner in one.get("block", ())] or block
     upstreams = {

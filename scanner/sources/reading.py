@@ -7,7 +7,7 @@ declarations; it raises SourceError where it cannot go on, and what it yielded b
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -132,6 +132,7 @@ class DeclaredRun:
         for target in self._targets:
             context = Context(self._scope, scan, target.prefix, target.rest)
             declarations = self._read(context)
+            before = self._found
             try:
                 while not stop.is_set():
                     batch = await asyncio.to_thread(_next, declarations)
@@ -152,7 +153,9 @@ class DeclaredRun:
             self._requests += context.requests
             self.shortfalls += context.shortfalls
             self._settled["refused" if context.shortfalls else "answered"] += 1
-            yield self._update(())
+            ended = () if context.shortfalls or stop.is_set() else (context.source,)
+            update = self._update(())
+            yield replace(update, whole=ended) if self._found > before else replace(update, empty=ended)
             if stop.is_set():
                 return
 

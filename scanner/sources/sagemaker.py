@@ -34,7 +34,7 @@ def read(context: Context) -> Iterator[Declaration]:
         context.shortfalls.append(f"who may invoke the endpoints of {context.source} is unknown: {error}")
     for page in account.pages("sagemaker", "list_endpoints"):
         if "Endpoints" not in page:
-            raise SourceError(f"{context.source}: list_endpoints was cut off on its way: read it again")
+            raise SourceError(f"{context.source}: list_endpoints was cut off on its way: scan it again")
         for listed in page["Endpoints"]:
             yield _endpoint(context, account, str(listed["EndpointName"]), grants)
 
@@ -108,7 +108,7 @@ class _Account:
             return f"{self._context.source}: the AWS credentials are not valid any more ({kind}): log in again"
         if "AccessDenied" in kind or "NotAuthorized" in kind:
             return f"{self._context.source}: these credentials may not do it ({kind}): give them read access"
-        return f"{self._context.source}: {kind}" + (f": {error}" if not code else "")
+        return f"{self._context.source}: {kind}" + (f": {error}" if not code else "") + ": scan it again later"
 
 
 def _endpoint(context: Context, account: _Account, name: str, grants: Grants | None) -> Declaration:

@@ -37,7 +37,8 @@ class Progress(Value):
 class Update:
     """What happened since the update before. ``account``, ``requests``, ``progress`` and ``loss`` are totals.
 
-    ``observations`` are of what runs, ``declarations`` of what is supposed to.
+    ``observations`` are of what runs, ``declarations`` of what is supposed to. ``whole`` names registries whose
+    declarations have all been told, ``empty`` those that had none to tell.
     """
 
     observations: tuple[Observation, ...]
@@ -47,6 +48,8 @@ class Update:
     checkpoint: Checkpoint | None = None
     declarations: tuple[Declaration, ...] = ()
     loss: Loss | None = None
+    whole: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
 
 
 class Run(Protocol):

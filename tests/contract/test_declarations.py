@@ -52,6 +52,28 @@ def test_only_a_complete_scan_of_the_same_scope_withdraws(store: Store) -> None:
     assert (back.first_seen, back.withdrawn_at) == (ago(days=1), None)
 
 
+def test_of_a_scan_that_is_not_complete_only_the_registries_that_were_read_to_their_end_count(store: Store) -> None:
+    other = "catalogue:/lab/other.csv"
+    store.declarations.append([declared("iris", at=ago(days=1)), declared("iris", source=other, at=ago(days=1))])
+    again = scan(id="s2", scope="list", ports=(), targets=(SOURCE, other), status=ScanStatus.INCOMPLETE, whole=(other,))
+    assert store.declarations.settle(again) == 1
+    (left,) = store.declarations.list()
+    assert left.declaration.source == SOURCE
+    assert (store.declarations.count(SOURCE), store.declarations.count(other)) == (1, 0)
+
+
+def test_what_a_source_says_is_no_more_is_withdrawn_unless_it_was_read_later(store: Store) -> None:
+    store.declarations.append([declared("iris", at=ago(days=1)), declared("churn", at=NOW), declared("fraud", at=NOW)])
+    assert store.declarations.withdraw(SOURCE, ["iris", "churn", "nosuch"], ago(hours=1)) == 1
+    assert keys(store) == ["churn", "fraud"]
+    assert store.declarations.withdraw(SOURCE, [], NOW) == 0
+    assert store.declarations.withdraw_all(SOURCE, "ana", "moved", NOW) == 2
+    (change,) = store.changes.list(SOURCE)
+    assert (change.action, change.who, change.why, change.before) == ("withdraw", "ana", "moved", "2 declarations")
+    with pytest.raises(LookupError, match="declares nothing: `gnomon declared list` shows"):
+        store.declarations.withdraw_all(SOURCE, "ana", "moved", NOW)
+
+
 def test_many_at_once(store: Store) -> None:
     store.declarations.append(declared(f"k{number}") for number in range(2500))
     assert len(keys(store)) == 2500

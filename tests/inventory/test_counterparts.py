@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from making import NOW, endpoint
 
 from inventory.counterparts import Tier, match, socket_of
-from inventory.model import Declaration, DeclarationKind, Endpoint, Exposure, InferenceRoute, Ruling
+from inventory.model import (
+    Declaration,
+    DeclarationKind,
+    Endpoint,
+    Exposure,
+    InferenceRoute,
+    Membership,
+    Ruling,
+    Workload,
+)
 
 SOURCE = "catalogue:/lab/approved.csv"
 
@@ -55,6 +64,58 @@ BY_NAME = endpoint(id="tls", scheme="https", port=443, certificate_names=("ml.ex
 )
 def test_what_they_have_in_common(parts: dict[str, object], known: Endpoint, expected: Tier | None) -> None:
     assert tiers(declared(**parts), known).get(known.id) == expected
+
+
+def in_cluster(uid: str, **parts: object) -> Endpoint:
+    workload = Workload(cluster="c", namespace="ml", kind="Deployment", name="iris", uid=uid)
+    place = Membership(workload=workload)
+    return endpoint(cluster=place, **parts)
+
+
+def test_a_clusters_own_word_is_of_its_own_workload_only() -> None:
+    here, elsewhere = in_cluster("u1", id="here"), in_cluster("u2", id="elsewhere", address="127.0.0.8")
+    declaration = declared(workload_uids=("own", "u1"))
+    assert tiers(declaration, here, elsewhere) == {"here": Tier.WORKLOAD}
+    assert tiers(declared(workload="ml/Deployment/iris"), here, elsewhere).keys() == {"here", "elsewhere"}
+
+
+def test_a_private_address_is_another_host_in_each_site() -> None:
+    known = [endpoint(id="near", address="10.0.0.5"), endpoint(id="far", address="10.0.0.5", site="other")]
+    assert tiers(declared(urls=("http://10.0.0.5:5000",)), *known) == {"near": Tier.URL}
+    assert tiers(declared(places=("10.0.0.5:5000",), site="other"), *known) == {"far": Tier.PLACE}
+    public = [endpoint(id="far", address="8.8.8.8", site="other")]
+    assert tiers(declared(urls=("http://8.8.8.8:5000",)), *public) == {"far": Tier.URL}
+
+
+MODEL = {"kind": DeclarationKind.MODEL, "source": "mlflow:http://m", "artifact": "s3://models/churn/3/"}
+
+
+@pytest.mark.parametrize(
+    ("model", "rulings", "expected"),
+    [
+        ({}, [], Tier.ARTIFACT),
+        ({"artifact": "s3://models/churn/30"}, [], None),
+        ({"artifact": None}, [], None),
+        ({"kind": DeclarationKind.ENDPOINT}, [], None),
+        ({}, ["rejected"], None),
+        ({}, ["confirmed"], Tier.CONFIRMED),
+    ],
+)
+def test_a_registered_model_is_what_a_declared_endpoint_says_it_serves(
+    model: dict[str, object], rulings: list[str], expected: Tier | None
+) -> None:
+    serving = declared("serving", urls=("http://127.0.0.9:5000",), artifact="s3://models/churn/3")
+    version = declared("churn/3", **(MODEL | model))
+    said = [ruling(word, "churn/3").model_copy(update={"source": version.source}) for word in rulings]
+    found = match([version, serving], [endpoint()], said)
+    assert [one.tier for one in found.of_declaration[serving.id]] == [Tier.URL]
+    assert [one.tier for one in found.of_declaration.get(version.id, [])] == ([expected] if expected else [])
+    assert not [one for one in found.proposals if one.declaration == version]
+
+
+def test_a_model_that_no_matched_endpoint_serves_is_matched_to_nothing() -> None:
+    serving = declared("serving", urls=("http://127.0.0.9:5999",), artifact="s3://models/churn/3/")
+    assert match([declared("churn/3", **MODEL), serving], [endpoint()], []).matches == ()
 
 
 def test_operations_point_at_what_has_no_others() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from apiserver import ApiServerDouble, serving
-from clusters import deploy, http_route, run_pod
+from clusters import deploy, http_route, meta, run_pod
 from making import NOW
 
 from inventory.model import Endpoint, Presence, ScanStatus, Scope, Standing
@@ -204,6 +204,9 @@ class Followed:
     def endpoints(self) -> dict[str, Endpoint]:
         return {one.cluster.workload.name: one for one in self.store.endpoints.list() if one.cluster}
 
+    def artifacts(self) -> dict[str, str | None]:
+        return {one.declaration.key: one.declaration.artifact for one in self.store.declarations.list()}
+
     async def until(self, holds: Callable[[dict[str, Endpoint]], bool]) -> dict[str, Endpoint]:
         async with asyncio.timeout(PATIENCE):
             while not holds(found := await asyncio.to_thread(self.endpoints)):  # noqa: ASYNC110
@@ -292,3 +295,39 @@ async def test_a_scope_that_is_withdrawn_is_followed_no_more(api, kube, tmp_path
         await here.until(lambda _: api.watching.get("pods") == 1)
         here.store.scopes.remove("all")
         await here.until(lambda _: api.watching.get("pods") == 0)
+
+
+def served(api: ApiServerDouble, uri: str) -> dict:
+    spec = {"predictor": {"model": {"storageUri": uri}}}
+    return api.put("inferenceservices", {"metadata": meta("risk", "fraud"), "spec": spec})
+
+
+async def test_what_platforms_declare_is_followed_and_withdrawn_when_it_is_deleted(api, kube, tmp_path):
+    kube({"prod": api})
+    deploy(api, "risk", "plain", ["10.0.0.1"])
+    async with following(tmp_path, "k8s:prod") as here:
+        await here.until(lambda found: "plain" in found and api.watching.get("inferenceservices") == 1)
+        served(api, "s3://models/fraud/1")
+        await here.until(lambda _: here.artifacts() == {"InferenceService/risk/fraud": "s3://models/fraud/1"})
+        served(api, "s3://models/fraud/2")
+        await here.until(lambda _: here.artifacts() == {"InferenceService/risk/fraud": "s3://models/fraud/2"})
+        api.delete("inferenceservices", "risk", "fraud")
+        await here.until(lambda _: here.artifacts() == {})
+        served(api, "s3://models/fraud/3")
+        await here.until(lambda _: here.artifacts() == {"InferenceService/risk/fraud": "s3://models/fraud/3"})
+    api.delete("inferenceservices", "risk", "fraud")
+    async with following(tmp_path, "k8s:prod") as here:
+        await here.until(lambda _: here.artifacts() == {})
+
+
+async def test_what_may_be_watched_no_more_is_not_withdrawn(api, kube, tmp_path):
+    kube({"prod": api})
+    served(api, "s3://models/fraud/1")
+    async with following(tmp_path, "k8s:prod") as here:
+        await here.until(lambda _: bool(here.artifacts()) and api.watching.get("inferenceservices") == 1)
+        api.denied = {("inferenceservices", "")}
+        api.break_watches()
+        api.delete("inferenceservices", "risk", "fraud")
+        deploy(api, "risk", "rogue", ["10.0.0.2"])
+        await here.until(lambda found: "rogue" in found)
+        assert here.artifacts() == {"InferenceService/risk/fraud": "s3://models/fraud/1"}

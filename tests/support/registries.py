@@ -10,10 +10,14 @@ Answer = Callable[[str, dict[str, str]], tuple[int, Any, dict[str, str]]]
 
 
 class Registry:
-    """An HTTP server that answers as ``answer`` says. ``asked`` are the requests: path and headers."""
+    """An HTTP server that answers as ``answer`` says.
+
+    ``asked`` are the requests: path and headers; ``methods`` are theirs.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.methods: list[str] = []
         self.answer: Answer = lambda path, headers: (404, {}, {})
         registry = self
 
@@ -21,6 +25,7 @@ class Registry:
             def do_GET(self) -> None:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 registry.asked.append((self.path, headers))
+                registry.methods.append(self.command)
                 status, body, extra = registry.answer(self.path, headers)
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
@@ -29,6 +34,8 @@ class Registry:
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
+
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the library's names
 
             def log_message(self, *arguments: object) -> None:
                 pass

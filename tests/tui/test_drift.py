@@ -109,3 +109,19 @@ def test_a_file_that_drift_did_not_write_is_refused(gnomon, known: Endpoint, tmp
     ran = gnomon("drift", "--against", str(file))
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert "is not what `gnomon drift --format json` wrote" in ran.err
+
+
+def test_a_registry_that_is_rightly_empty_is_withdrawn_by_a_persons_word(
+    gnomon, known: Endpoint, approved: str
+) -> None:
+    assert gnomon("scan", approved).code == 0
+    Path(approved.partition(":")[2]).write_text("name,url\n")
+    ran = gnomon("scan", approved)
+    assert ran.code == 3
+    assert f"`gnomon declared withdraw {approved}` says that this is so" in " ".join(ran.err.split())
+    assert gnomon("declared", "withdraw", approved).code == 2
+    ran = gnomon("declared", "withdraw", approved, "--why", "a new list")
+    assert (ran.code, ran.err) == (0, f"withdrawn: 2 declarations of {approved}\n")
+    assert gnomon("scan", approved).code == 0
+    ran = gnomon("declared", "withdraw", approved, "--why", "again")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)

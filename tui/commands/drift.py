@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
     group.command("list")(declared)
     group.command("confirm")(confirm)
     group.command("reject")(reject)
+    group.command("withdraw")(withdraw)
     app.add_typer(group)
 
 
@@ -286,6 +287,26 @@ def reject(
     _rule(context, source, key, endpoint, why, "rejected")
 
 
+def withdraw(context: typer.Context, source: SourceArgument, why: WhyOption = "") -> None:
+    """Say that a source rightly declares nothing any more. What it declares later is kept as ever.
+
+    A scan does not believe it by itself: a registry that answers with nothing may be broken, or the wrong one.
+
+    Example: gnomon declared withdraw mlflow:http://mlflow.example:5000 --why "moved to the new server"
+    """
+    from inventory.model import utc_now
+
+    _check_reason(why)
+    with workspace(context.obj) as here:
+        found = here.store.declarations.withdraw_all(source, here.settings.actor, why, utc_now())
+    narrate(f"withdrawn: {found} declaration{'' if found == 1 else 's'} of {source}")
+
+
+def _check_reason(why: str) -> None:
+    if not why.strip():
+        raise CommandError("a decision needs a reason: say it by --why")
+
+
 def _rule(
     context: typer.Context,
     source: str,
@@ -296,8 +317,7 @@ def _rule(
 ) -> None:
     from inventory.model import Ruling, utc_now
 
-    if not why.strip():
-        raise CommandError("a decision needs a reason: say it by --why")
+    _check_reason(why)
     with workspace(context.obj) as here:
         known = here.store.endpoints.get(endpoint)
         ruling = Ruling(

@@ -1,97 +1,11 @@
 """Azure ML and Vertex AI: their own SDKs find an identity on loopback, and the interface is spoken by a double."""
 
-import time
-from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from registries import Registry
+from interfaces import LAB, LOCATION, SUBSCRIPTION, TOKEN, azure, vertex
 
 from inventory.model import DeclarationState, ScanStatus
-
-SUBSCRIPTION = "/subscriptions/s1"
-WORKSPACES = f"{SUBSCRIPTION}/providers/Microsoft.MachineLearningServices/workspaces"
-LAB = f"{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/lab"
-LOCATION = "/v1/projects/p1/locations/europe-west4"
-TOKEN = "t0ken-of-the-cloud"
-
-
-def endpoint(name: str, **told: Any) -> dict[str, Any]:
-    properties = {
-        "scoringUri": f"http://127.0.0.9:9000/{name}/score",
-        "authMode": "Key",
-        "provisioningState": "Succeeded",
-    }
-    return {
-        "id": f"{LAB}/onlineEndpoints/{name}",
-        "name": name,
-        "tags": {"team": "risk"},
-        "properties": properties | told,
-    }
-
-
-ENDPOINTS = [
-    endpoint("churn", traffic={"blue": 90, "green": 10}, mirrorTraffic={"green": 5}, publicNetworkAccess="Enabled"),
-    endpoint("old", provisioningState="Deleting", authMode="AMLToken"),
-    endpoint("empty", scoringUri=None),
-]
-DEPLOYMENTS = {
-    "churn": [
-        {"name": "green", "properties": {"model": f"{LAB}/models/churn/versions/4"}},
-        {
-            "name": "blue",
-            "properties": {
-                "model": f"{LAB}/models/churn/versions/3", "endpointComputeType": "Managed", "instanceType": "DS3",
-                "egressPublicNetworkAccess": "Disabled", "environmentId": f"{LAB}/environments/sk/versions/1",
-            },
-        },
-    ],
-    "old": [{"name": "only", "properties": {"model": "azureml:old:7"}}],
-    "empty": [],
-}  # fmt: skip
-
-
-def azure(base: str, path: str) -> tuple[int, Any, dict[str, str]]:
-    """As Azure Resource Manager pages: one item a page, with an absolute link to the next."""
-    parts = urlsplit(path)
-    query = parse_qs(parts.query)
-    if parts.path == "/identity":
-        return 200, {"access_token": TOKEN, "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}, {}
-    assert query["api-version"] == ["2024-04-01"]
-    lists = {WORKSPACES: [{"id": LAB, "name": "lab"}], f"{LAB}/onlineEndpoints": ENDPOINTS}
-    lists |= {f"{LAB}/onlineEndpoints/{name}/deployments": found for name, found in DEPLOYMENTS.items()}
-    if parts.path not in lists:
-        return 404, {}, {}
-    start = int(query.get("$skipToken", ["0"])[0])
-    page: dict[str, Any] = {"value": lists[parts.path][start : start + 1]}
-    if start + 1 < len(lists[parts.path]):
-        page["nextLink"] = f"{base}{parts.path}?api-version=2024-04-01&$skipToken={start + 1}"
-    return 200, page, {}
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[Registry]:
-    """One for all tests: Google's library reads the place of the metadata server once, when it is imported."""
-    running = Registry()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def identified(double, monkeypatch, tmp_path):
-    """No identity of this machine's is used: the managed identity and the metadata server are the double's."""
-    registry = double
-    registry.asked.clear()
-    monkeypatch.setattr("scanner.io.api.time.sleep", lambda seconds: None)
-    for name in ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "GOOGLE_APPLICATION_CREDENTIALS"):
-        monkeypatch.delenv(name, raising=False)
-    host = registry.url.removeprefix("http://")
-    told = {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path), "IDENTITY_ENDPOINT": f"{registry.url}/identity",
-            "IDENTITY_HEADER": "s3cret", "GCE_METADATA_HOST": host, "GCE_METADATA_IP": host}  # fmt: skip
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    return registry
 
 
 def test_azures_endpoints_are_read_with_what_lets_callers_in(read, identified, declared_store, tmp_path) -> None:
@@ -120,52 +34,6 @@ def test_azures_endpoints_are_read_with_what_lets_callers_in(read, identified, d
     assert TOKEN.encode() not in kept
     one, same = read(f"azureml:{registry.url}{LAB}")
     assert (one.status, set(same)) == (ScanStatus.COMPLETE, set(found))
-
-
-VERTEX = {
-    f"{LOCATION}/models": [
-        {
-            "name": "projects/1/locations/r/models/9", "displayName": "churn", "versionId": "2",
-            "artifactUri": "gs://bucket/churn", "containerSpec": {"imageUri": "registry.example/sk:1"},
-        }
-    ],
-    f"{LOCATION}/endpoints": [
-        {
-            "name": f"{LOCATION.removeprefix('/v1/')}/endpoints/77", "displayName": "churn-live",
-            "labels": {"owner": "ana"},
-            "deployedModels": [
-                {"id": "a", "model": "projects/1/locations/r/models/8", "displayName": "older"},
-                {"id": "b", "model": "projects/1/locations/r/models/9", "displayName": "newer", "modelVersionId": "3",
-                 "serviceAccount": "sa@p1"},
-            ],
-            "trafficSplit": {"a": 10, "b": 90}, "predictRequestResponseLoggingConfig": {"enabled": True},
-        },
-        {
-            "name": f"{LOCATION.removeprefix('/v1/')}/endpoints/78", "network": "projects/1/global/networks/n",
-            "dedicatedEndpointDns": "78.europe-west4.example",
-        },
-    ],
-}  # fmt: skip
-
-
-def vertex(path: str) -> tuple[int, Any, dict[str, str]]:
-    """As Vertex AI pages, one item a page; and as the metadata server of Google's machines answers."""
-    parts = urlsplit(path)
-    flavor = {"Metadata-Flavor": "Google", "Content-Type": "application/json"}
-    if parts.path.startswith("/computeMetadata") or parts.path == "/":
-        if parts.path.endswith("/token"):
-            return 200, {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}, flavor
-        if parts.path.endswith("/project-id"):
-            return 200, b"p1", {"Metadata-Flavor": "Google", "Content-Type": "text/plain"}
-        return 200, {"email": "sa@p1", "scopes": ["x"], "aliases": ["default"]}, flavor
-    if parts.path not in VERTEX:
-        return 404, {}, {}
-    items = VERTEX[parts.path]
-    start = int(parse_qs(parts.query).get("pageToken", ["0"])[0])
-    page: dict[str, Any] = {parts.path.rpartition("/")[2]: items[start : start + 1]}
-    if start + 1 < len(items):
-        page["nextPageToken"] = str(start + 1)
-    return 200, page, {}
 
 
 def test_vertex_endpoints_are_read_with_their_models(read, identified) -> None:

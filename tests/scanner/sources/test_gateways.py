@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from interfaces import kong
 
 from inventory.model import DeclarationKind, ScanStatus
 from router.gateways.envoy.binary import envoy_binary
@@ -128,28 +129,7 @@ def test_kong_by_its_file(read, tmp_path: Path) -> None:
 
 def test_kong_by_its_admin_api(read, registry, monkeypatch) -> None:
     monkeypatch.setenv("KONG_ADMIN_TOKEN", "t0ken")
-    pages = {
-        "/services": [
-            {"id": "s1", "name": "iris", "protocol": "http", "host": "127.0.0.9", "port": 8000, "path": "/v1",
-             "tags": ["owner:ana"]},
-            {"id": "s2", "name": "churn", "protocol": "http", "host": "churn-upstream", "port": 80},
-        ],
-        "/routes": [
-            {"id": "r1", "name": "iris", "hosts": ["ml.example.com"], "paths": ["/iris"], "protocols": ["https"],
-             "service": {"id": "s1"}},
-            {"id": "r2", "name": "churn", "hosts": ["churn.example.com"], "service": {"id": "s2"}},
-        ],
-        "/upstreams": [{"id": "u1", "name": "churn-upstream"}],
-        "/upstreams/u1/targets": [{"target": "127.0.0.8:80"}, {"target": "127.0.0.7:81"}],
-    }  # fmt: skip
-
-    def one_by_one(path: str, headers: dict[str, str]):
-        name, _, at = path.partition("?offset=")
-        items, start = pages[name], int(at or 0)
-        following = f"{name}?offset={start + 1}" if start + 1 < len(items) else None
-        return 200, {"data": items[start : start + 1], "next": following}, {}
-
-    registry.answer = one_by_one
+    registry.answer = kong
     scan, found = read(f"kong:{registry.url}")
     assert (scan.status, kong_facts(found)) == (ScanStatus.COMPLETE, KONGS)
     assert {headers["kong-admin-token"] for _, headers in registry.asked} == {"t0ken"}

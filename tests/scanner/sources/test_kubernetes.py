@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 from apiserver import ApiServerDouble, serving
-from clusters import deploy, expose, http_route, only_from
+from clusters import deploy, expose, http_route, meta, only_from
 from making import NOW
 
-from inventory.model import Endpoint, Posture, Presence, Scan, ScanStatus, Scope, Standing
+from inventory.counterparts import Tier, match
+from inventory.drift import drift
+from inventory.model import Declaration, DeclarationKind, Endpoint, Posture, Presence, Scan, ScanStatus, Scope, Standing
 from inventory.settings import Settings
 from inventory.store import Store, open_store
 from scanner import listing
@@ -366,3 +368,51 @@ async def test_clusters_are_scanned_at_once_and_a_dead_one_holds_up_nobody(api, 
         stop.set()
         assert (await tasks["all-dead"]).status is ScanStatus.INCOMPLETE
     assert set(found(store)) == {"fraud"}
+
+
+def platforms(api: ApiServerDouble) -> None:
+    """A model by KServe that a workload runs for, and one that nothing runs for."""
+    predictor = {"predictor": {"model": {"storageUri": "s3://models/churn/3?sig=secret-token-of-the-api"}}}
+    labels = {"serving.kserve.io/inferenceservice": "churn"}
+    things = {"metadata": meta("crm", "churn", annotations={"owner": "ana"}), "spec": predictor}
+    api.put("inferenceservices", things)
+    api.put("inferenceservices", {"metadata": meta("crm", "lost"), "spec": {}})
+    deploy(api, "crm", "churn-predictor", ["10.0.0.1"], labels=labels, image="kserve/sklearnserver:1")
+
+
+async def test_what_platforms_declare_is_what_runs_for_it_and_links_the_model_in_another_registry(api, scan, store):
+    platforms(api)
+    version = Declaration(
+        source="mlflow:http://m", key="churn/3", kind=DeclarationKind.MODEL, name="churn", artifact="s3://models/churn/3",
+        scope="registry", scan="s", at=NOW,
+    )  # fmt: skip
+    store.declarations.append([version])
+    done = await scan(cluster_reach="none")
+    assert (done.status, done.whole) == (ScanStatus.COMPLETE, ("k8s:prod",))
+    known = {one.declaration.key: one.declaration for one in store.declarations.list()}
+    churn = known["InferenceService/crm/churn"]
+    assert (churn.source, churn.artifact, churn.owner) == ("k8s:prod", "s3://models/churn/3", "ana")
+    (endpoint,) = [one for name, one in found(store).items() if name == "churn-predictor"]
+    matching = match(known.values(), store.endpoints.list(), [])
+    assert {(one.declaration.key, one.tier) for one in matching.of_endpoint[endpoint.id]} == {
+        ("InferenceService/crm/churn", Tier.WORKLOAD),
+        ("churn/3", Tier.ARTIFACT),
+    }
+    report = drift(store.endpoints.list(), store.declarations.list(), [], store.scans.list())
+    listed = {(item.drift.value, item.title) for item in report.items if item.drift.value != "orphan"}
+    assert ("ghost", "InferenceService crm/lost") in listed
+    assert {kind for kind, _ in listed} == {"ghost", "bypass"}
+
+
+async def test_a_declaration_is_withdrawn_by_a_scan_that_read_them_all_and_by_no_other(api, scan, store):
+    platforms(api)
+    await scan(cluster_reach="none")
+    api.delete("inferenceservices", "crm", "lost")
+    api.denied = {("inferenceservices", "*")}
+    done = await scan(cluster_reach="none")
+    assert (done.status, done.whole) == (ScanStatus.INCOMPLETE, ())
+    assert len(store.declarations.list()) == 2
+    api.denied = {("networkpolicies", "*")}
+    done = await scan(cluster_reach="none")
+    assert (done.status, done.whole) == (ScanStatus.INCOMPLETE, ("k8s:prod",))
+    assert [one.declaration.name for one in store.declarations.list()] == ["churn"]

@@ -1,48 +1,16 @@
 """MLflow's registry over HTTP: pages, stages, tags, credentials, and everything that can go wrong on the way."""
 
 import base64
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import pytest
+from interfaces import mlflow
 
 from inventory.model import DeclarationKind, DeclarationState, ScanStatus
 
-MODELS = [
-    {"name": f"model-{number}", "tags": [{"key": "team", "value": f"team-{number % 3}"}], "aliases": []}
-    for number in range(5)
-]
-MODELS[0]["aliases"] = [{"alias": "champion", "version": "2"}]
-VERSIONS = [
-    {"name": f"model-{number}", "version": "1", "current_stage": "None", "source": f"models:/m-{number}"}
-    for number in range(5)
-] + [
-    {
-        "name": "model-0", "version": "2", "current_stage": "Production", "source": "s3://bucket/2",
-        "tags": [
-            {"key": "serving_url", "value": "http://user:s3cret@127.0.0.9:8000/m"}, {"key": "owner", "value": "ana"},
-        ],
-    },
-    {"name": "model-1", "version": "9", "current_stage": "Archived", "source": "s3://bucket/9"},
-]  # fmt: skip
-PAGE = 2
-
-
-def paged(path: str, headers: dict[str, str]):
-    """As the REST API 2.0 answers: the token of the next page is absent on the last one."""
-    parts = urlsplit(path)
-    query = parse_qs(parts.query)
-    for name, items in (("registered-models", MODELS), ("model-versions", VERSIONS)):
-        if parts.path == f"/api/2.0/mlflow/{name}/search":
-            start = int(query.get("page_token", ["0"])[0])
-            page = {name.replace("-", "_"): items[start : start + PAGE]}
-            if start + PAGE < len(items):
-                page["next_page_token"] = str(start + PAGE)
-            return 200, page, {}
-    return 404, {"error_code": "ENDPOINT_NOT_FOUND"}, {}
-
 
 def test_every_version_of_every_page_is_read(read, registry) -> None:
-    registry.answer = paged
+    registry.answer = mlflow
     scan, found = read(f"mlflow:{registry.url}")
     assert (scan.status, scan.reason, scan.account.answered) == (ScanStatus.COMPLETE, None, 1)
     assert set(found) == {*(f"model-{n}/1" for n in range(5)), "model-0/2", "model-1/9"}
@@ -56,15 +24,21 @@ def test_every_version_of_every_page_is_read(read, registry) -> None:
 
 
 def test_what_is_deleted_there_is_withdrawn_here_by_a_complete_scan_only(read, registry, declared_store) -> None:
-    registry.answer = paged
+    registry.answer = mlflow
     read(f"mlflow:{registry.url}")
-    registry.answer = lambda path, headers: paged(path, headers) if "page_token" not in path else (500, {}, {})
+    registry.answer = lambda path, headers: mlflow(path, headers) if "page_token" not in path else (500, {}, {})
     scan, found = read(f"mlflow:{registry.url}")
     assert (scan.status, len(found)) == (ScanStatus.INCOMPLETE, 7)
-    registry.answer = lambda path, headers: (200, {}, {}) if "mlflow" in path else (404, {}, {})
+    registry.answer = lambda path, headers: without("model-3", *mlflow(path, headers))
     scan, found = read(f"mlflow:{registry.url}")
-    assert (scan.status, found) == (ScanStatus.COMPLETE, {})
+    assert (scan.status, len(found), "model-3/1" in found) == (ScanStatus.COMPLETE, 6, False)
     assert len(declared_store.declarations.list(withdrawn=True)) == 7
+
+
+def without(name: str, status: int, page: Any, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+    """A page from which a model was deleted."""
+    found = {key: [one for one in items if one["name"] != name] for key, items in page.items() if key.endswith("s")}
+    return status, page | found, headers
 
 
 @pytest.mark.parametrize(
@@ -83,7 +57,7 @@ def test_credentials_are_mlflows_own_and_kept_nowhere(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    registry.answer = paged
+    registry.answer = mlflow
     read(f"mlflow:{registry.url}")
     assert {headers.get("authorization") for _, headers in registry.asked} == {expected}
     kept = (tmp_path / "inventory.db").read_bytes() + (tmp_path / "inventory.db-wal").read_bytes()
@@ -107,7 +81,7 @@ def test_credentials_are_mlflows_own_and_kept_nowhere(
     ],
 )
 def test_what_is_not_read_to_the_end_says_so_and_withdraws_nothing(read, registry, answer, said) -> None:
-    registry.answer = paged
+    registry.answer = mlflow
     read(f"mlflow:{registry.url}")
     registry.asked.clear()
     registry.answer = lambda path, headers: answer
@@ -121,14 +95,14 @@ def test_what_is_not_read_to_the_end_says_so_and_withdraws_nothing(read, registr
 def test_throttling_is_waited_for(read, registry) -> None:
     throttled = iter([True, True])
     registry.answer = lambda path, headers: (
-        (429, {}, {"Retry-After": "2"}) if next(throttled, False) else paged(path, headers)
+        (429, {}, {"Retry-After": "2"}) if next(throttled, False) else mlflow(path, headers)
     )
     scan, found = read(f"mlflow:{registry.url}")
     assert (scan.status, len(found)) == (ScanStatus.COMPLETE, 7)
 
 
 def test_one_source_that_fails_keeps_no_other_from_being_read(read, registry) -> None:
-    registry.answer = paged
+    registry.answer = mlflow
     scan, found = read("mlflow:http://127.0.0.1:1", f"mlflow:{registry.url}")
     assert (scan.status, len(found)) == (ScanStatus.INCOMPLETE, 7)
     assert (scan.account.planned, scan.account.answered, scan.account.refused) == (2, 1, 1)

@@ -1,82 +1,16 @@
 """SageMaker by the real SDK against moto's server."""
 
 import json
-import subprocess
-import sys
-import threading
-import urllib.error
-import urllib.request
-from collections import deque
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 import botocore.client
 import botocore.exceptions
 import pytest
+from amazon import SAGEMAKER_READS, aws_error, sagemaker_endpoint
 
 from inventory.model import DeclarationState, ScanStatus
 from scanner.sources.aws_policies import grants_of
-
-READS = {
-    "ListEndpoints", "DescribeEndpoint", "DescribeEndpointConfig", "DescribeModel", "ListTags",
-    "GetAccountAuthorizationDetails",
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[str]:
-    """The URL of a moto server of this module's own."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        line = next(line for line in process.stderr if "Running on http://" in line)
-        reading = threading.Thread(target=lambda: deque(process.stderr or (), maxlen=0))
-        reading.start()
-        yield line.partition("Running on ")[2].split()[0]
-    finally:
-        process.terminate()
-        process.wait(20)
-        reading.join(20)
-        process.stderr.close()
-
-
-@pytest.fixture
-def aws(cloud: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> Iterator[Any]:
-    """A fresh account, with one endpoint that has a live and a shadow variant."""
-    for name, value in {
-        "AWS_ENDPOINT_URL": cloud, "AWS_ACCESS_KEY_ID": "AKIAPLANTED", "AWS_SECRET_ACCESS_KEY": "s3cret-planted",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"), "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
-        "AWS_EC2_METADATA_DISABLED": "true", "no_proxy": "127.0.0.1",
-    }.items():  # fmt: skip
-        monkeypatch.setenv(name, value)
-    urllib.request.urlopen(urllib.request.Request(f"{cloud}/moto-api/reset", method="POST")).close()
-    made = boto3.client("sagemaker", region_name="eu-west-1")
-    yield made
-    made.close()
-
-
-def endpoint(sagemaker: Any, name: str, **parts: Any) -> None:
-    container = {"Image": "registry/iris:3", "ModelDataUrl": f"s3://bucket/{name}"}
-    role = "arn:aws:iam::123456789012:role/run"
-    sagemaker.create_model(ModelName=f"{name}-m", PrimaryContainer=container, ExecutionRoleArn=role)
-    variant = {
-        "VariantName": "live",
-        "ModelName": f"{name}-m",
-        "InitialInstanceCount": 1,
-        "InstanceType": "ml.m5.large",
-    }
-    sagemaker.create_endpoint_config(
-        EndpointConfigName=f"{name}-c", ProductionVariants=[variant | {"InitialVariantWeight": 1}], **parts
-    )
-    tags = [{"Key": "Team", "Value": "ana"}]
-    sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=f"{name}-c", Tags=tags)
 
 
 def grant(name: str, document: Any) -> None:
@@ -93,7 +27,7 @@ def test_endpoints_with_all_that_can_be_told(read, aws, monkeypatch, tmp_path) -
         "EnableCapture": True, "InitialSamplingPercentage": 25, "DestinationS3Uri": "s3://bucket/capture",
         "CaptureOptions": [{"CaptureMode": "Input"}],
     }  # fmt: skip
-    endpoint(aws, "iris", DataCaptureConfig=capture)
+    sagemaker_endpoint(aws, "iris", DataCaptureConfig=capture)
     grant("caller", [{"Effect": "Allow", "Action": "sagemaker:Invoke*", "Resource": "*"}])
     grant("other", [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}])
     called: list[str] = []
@@ -111,7 +45,7 @@ def test_endpoints_with_all_that_can_be_told(read, aws, monkeypatch, tmp_path) -
     assert one.urls == ("https://runtime.sagemaker.eu-west-1.amazonaws.com/endpoints/iris/invocations",)
     assert one.state is DeclarationState.ACTIVE
     assert {"captures 25 % of its data", "no network isolation", "may be invoked by role/caller"} <= set(one.details)
-    assert set(called) <= READS
+    assert set(called) <= SAGEMAKER_READS
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
     assert b"s3cret-planted" not in kept
     assert b"AKIAPLANTED" not in kept
@@ -119,7 +53,7 @@ def test_endpoints_with_all_that_can_be_told(read, aws, monkeypatch, tmp_path) -
 
 def test_what_is_deleted_is_withdrawn(read, aws) -> None:
     for number in range(3):
-        endpoint(aws, f"e{number}")
+        sagemaker_endpoint(aws, f"e{number}")
     _, found = read("sagemaker:eu-west-1")
     assert len(found) == 3
     aws.delete_endpoint(EndpointName="e0")
@@ -146,7 +80,7 @@ def organisation(aws) -> dict[str, str]:
         session = boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
         for region in REGIONS:
             client = session.client("sagemaker", region_name=region)
-            endpoint(client, f"e-{account[0]}-{region}")
+            sagemaker_endpoint(client, f"e-{account[0]}-{region}")
             client.close()
             planted[f"sagemaker:{role(account)}/{region}"] = f"e-{account[0]}-{region}"
     sts.close()
@@ -169,7 +103,7 @@ def test_many_accounts_and_regions_by_assumed_roles(read, organisation, tmp_path
     scan, found = read(*organisation)
     assert (scan.status, scan.account.planned, scan.account.answered) == (ScanStatus.COMPLETE, 4, 4)
     assert {one.source: key for key, one in found.items()} == organisation
-    assert set(called) <= {*READS, "AssumeRole"}
+    assert set(called) <= {*SAGEMAKER_READS, "AssumeRole"}
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("inventory.db*"))
     assert len(secrets) == 8
     assert not [secret for secret in secrets if secret.encode() in kept]
@@ -196,78 +130,18 @@ def test_an_account_that_cannot_be_read_is_named_and_keeps_no_other_from_it(
     assert role(ACCOUNTS[1]) not in (scan.reason or "")
 
 
-class Between:
-    """A proxy in front of the cloud, over HTTP: ``fault`` answers in its place, by operation, or lets it answer."""
-
-    def __init__(self, cloud: str) -> None:
-        self.fault: Callable[[str], tuple[int, bytes, int] | None] = lambda operation: None
-        self.asked: list[str] = []
-        between = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2] or "Query"
-                between.asked.append(operation)
-                status, answer, length = between.fault(operation) or self._passed_on(body)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/x-amz-json-1.1" if operation != "Query" else "text/xml")
-                self.send_header("Content-Length", str(length))
-                self.end_headers()
-                self.wfile.write(answer)
-                self.close_connection = True
-
-            def _passed_on(self, body: bytes) -> tuple[int, bytes, int]:
-                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-                try:
-                    with urllib.request.urlopen(urllib.request.Request(f"{cloud}{self.path}", body, headers)) as given:
-                        answer = given.read()
-                        return given.status, answer, len(answer)
-                except urllib.error.HTTPError as error:
-                    with error:
-                        answer = error.read()
-                        return error.code, answer, len(answer)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def between(cloud, aws, monkeypatch) -> Iterator[Between]:
-    running = Between(cloud)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
-    yield running
-    running.close()
-
-
-def error(code: str) -> tuple[int, bytes, int]:
-    body = json.dumps({"__type": code, "message": "planted"}).encode()
-    return 400, body, len(body)
-
-
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (error("ThrottlingException"), "ThrottlingException"),
-        (error("ExpiredTokenException"), "are not valid any more (ExpiredTokenException): log in again"),
-        (error("AccessDeniedException"), "give them read access"),
+        (aws_error("ThrottlingException"), "ThrottlingException"),
+        (aws_error("ExpiredTokenException"), "are not valid any more (ExpiredTokenException): log in again"),
+        (aws_error("AccessDeniedException"), "give them read access"),
         ((200, b'{"Endpoints": [{"EndpointName": "e', 4000), "was cut off on its way"),
     ],
 )
 @pytest.mark.parametrize("operation", ["ListEndpoints", "DescribeEndpoint"])
 def test_faults_on_the_wire_withdraw_nothing(read, aws, between, operation, fault, said) -> None:
-    endpoint(aws, "iris")
+    sagemaker_endpoint(aws, "iris")
     scan, before = read("sagemaker:eu-west-1")
     assert (scan.status, set(before)) == (ScanStatus.COMPLETE, {"iris"})
     between.fault = lambda asked: fault if asked == operation else None
@@ -278,8 +152,8 @@ def test_faults_on_the_wire_withdraw_nothing(read, aws, between, operation, faul
 
 
 def test_throttling_that_passes_is_waited_for(read, aws, between) -> None:
-    endpoint(aws, "iris")
-    left = iter([error("ThrottlingException")])
+    sagemaker_endpoint(aws, "iris")
+    left = iter([aws_error("ThrottlingException")])
     between.fault = lambda asked: next(left, None) if asked == "ListEndpoints" else None
     scan, found = read("sagemaker:eu-west-1")
     assert (scan.status, set(found)) == (ScanStatus.COMPLETE, {"iris"})
@@ -299,7 +173,7 @@ NOBODY_THERE = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1
     ],
 )
 def test_what_cannot_be_read_is_said_and_withdraws_nothing(read, aws, monkeypatch, target, environment, said) -> None:
-    endpoint(aws, "iris")
+    sagemaker_endpoint(aws, "iris")
     read("sagemaker:eu-west-1")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
