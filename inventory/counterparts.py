@@ -18,6 +18,9 @@ from inventory.model import Declaration, DeclarationKind, Endpoint, Ruling
 SHORTEST_NAME = 4
 """Characters below which a model's name in a path is no sign of anything."""
 
+FEWEST_INPUTS = 2
+"""Inputs of a model below which their names are no sign of anything."""
+
 MOST_ALIKE = 5
 """Endpoints that a weak resemblance may point at before it says nothing about any of them."""
 
@@ -29,13 +32,15 @@ class Tier(IntEnum):
     """How strongly two are held to be the same. What is no proof is only proposed."""
 
     OPERATIONS = 1
-    MODEL_NAME = 2
-    ARTIFACT = 3
-    CERTIFICATE = 4
-    PLACE = 5
-    WORKLOAD = 6
-    URL = 7
-    CONFIRMED = 8
+    IMAGE = 2
+    INPUTS = 3
+    MODEL_NAME = 4
+    ARTIFACT = 5
+    CERTIFICATE = 6
+    PLACE = 7
+    WORKLOAD = 8
+    URL = 9
+    CONFIRMED = 10
 
     @property
     def is_proof(self) -> bool:
@@ -130,6 +135,8 @@ class _Index:
     by_operation: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_workload: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     by_uid: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
+    by_image: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
+    by_input: dict[str, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         for endpoint in self.endpoints:
@@ -144,11 +151,15 @@ class _Index:
                 workload = endpoint.cluster.workload
                 self.by_workload[f"{workload.namespace}/{workload.kind}/{workload.name}".lower()].append(endpoint)
                 self.by_uid[workload.uid].append(endpoint)
+                for image in endpoint.cluster.images:
+                    self.by_image[image].append(endpoint)
             for word in _words(endpoint):
                 self.by_word[word].append(endpoint)
             if endpoint.is_model_endpoint:
                 for route in endpoint.inference_routes:
                     self.by_operation[f"{route.method} {route.path}"].append(endpoint)
+                for name in {name for route in endpoint.inference_routes for name in route.takes}:
+                    self.by_input[name].append(endpoint)
 
     def at(self, socket: tuple[str, int], site: str) -> Sequence[Endpoint]:
         """What a socket leads to, as seen from a site: a private address is another host in each."""
@@ -218,6 +229,16 @@ def _weak(declaration: Declaration, index: _Index) -> Iterator[Match]:
         if 0 < len(found) <= MOST_ALIKE:
             why = f"the name of the model {declaration.model!r} is in what it says of itself"
             yield from (Match(declaration, endpoint, Tier.MODEL_NAME, why) for endpoint in found)
+    running = index.by_image.get(declaration.image or "", [])
+    if len(running) <= MOST_ALIKE:
+        why = f"it runs the image {declaration.image}"
+        yield from (Match(declaration, endpoint, Tier.IMAGE, why) for endpoint in running)
+    if len(declaration.inputs) >= FEWEST_INPUTS:
+        lists = [index.by_input.get(name, []) for name in declaration.inputs]
+        fewest = min(lists, key=len)
+        taking = [one for one in fewest if _takes(one, set(declaration.inputs))] if len(fewest) <= MOST_ALIKE else []
+        why = f"it takes what the model is declared to take: {', '.join(declaration.inputs[:4])}"
+        yield from (Match(declaration, endpoint, Tier.INPUTS, why) for endpoint in taking)
     if declaration.operations:
         lists = [index.by_operation.get(operation, []) for operation in declaration.operations]
         shared = {one.id: one for found in lists if len(found) <= MOST_ALIKE for one in found}
@@ -225,6 +246,11 @@ def _weak(declaration: Declaration, index: _Index) -> Iterator[Match]:
         for endpoint in shared.values():
             if {f"{route.method} {route.path}" for route in endpoint.inference_routes} <= wanted:
                 yield Match(declaration, endpoint, Tier.OPERATIONS, "it answers on the operations that are described")
+
+
+def _takes(endpoint: Endpoint, inputs: set[str]) -> bool:
+    """Whether one of its routes takes all of them."""
+    return any(inputs <= set(route.takes) for route in endpoint.inference_routes)
 
 
 def _words(endpoint: Endpoint) -> set[str]:

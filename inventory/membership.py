@@ -30,6 +30,7 @@ def membership(workload: Workload, observations: Iterable[Observation]) -> Membe
     return Membership(
         workload=workload,
         pods=tuple(sorted(pods, key=lambda pod: (pod.name, pod.uid))),
+        images=tuple(sorted({fact.image for _, scan, _, fact in with_pods if scan == newest and fact.image})),
         ended=max(ended[uid] for uid in now) if now.keys() <= ended.keys() else None,
         standing=declared.standing if declared else Standing.UNKNOWN,
         why=declared.why if declared else "nothing was read of what declares it",

@@ -9,6 +9,9 @@ from scanner.exchange import clean
 from scanner.lexicon import GIVES, MISTAKES, TAKES, field_weight, page_doubt, page_weight, route_weight
 from scanner.openapi import Description, Operation
 
+MOST_INPUTS = 32
+"""Names of what a route takes that are kept."""
+
 PRIOR = -3.0
 """Log-odds that a web service met at random is a model, before anything is known of it."""
 _SHOWN, _POST_ONLY, _GET_TOO, _TOLD = 1.0, 0.5, -0.6, 0.5
@@ -131,7 +134,8 @@ def _routes(seen: Seen) -> Iterator[_Route]:
         for operation in seen.description.operations:
             weight, why = operation_weight(operation)
             described.add((operation.method, operation.path))
-            route = InferenceRoute(method=operation.method, path=operation.path)
+            named = dict.fromkeys(name for name, _ in operation.takes if name != "[]")
+            route = InferenceRoute(method=operation.method, path=operation.path, takes=tuple(named)[:MOST_INPUTS])
             yield _Route(weight + about / 2, route, why, operation.secured, operation.keyed)
     for route in seen.found:
         if (route.method, route.path) not in described:

@@ -63,7 +63,8 @@ class Placed(Value):
 
     What else is seen on the listener from then on, until another holder has the address or this one ends,
     is seen of the workload. ``holder`` is the UID of the pod named ``pod``, or that of a Service that leads
-    to no other workload. A ghost has no pod anywhere: its holder is what declares it.
+    to no other workload. A ghost has no pod anywhere: its holder is what declares it. ``image`` is of the container
+    that is behind the port.
     """
 
     fact: Literal["placed"] = "placed"
@@ -72,6 +73,7 @@ class Placed(Value):
     pod: str | None = None
     holder: str
     since: Moment
+    image: str | None = None
 
 
 class Ended(Value):
@@ -115,11 +117,13 @@ class Pod(Value):
 class Membership(Value):
     """An endpoint's place in a cluster: its workload, its pods now, and its standing with the path that proves it.
 
-    ``ended`` is when the last of its pods was seen to end; None while one is there.
+    ``images`` are those of its pods' containers that are behind the port. ``ended`` is when the last of its pods
+    was seen to end; None while one is there.
     """
 
     workload: Workload
     pods: tuple[Pod, ...] = ()
+    images: tuple[str, ...] = ()
     ended: Moment | None = None
     standing: Standing = Standing.UNKNOWN
     why: str = ""

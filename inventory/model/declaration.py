@@ -29,7 +29,8 @@ class Declaration(Value):
     backends of a route and else of the URLs, with names resolved when the source was read. ``workload`` is
     ``NAMESPACE/KIND/NAME``; ``workload_uids`` are of those that its own cluster says run for it. ``model``,
     ``model_version`` and ``artifact`` (a model's URI) tell what it serves; ``operations`` (``POST /predict``)
-    how it is called. ``details`` are further facts in words, such as who may invoke it.
+    how it is called, ``inputs`` the names of what it takes. ``details`` are further facts in words, such as who
+    may invoke it.
     """
 
     source: str
@@ -49,6 +50,7 @@ class Declaration(Value):
     model_version: str | None = None
     artifact: str | None = None
     operations: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
     owner: str | None = None
     details: tuple[str, ...] = ()
     scope: Slug

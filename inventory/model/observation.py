@@ -27,10 +27,11 @@ class Listener(Value):
 
 
 class InferenceRoute(Value):
-    """A method and path that runs a model."""
+    """A method and path that runs a model. ``takes`` names what its requests hold, where that is described."""
 
     method: str
     path: str
+    takes: tuple[str, ...] = ()
 
 
 class Asked(Value):

@@ -27,7 +27,7 @@ from scanner.cluster.promises import Promise, promises
 from scanner.cluster.proxy import Door
 from scanner.cluster.routing import Gateway
 from scanner.cluster.standing import Judge, ghost
-from scanner.cluster.workloads import Running
+from scanner.cluster.workloads import Running, image_behind
 from scanner.cluster.world import World
 
 
@@ -108,7 +108,14 @@ class Survey:
 
     def _placed(self, one: Running, port: int, pod: PodObject) -> Placed:
         since = min(pod.started_at or pod.meta.created_at or self._now, self._now)
-        return Placed(workload=one.workload, port=port, pod=pod.meta.name, holder=pod.meta.uid, since=since)
+        return Placed(
+            workload=one.workload,
+            port=port,
+            pod=pod.meta.name,
+            holder=pod.meta.uid,
+            since=since,
+            image=image_behind(pod, port),
+        )
 
     def _services(self, one: Running, port: int) -> Iterator[Said]:
         """The listeners of Services that lead to this workload alone: whoever is met there, it is this one."""

@@ -124,6 +124,13 @@ def _ports(pods: Iterable[PodObject]) -> dict[int, str]:
     return found
 
 
+def image_behind(pod: PodObject, port: int) -> str | None:
+    """The image of the container that declares a port, or of the only one there is; None where that is unclear."""
+    own = list(own_containers(pod))
+    declaring = [one for one in own if any(number == port for _, number in one.ports)] or own
+    return declaring[0].image or None if len(declaring) == 1 else None
+
+
 def port_number(pod: PodObject, port: int | str | None) -> int | None:
     """The number of a pod's port that is given by number or name."""
     if isinstance(port, int):

@@ -39,6 +39,15 @@ def tiers(declaration: Declaration, *endpoints: Endpoint) -> dict[str, Tier]:
 BY_EXPOSURE = endpoint(
     id="pod", address="10.1.0.7", exposures=(Exposure(via="ingress", url="https://ml.example/iris"),)
 )
+TAKING = endpoint(
+    is_model_endpoint=True,
+    inference_routes=(InferenceRoute(method="POST", path="/score", takes=("age", "income", "zip")),),
+)
+RUNNING = endpoint(
+    cluster=Membership(
+        workload=Workload(cluster="c", namespace="ml", kind="Deployment", name="iris", uid="u"), images=("team/iris:3",)
+    )
+)
 BY_NAME = endpoint(id="tls", scheme="https", port=443, certificate_names=("ml.example", "*.wild.example"))
 
 
@@ -59,6 +68,12 @@ BY_NAME = endpoint(id="tls", scheme="https", port=443, certificate_names=("ml.ex
         ({"model": "churn-model"}, endpoint(base_path="/ml/churn-model"), Tier.MODEL_NAME),
         ({"model": "Churn-Model"}, endpoint(title="The churn-model of team b"), Tier.MODEL_NAME),
         ({"model": "v1"}, endpoint(base_path="/v1"), None),
+        ({"inputs": ("age", "income")}, TAKING, Tier.INPUTS),
+        ({"inputs": ("age", "income", "height")}, TAKING, None),
+        ({"inputs": ("age",)}, TAKING, None),
+        ({"image": "team/iris:3"}, RUNNING, Tier.IMAGE),
+        ({"image": "team/iris:30"}, RUNNING, None),
+        ({"image": None}, RUNNING, None),
         ({"urls": ("http://[::1", "")}, endpoint(), None),
     ],
 )

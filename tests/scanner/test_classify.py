@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from inventory.model import InferenceRoute
-from scanner.classify import Seen, classify
+from scanner.classify import MOST_INPUTS, Seen, classify
 from scanner.lexicon import page_weight, route_weight
 from scanner.openapi import describe
 
@@ -179,3 +179,12 @@ def test_pages_about_something_else_speak_against_a_word_with_two_meanings() -> 
 def test_a_route_that_also_serves_pages_counts_less() -> None:
     route = InferenceRoute(method="POST", path="/score")
     assert not classify(Seen(found=(route,))).is_model
+
+
+def test_a_described_route_says_what_it_takes_and_no_more_of_it_than_is_of_use() -> None:
+    fields = {f"feature_{number}": {"type": "number"} for number in range(60)}
+    schema = {"type": "object", "properties": fields}
+    body = {"content": {"application/json": {"schema": schema}}}
+    document = {"openapi": "3.1.0", "paths": {"/predict": {"post": {"requestBody": body}}}}
+    (route,) = classify(Seen(description=describe(document))).routes
+    assert route.takes == tuple(fields)[:MOST_INPUTS]

@@ -8,10 +8,10 @@ from surveying import survey, world_of
 
 from inventory.model import Identified, Kind, Owned, Placed, Reached
 from scanner.cluster.candidates import weigh
-from scanner.cluster.objects import read_pod
+from scanner.cluster.objects import Container, Meta, PodObject, read_pod
 from scanner.cluster.policies import entry
 from scanner.cluster.routing import Selector, read_policy
-from scanner.cluster.workloads import running
+from scanner.cluster.workloads import image_behind, running
 
 
 @pytest.fixture
@@ -200,3 +200,18 @@ def test_a_service_finds_ports_that_no_container_declares(api):
     assert survey(api) == {}
     expose(api, "risk", "quiet", target=9000)
     assert set(survey(api)) == {("quiet", 9000)}
+
+
+@pytest.mark.parametrize(
+    ("containers", "image"),
+    [
+        ([("team/app:1", [8000])], "team/app:1"),
+        ([("team/app:1", [])], "team/app:1"),
+        ([("team/app:1", [8000]), ("team/other:1", [9000])], "team/app:1"),
+        ([("team/app:1", []), ("team/other:1", [])], None),
+        ([("team/app:1", []), ("istio/proxyv2:1", [])], "team/app:1"),
+    ],
+)
+def test_the_image_behind_a_port_is_that_of_the_container_that_has_it(containers, image):
+    told = [Container(f"c{n}", name, tuple(("", port) for port in ports)) for n, (name, ports) in enumerate(containers)]
+    assert image_behind(PodObject(Meta("ml", "p", "u"), containers=tuple(told)), 8000) == image
