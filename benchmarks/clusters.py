@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from inventory.store import Store
     from scanner.io.kubernetes import ApiServer
 
 ROOT = Path(__file__).parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 QUIET_SECONDS = 5.0
+ROGUES = 10
 
 
 def serve(workloads: int, each: int, ready: "multiprocessing.connection.Connection", folder: str) -> None:
@@ -47,6 +50,10 @@ def serve(workloads: int, each: int, ready: "multiprocessing.connection.Connecti
         Path(folder, "kubeconfig").write_text(kubeconfig({"big": api}))
         ready.send(api.url)
         while (asked := ready.recv()) != "end":
+            if asked.startswith("rogue"):
+                deploy(api, "team-07", asked, ["10.200.0.1"], image="vllm/vllm-openai:v1")
+            elif asked.startswith("end of "):
+                api.delete("pods", "team-07", f"{asked.removeprefix('end of ')}-1-0")
             size = sum(len(json.dumps(one)) for kind in api.objects.values() for one in kind.values())
             ready.send((api.counted(), len(api.requests), size) if asked == "count" else None)
 
@@ -138,8 +145,31 @@ async def measure(server: "multiprocessing.connection.Connection", workloads: in
         quiet = told()
         await asyncio.sleep(QUIET_SECONDS)
         print(f"requests in {QUIET_SECONDS:.0f} s of watching while nothing changes: {told()[1] - quiet[1]} (bar 0)")
+        await rogues(server, store)
         stop.set()
         await following
+
+
+async def rogues(server: "multiprocessing.connection.Connection", store: "Store") -> None:
+    """How long a pod that nobody declared is unknown after it is ready, and how long after its end it is not gone."""
+    from inventory.model import Presence
+
+    async def until(name: str, gone: bool) -> float:
+        began = time.perf_counter()
+        while True:
+            found = [one for one in store.endpoints.list(f"namespace:team-07 workload:Deployment/{name}") if one.cluster]
+            if found and (found[0].presence is Presence.GONE) == gone:
+                return time.perf_counter() - began
+            await asyncio.sleep(0.02)
+
+    seen, ended = [], []
+    for number in range(ROGUES):
+        for asked, times in ((f"rogue-{number}", seen), (f"end of rogue-{number}", ended)):
+            server.send(asked)
+            server.recv()
+            times.append(await until(f"rogue-{number}", gone=times is ended))
+    for what, times in (("in the inventory after it is ready", seen), ("gone in it after its end", ended)):
+        print(f"a rogue pod {what}: median {statistics.median(times):.2f} s, at most {max(times):.2f} s (bar 5 s)")
 
 
 if __name__ == "__main__":
