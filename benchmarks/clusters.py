@@ -157,8 +157,8 @@ async def rogues(server: "multiprocessing.connection.Connection", store: "Store"
     async def until(name: str, gone: bool) -> float:
         began = time.perf_counter()
         while True:
-            found = [one for one in store.endpoints.list(f"namespace:team-07 workload:Deployment/{name}") if one.cluster]
-            if found and (found[0].presence is Presence.GONE) == gone:
+            found = store.endpoints.list(f"namespace:team-07 workload:Deployment/{name}")
+            if found and found[0].cluster and (found[0].presence is Presence.GONE) == gone:
                 return time.perf_counter() - began
             await asyncio.sleep(0.02)
 

@@ -7,6 +7,7 @@ gateway fronts and nobody owns, is at the top. docs/operators.md lists the weigh
 import ipaddress
 from datetime import datetime, timedelta
 
+from inventory.advisories import advisories
 from inventory.model import Endpoint, Governance, Kind, Posture, Reason, Routing, Scheme
 
 _BY_KIND = {
@@ -29,7 +30,7 @@ def assess(endpoint: Endpoint, now: datetime) -> tuple[int, tuple[Reason, ...]]:
     if not endpoint.kind.is_ml:
         return 0, ()
     reasons = [_BY_KIND[endpoint.kind], *_exposure(endpoint), *_ways(endpoint), *_age(endpoint, now)]
-    reasons += _people(endpoint, now)
+    reasons += [*_version(endpoint), *_people(endpoint, now)]
     reasons.sort(key=lambda reason: (-reason.weight, reason.why))
     return max(0, min(100, sum(reason.weight for reason in reasons))), tuple(reasons)
 
@@ -76,6 +77,15 @@ def _age(endpoint: Endpoint, now: datetime) -> list[Reason]:
     if endpoint.tls_expires is not None and endpoint.tls_expires < now:
         return [Reason(weight=5, why="its certificate has expired: callers have learnt to accept any")]
     return []
+
+
+def _version(endpoint: Endpoint) -> list[Reason]:
+    known = advisories(endpoint.product, endpoint.version)
+    if not known:
+        return []
+    names = ", ".join(one.name for one in known)
+    why = f"version {endpoint.version} {known[0].what} ({names}): {known[0].mended} mends it"
+    return [Reason(weight=15, why=why)]
 
 
 def _people(endpoint: Endpoint, now: datetime) -> list[Reason]:

@@ -49,7 +49,8 @@ def test_every_weight_of_risk_is_documented():
         one = endpoint(
             kind=kind, posture=posture, governance=governance, routing=routing, address=address, first_seen=ago(days=60)
         )
-        for reason in assess(one, NOW)[1]:
+        holed = one.model_copy(update={"product": "mlflow", "version": "2.0"})
+        for reason in (*assess(one, NOW)[1], *assess(holed, NOW)[1]):
             assert re.search(rf"(^| |-){abs(reason.weight)}( |$)", table, re.MULTILINE), reason
 
 

