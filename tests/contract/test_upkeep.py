@@ -103,6 +103,7 @@ def test_a_dump_of_postgresql_in_use_is_restored_whole(postgres: str, tmp_path: 
         (one,) = see(store, observation(Exposed(scheme=Scheme.HTTP)), observation(identified()))
         store.triage.apply([one.id], owner="ana", who="bo", why="asked the team")
         store.scans.save(scan(ports=(9,)))
+        store.upkeep.refold()
         run_postgresql("pg_dump", "--format", "custom", "--file", str(tmp_path / "gnomon.dump"), first)
         before = everything(store, one.id)
     run_postgresql("pg_restore", "--dbname", second, str(tmp_path / "gnomon.dump"))
