@@ -12,7 +12,7 @@ from typing import Any
 
 from inventory.model import Declaration, DeclarationKind, DeclarationState
 from scanner.io.api import Api, ApiError
-from scanner.sources.reading import Context, SourceError, owner_in, source_of_declarations
+from scanner.sources.reading import Context, SourceError, owner_in, served_at, source_of_declarations
 
 PAGE = 200
 _API = "/api/2.0/mlflow"
@@ -56,7 +56,7 @@ def _pages(api: Api, what: str) -> Iterator[dict[str, Any]]:
 def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -> Declaration:
     name, number = str(version.get("name")), str(version.get("version"))
     tags = [*_tags(version), *_tags(model)]
-    urls = tuple(value for key, value in tags if _says_where(key) and value.startswith(("http://", "https://")))
+    urls = served_at(tags)
     retired = str(version.get("current_stage", "")).lower() == _ARCHIVED
     aliases = [str(one.get("alias")) for one in model.get("aliases", []) if str(one.get("version")) == number]
     return context.declaration(
@@ -75,11 +75,6 @@ def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -
 
 def _tags(item: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(tag.get("key")), str(tag.get("value"))) for tag in item.get("tags", []) if isinstance(tag, dict)]
-
-
-def _says_where(key: str) -> bool:
-    words = key.lower().replace("-", "_").split("_")
-    return "url" in words or "endpoint" in words or "uri" in words
 
 
 def _deployments(api: Api, context: Context) -> Iterator[Declaration]:

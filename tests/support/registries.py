@@ -6,22 +6,38 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = Callable[[str, dict[str, str]], tuple[int, Any, dict[str, str]]]
+Answered = tuple[int, Any, dict[str, str]]
+Answer = Callable[[str, dict[str, str]], Answered]
+Post = Callable[[str, dict[str, str], bytes], Answered]
 
 
 class Registry:
-    """An HTTP server that answers as ``answer`` says. ``asked`` are the requests: path and headers."""
+    """An HTTP server that answers GETs as ``answer`` says, POSTs as ``post`` does.
+
+    ``asked`` are the requests: path and headers.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.answer: Answer = lambda path, headers: (404, {}, {})
+        self.post: Post = lambda path, headers, body: (404, {}, {})
         registry = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                self.reply(registry.answer(self.path, self.asked()))
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.reply(registry.post(self.path, self.asked(), body))
+
+            def asked(self) -> dict[str, str]:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 registry.asked.append((self.path, headers))
-                status, body, extra = registry.answer(self.path, headers)
+                return headers
+
+            def reply(self, answered: Answered) -> None:
+                status, body, extra = answered
                 data = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", extra.pop("Content-Length", str(len(data))))
