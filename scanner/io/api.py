@@ -171,9 +171,12 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _json(response: HTTPResponse | urllib.error.HTTPError) -> Any:
+    """Raises ConnectionError for an answer that was cut off: it is worth another try."""
     body = response.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise ValueError(f"the answer is larger than {MOST_BYTES >> 20} MiB")
+    if getattr(response, "length", None):
+        raise ConnectionError("the answer broke off")
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -145,9 +145,10 @@ def _models(context: Context, api: Api, organisation: str) -> Generator[Declarat
 
 def _place(context: Context) -> tuple[str, str]:
     """The base URL of the server, and the organisation."""
-    rest = context.rest.rstrip("/")
-    base, _, organisation = rest.rpartition("/") if "://" in rest else (HOSTED, "", rest)
-    if base.endswith((":", ":/")) or not organisation or set(organisation) & set("/?#"):
+    base, _, organisation = context.rest.rstrip("/").rpartition("/")
+    if "://" not in context.rest:
+        base, organisation = HOSTED, context.rest
+    if not _host(base) or not organisation or set(organisation) & set("/?#"):
         raise SourceError(f"{context.source}: write {_FORMS}")
     if "@" in base:
         raise SourceError(f"{context.source}: leave user and password out of the URL, the key is read from elsewhere")
