@@ -21,12 +21,15 @@ PASSING = frozenset(
 """Headers that tell of the moment, or of the one request, and nothing of what answers."""
 
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _SPACE = re.compile(r"\s+")
 
 
 def clean(text: str, longest: int = 120) -> str:
-    """Text of a scanned host, made fit for a terminal and a listing: no control or direction marks, bounded."""
+    """Text of a scanned host, made fit for a terminal and a listing: no control or direction marks, bounded.
+
+    Nor halves of surrogate pairs, which JSON can spell and no database takes.
+    """
     return _SPACE.sub(" ", _CONTROL.sub(" ", text[: longest * 4])).strip()[:longest]
 
 

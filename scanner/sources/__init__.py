@@ -20,6 +20,7 @@ SOURCES: dict[str, str] = {
     "sagemaker": "scanner.sources.sagemaker:prepare",
     "azureml": "scanner.sources.azureml:prepare",
     "vertex": "scanner.sources.vertex:prepare",
+    "wandb": "scanner.sources.wandb:prepare",
     "catalogue": "scanner.sources.catalogue:prepare",
     "envoy": "scanner.sources.envoy:prepare",
     "kong": "scanner.sources.kong:prepare",

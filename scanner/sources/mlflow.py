@@ -1,21 +1,31 @@
 """MLflow: the registered models and their versions, and the endpoints of a deployments server.
 
 Credentials are MLflow's own: ``MLFLOW_TRACKING_TOKEN``, or ``MLFLOW_TRACKING_USERNAME`` and ``_PASSWORD``.
-A version is a model that may be served, not an endpoint, unless a tag of it says where it is served.
+A version is a model that may be served, not an endpoint, unless a tag of it says where it is served. What it takes is
+read from the signature in its MLmodel file, of the versions that an alias names or that are the newest.
 Read-only. Interface: MLflow REST API 2.0.
 """
 
 import base64
+import json
 import os
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
+
 from inventory.model import Declaration, DeclarationKind, DeclarationState
+from scanner.exchange import clean
 from scanner.io.api import Api, ApiError
-from scanner.sources.reading import Context, SourceError, owner_in, source_of_declarations
+from scanner.sources.reading import Context, SourceError, owner_in, served_at, source_of_declarations
 
 PAGE = 200
+MOST_SIGNATURES = 1000
+"""Versions of one server whose signatures are read."""
+
+MOST_INPUTS = 32
 _API = "/api/2.0/mlflow"
+_FILE = "/model-versions/get-artifact"
 _ARCHIVED = "archived"
 
 
@@ -27,8 +37,10 @@ def read(context: Context) -> Iterator[Declaration]:
         raise SourceError(f"{context.source}: {error}; write mlflow:http://HOST:PORT") from error
     try:
         models = {str(one.get("name")): one for one in _pages(api, "registered-models")}
+        signatures = Signatures(api)
         for version in _pages(api, "model-versions"):
-            yield _version(context, version, models.get(str(version.get("name")), {}))
+            model = models.get(str(version.get("name")), {})
+            yield _version(context, version, model, signatures.inputs(version, model))
         yield from _deployments(api, context)
     except ApiError as error:
         raise SourceError(_sentence(context, error)) from error
@@ -53,10 +65,45 @@ def _pages(api: Api, what: str) -> Iterator[dict[str, Any]]:
     )  # fmt: skip
 
 
-def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -> Declaration:
+class Signatures:
+    """What versions take, asked of the server one by one, and of no further one once it fails at that."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._left = MOST_SIGNATURES
+
+    def inputs(self, version: dict[str, Any], model: dict[str, Any]) -> tuple[str, ...]:
+        """The names of what a version takes; none where nobody asked, it has no signature or that has no names."""
+        number = str(version.get("version"))
+        serving = {str(one.get("version")) for key in ("aliases", "latest_versions") for one in model.get(key) or []}
+        if number not in serving or self._left <= 0:
+            return ()
+        self._left -= 1
+        try:
+            written = self._api.text(_FILE, name=str(version.get("name")), version=number, path="MLmodel")
+        except ApiError as error:
+            # A version without the file says so by 404; a server that cannot reach its artifacts would take long each time.
+            if error.status != 404:
+                self._left = 0
+            return ()
+        return inputs_in(written)
+
+
+def inputs_in(written: str) -> tuple[str, ...]:
+    """The names of the inputs in an MLmodel file, which is YAML with JSON in it, and may be anything."""
+    try:
+        said = yaml.safe_load(written)["signature"]["inputs"]
+        columns = json.loads(said) if isinstance(said, str) else said
+        named = [clean(str(one["name"]), 60) for one in columns if "name" in one]
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError):
+        return ()
+    return tuple(dict.fromkeys(named))[:MOST_INPUTS]
+
+
+def _version(context: Context, version: dict[str, Any], model: dict[str, Any], inputs: tuple[str, ...]) -> Declaration:
     name, number = str(version.get("name")), str(version.get("version"))
     tags = [*_tags(version), *_tags(model)]
-    urls = tuple(value for key, value in tags if _says_where(key) and value.startswith(("http://", "https://")))
+    urls = served_at(tags)
     retired = str(version.get("current_stage", "")).lower() == _ARCHIVED
     aliases = [str(one.get("alias")) for one in model.get("aliases", []) if str(one.get("version")) == number]
     return context.declaration(
@@ -68,6 +115,7 @@ def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -
         model=name,
         model_version=number,
         artifact=version.get("source"),
+        inputs=inputs,
         owner=owner_in(tags),
         details=tuple(f"alias {alias}" for alias in aliases),
     )
@@ -75,11 +123,6 @@ def _version(context: Context, version: dict[str, Any], model: dict[str, Any]) -
 
 def _tags(item: dict[str, Any]) -> list[tuple[str, str]]:
     return [(str(tag.get("key")), str(tag.get("value"))) for tag in item.get("tags", []) if isinstance(tag, dict)]
-
-
-def _says_where(key: str) -> bool:
-    words = key.lower().replace("-", "_").split("_")
-    return "url" in words or "endpoint" in words or "uri" in words
 
 
 def _deployments(api: Api, context: Context) -> Iterator[Declaration]:

@@ -6,6 +6,7 @@ declarations; it raises SourceError where it cannot go on, and what it yielded b
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -26,7 +27,12 @@ BATCH = 200
 LONGEST_TEXT = 500
 RESOLVED_AT_ONCE = 32
 RESOLVE_SECONDS = 3.0
-
+_WHERE = {"url", "uri", "endpoint"}
+_OF_SOMETHING_ELSE = {
+    "artifact", "data", "dataset", "docs", "documentation", "git", "homepage", "image", "license", "paper", "repo",
+    "report", "repository", "run", "source", "tracking",
+}  # fmt: skip
+_WORDS = re.compile("[-_]")
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +66,7 @@ class Context:
             parts[part] = tuple(
                 dict.fromkeys(without_password(clean(url, LONGEST_TEXT)) for url in parts.get(part, ()))
             )
+        parts["details"] = tuple(clean(detail, LONGEST_TEXT) for detail in parts.get("details", ()))
         for part in ("owner", "model", "model_version", "artifact", "image", "product", "workload"):
             if parts.get(part):
                 parts[part] = without_password(clean(str(parts[part]), LONGEST_TEXT))
@@ -187,7 +194,11 @@ def without_password(text: str) -> str:
     """A text that may be a URL, without the user and password in it."""
     if "@" not in text or "://" not in text:
         return text
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # no URL after all, and still no reason to keep what stands where a password would
+        scheme, _, rest = text.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
@@ -205,3 +216,17 @@ def owner_in(labels: Iterable[tuple[str, object]]) -> str | None:
     usual = ("owner", "team", "owned-by", "maintainer", "contact")
     named = {key.lower().rpartition("/")[2].replace("_", "-"): str(value) for key, value in labels if value}
     return next((named[key] for key in usual if key in named), None)
+
+
+def served_at(labels: Iterable[tuple[str, object]]) -> tuple[str, ...]:
+    """The URLs where labels, tags or metadata of a model say that it is served: by the words in their keys."""
+    return tuple(
+        value
+        for key, value in labels
+        if isinstance(value, str) and value.startswith(("http://", "https://")) and _says_where(key)
+    )
+
+
+def _says_where(key: str) -> bool:
+    words = set(_WORDS.split(key.lower()))
+    return bool(words & _WHERE) and not words & _OF_SOMETHING_ELSE

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scanner.exchange import Answer, Request, clean
@@ -7,11 +7,13 @@ from scanner.exchange import Answer, Request, clean
 ROOT = Request("GET", "/", "/")
 
 
-@given(st.text(max_size=400), st.integers(1, 200))
+@given(st.text(st.characters(), max_size=400), st.integers(1, 200))
+@example('\ud800"', 5)
 def test_cleaned_text_is_fit_for_a_terminal(text: str, longest: int) -> None:
     cleaned = clean(text, longest)
     assert len(cleaned) <= longest
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0x202A <= ord(c) <= 0x202E for c in cleaned)
+    cleaned.encode()
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b"{", b"nope", b"\xff\xfe{", b"9" * 10_000, b""])

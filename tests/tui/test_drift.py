@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from making import identified, observation
+from registries import Registry
+from weights import Weights
 
 from inventory.model import Endpoint, Exposed, Scheme, utc_now
 from inventory.store import open_store
@@ -62,6 +64,34 @@ def test_a_source_that_was_not_read_makes_the_exit_code_three(gnomon, known: End
     assert ran.code == 3
     assert "not read to the end: " in ran.err
     assert "no" in ran.out.splitlines()[1].split()
+
+
+def test_what_weights_and_biases_retired_and_still_answers_is_a_zombie(gnomon, known: Endpoint, monkeypatch) -> None:
+    server, weights = Registry(), Weights(key="k3y-of-a-reader")
+    server.post = weights.post
+    monkeypatch.setenv("WANDB_API_KEY", weights.key)
+    monkeypatch.delenv("WANDB_BASE_URL", raising=False)
+    weights.add("acme", "churn", 3, metadata={"serving_url": known.url, "owner": "ana"}, aliases=("archived",))
+    weights.add("acme", "iris", 0)
+    source = f"wandb:{server.url}/acme"
+    try:
+        scanned = gnomon("scan", source)
+        assert (scanned.code, "2 declared, read from 1 of 1 sources" in scanned.err) == (0, True)
+        listed = gnomon("declared", "list", "-f", "csv")
+        rows = {row["key"]: row for row in csv.DictReader(io.StringIO(listed.out))}
+        churn, iris = rows["model/churn/v3"], rows["model/iris/v0"]
+        assert (churn["state"], churn["owner"], churn["endpoint"]) == ("retired", "ana", known.id[:8])
+        assert (iris["kind"], iris["state"], iris["endpoint"]) == ("model", "active", "")
+        drift = gnomon("drift", "zombie", "-f", "json")
+        assert (drift.code, [item["list"] for item in json.loads(drift.out)["items"]]) == (0, ["zombie"])
+        monkeypatch.setenv("WANDB_API_KEY", "expired-k3y")
+        refused, after = gnomon("scan", source), gnomon("drift", "zombie")
+    finally:
+        server.close()
+    assert (refused.code, after.code) == (3, 3)
+    assert f"{source} does not let us read (it answered 401 to POST /graphql" in refused.err
+    for ran in (scanned, listed, drift, refused, after):
+        assert not [secret for secret in (weights.key, "expired-k3y") if secret in ran.out + ran.err]
 
 
 @pytest.mark.parametrize(
