@@ -148,7 +148,7 @@ def _place(context: Context) -> tuple[str, str]:
     base, _, organisation = context.rest.rstrip("/").rpartition("/")
     if "://" not in context.rest:
         base, organisation = HOSTED, context.rest
-    if not _host(base) or not organisation or set(organisation) & set("/?#"):
+    if not _host(base) or not organisation or "/" in organisation or set(context.rest) & set("?#"):
         raise SourceError(f"{context.source}: write {_FORMS}")
     if "@" in base:
         raise SourceError(f"{context.source}: leave user and password out of the URL, the key is read from elsewhere")
@@ -183,7 +183,10 @@ def _in_netrc(context: Context, host: str) -> str | None:
     """The password of the host in netrc; the entry for any host is not for this one."""
     named = os.environ.get("NETRC")
     for path in map(Path, [named] if named else ["~/.netrc", "~/_netrc"]):
-        place = path.expanduser()
+        try:
+            place = path.expanduser()
+        except RuntimeError:  # whoever runs this has no home, and no file in it
+            continue
         if not place.is_file():
             continue
         try:
@@ -201,13 +204,13 @@ def _pages(api: Api, document: str, name: str, organisation: str, **more: Any) -
     variables = {"organisation": organisation, "after": None, "first": PAGE, **more}
     asked: set[str] = set()
     for _ in range(MOST_PAGES):
-        page = _entity(_ask(api, document, variables), organisation).get(name)
-        edges, place = (page.get("edges"), page.get("pageInfo")) if isinstance(page, dict) else (None, None)
-        if not isinstance(edges, list) or not isinstance(place, dict):
+        page: dict[str, Any] = _entity(_ask(api, document, variables), organisation).get(name) or {}
+        edges, place = page.get("edges"), page.get("pageInfo") or {}
+        if not isinstance(edges, list) or not isinstance(place.get("hasNextPage"), bool):
             raise ApiError(f"what it answers to {name} is no list of W&B's")
         for edge in edges:
             yield (edge or {}).get("node") or {}
-        if not place.get("hasNextPage"):
+        if not place["hasNextPage"]:
             return
         variables["after"] = after = str(place.get("endCursor") or "")
         if after in asked or not after:

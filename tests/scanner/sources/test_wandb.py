@@ -114,6 +114,7 @@ WAYS = [
     ((200, whole(COLLECTIONS, [], NEXT | {"endCursor": None}), {}), "the same page", 1),
     ((200, whole(COLLECTIONS, "no", LAST), {}), "what it answers to artifactCollections is no list of W&B's", 1),
     ((200, whole("other", [], LAST), {}), "is no list of W&B's", 1),
+    ((200, whole(COLLECTIONS, [], {"endCursor": None}), {}), "is no list of W&B's", 1),
     ((200, whole(COLLECTIONS, ["no"], LAST), {}), "is not laid out as its format says", 1),
     ((200, {"data": {"viewer": [], "organization": 1}}, {}), "knows nobody", 1),
 ]  # fmt: skip
@@ -320,7 +321,9 @@ def test_the_hosted_service_is_public_and_needs_a_word(read, server, monkeypatch
 HOST = "api.wandb.ai"
 
 
-@pytest.mark.parametrize("rest", ["a/b", "https://host", "https://", "http:///x", "https://h/o?x=1", "ftp://h/o", "/"])
+@pytest.mark.parametrize(
+    "rest", ["a/b", "https://host", "https://", "http:///x", "https://h/o?x=1", "https://h?x/o", "ftp://h/o", "/"]
+)
 def test_a_target_that_names_no_place_says_the_form(read, server, rest) -> None:
     scan, found = read(f"wandb:{rest}")
     assert (scan.status, found, server.asked) == (ScanStatus.INCOMPLETE, {}, [])
