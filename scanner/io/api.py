@@ -66,9 +66,9 @@ class Api:
         given = {name: value for name, value in query.items() if value is not None}
         return self._call(f"{path}?{urlencode(given)}" if given else path, f"GET {path}")
 
-    def text(self, path: str, **query: str) -> str:
+    def text(self, path: str, query: Mapping[str, str]) -> str:
         """What a GET answers, as it is, asked for once: for what may as well not be there. Raises ApiError."""
-        return self._call(f"{path}?{urlencode(query)}", f"GET {path}", read=_text, tries=1)
+        return str(self._call(f"{path}?{urlencode(query)}", f"GET {path}", read=_text, tries=1))
 
     def query(self, path: str, document: str, **variables: Any) -> dict[str, Any]:
         """The data that a GraphQL query gives, a POST that only reads. Raises ApiError.

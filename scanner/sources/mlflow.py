@@ -80,9 +80,9 @@ class Signatures:
             return ()
         self._left -= 1
         try:
-            written = self._api.text(_FILE, name=str(version.get("name")), version=number, path="MLmodel")
+            written = self._api.text(_FILE, {"name": str(version.get("name")), "version": number, "path": "MLmodel"})
         except ApiError as error:
-            # A version without the file says so by 404; a server that cannot reach its artifacts would take long each time.
+            # Without such a file it answers 404 at once; a server that cannot reach its artifacts takes long each time.
             if error.status != 404:
                 self._left = 0
             return ()

@@ -4,9 +4,13 @@ import base64
 from typing import Any
 
 import pytest
-from interfaces import mlflow
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from interfaces import MLFLOW_MODELS, mlflow
 
 from inventory.model import DeclarationKind, DeclarationState, ScanStatus
+from scanner.sources.mlflow import inputs_in
 
 
 def test_every_version_of_every_page_is_read(read, registry) -> None:
@@ -14,7 +18,7 @@ def test_every_version_of_every_page_is_read(read, registry) -> None:
     scan, found = read(f"mlflow:{registry.url}")
     assert (scan.status, scan.reason, scan.account.answered) == (ScanStatus.COMPLETE, None, 1)
     assert set(found) == {*(f"model-{n}/1" for n in range(5)), "model-0/2", "model-1/9"}
-    assert scan.requests == len(registry.asked) == 3 + 4 + 1
+    assert scan.requests == len(registry.asked) == 3 + 4 + 1 + 1
     served, retired, plain = found["model-0/2"], found["model-1/9"], found["model-3/1"]
     assert (served.kind, served.owner, served.details) == (DeclarationKind.ENDPOINT, "ana", ("alias champion",))
     assert (served.urls, served.places) == (("http://127.0.0.9:8000/m",), ("127.0.0.9:8000",))
@@ -46,8 +50,8 @@ def without(name: str, status: int, page: Any, headers: dict[str, str]) -> tuple
     [
         ({"MLFLOW_TRACKING_TOKEN": "t0ken"}, "Bearer t0ken"),
         (
-            {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": "pw"},
-            f"Basic {base64.b64encode(b'ana:pw').decode()}",
+            {"MLFLOW_TRACKING_USERNAME": "ana", "MLFLOW_TRACKING_PASSWORD": "pw-Qx81"},
+            f"Basic {base64.b64encode(b'ana:pw-Qx81').decode()}",
         ),
         ({}, None),
     ],
@@ -121,3 +125,72 @@ def test_endpoints_of_a_deployments_server(read, registry) -> None:
     _, found = read(f"mlflow:{registry.url}")
     assert found["endpoint/chat"].urls == (f"{registry.url}/gateway/chat/invocations",)
     assert found["endpoint/chat"].model == "m"
+
+
+SIGNED = """
+artifact_path: model
+signature:
+  inputs: '[{"type": "double", "name": "age", "required": true}, {"type": "double", "name": "income"}]'
+  outputs: '[{"type": "long"}]'
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "inputs", "asked"),
+    [
+        ((200, SIGNED.encode(), {}), ("age", "income"), 1),
+        ((404, b"", {}), (), 1),
+        ((500, b"", {}), (), 1),
+        ((200, b"signature: {inputs: [", {}), (), 1),
+    ],
+)
+def test_what_a_version_that_an_alias_names_takes_is_read_from_its_signature(
+    read, registry, answer, inputs, asked
+) -> None:
+    def answered(path: str, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+        return answer if path.startswith("/model-versions/get-artifact") else mlflow(path, headers)
+
+    registry.answer = answered
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, scan.reason) == (ScanStatus.COMPLETE, None)
+    assert {key: one.inputs for key, one in found.items() if one.inputs} == ({"model-0/2": inputs} if inputs else {})
+    files = [path for path, _ in registry.asked if path.startswith("/model-versions")]
+    assert files == ["/model-versions/get-artifact?name=model-0&version=2&path=MLmodel"] * asked
+
+
+def test_a_server_that_cannot_reach_its_artifacts_is_asked_for_one_signature_only(read, registry) -> None:
+    models = [one | {"latest_versions": [{"version": "1"}]} for one in MLFLOW_MODELS]
+
+    def answered(path: str, headers: dict[str, str]) -> tuple[int, Any, dict[str, str]]:
+        if path.startswith("/model-versions/get-artifact"):
+            return 500, {}, {}
+        whole = path.startswith("/api/2.0/mlflow/registered-models/search")
+        return (200, {"registered_models": models}, {}) if whole else mlflow(path, headers)
+
+    registry.answer = answered
+    scan, found = read(f"mlflow:{registry.url}")
+    assert (scan.status, len(found)) == (ScanStatus.COMPLETE, 7)
+    assert sum(path.startswith("/model-versions") for path, _ in registry.asked) == 1
+
+
+@given(
+    st.text()
+    | st.binary().map(lambda data: data.decode("latin1"))
+    | st.builds("signature: {{inputs: {}}}".format, st.text())
+)
+def test_no_file_that_a_registry_keeps_is_an_error(written: str) -> None:
+    assert isinstance(inputs_in(written), tuple)
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        ('[{"name": "a"}, {"name": "b"}, {"name": "a"}]', ("a", "b")),
+        ('[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 4]}}]', ()),
+        ('[{"name": "\\u001b[31mred"}]', ("[31mred",)),
+        ('{"name": "a"}', ()),
+        ("not JSON", ()),
+    ],
+)
+def test_a_signature_names_columns_or_none(columns: str, names: tuple[str, ...]) -> None:
+    assert inputs_in(yaml.safe_dump({"signature": {"inputs": columns}})) == names

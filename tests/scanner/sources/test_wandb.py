@@ -73,11 +73,11 @@ def test_an_alias_retires_a_version(read, server, weights, mark) -> None:
     assert [found[f"model/m/v{n}"].state for n in (0, 1)] == [DeclarationState.RETIRED, DeclarationState.ACTIVE]
 
 
-def test_an_empty_organisation_is_complete_and_withdraws(read, server, weights, declared_store) -> None:
+def test_what_an_organisation_has_no_more_is_withdrawn(read, server, weights, declared_store) -> None:
     read(f"wandb:{server.url}/acme")
-    weights.collections["acme"] = weights.versions["acme"] = []
+    del weights.versions["acme"][0]
     scan, found = read(f"wandb:{server.url}/acme")
-    assert (scan.status, found) == (ScanStatus.COMPLETE, {})
+    assert (scan.status, len(found), "model/churn/v0" in found) == (ScanStatus.COMPLETE, 4, False)
     assert len(declared_store.declarations.list(withdrawn=True)) == 5
 
 
