@@ -148,15 +148,19 @@ def test_bad_input_is_one_sentence(cluster, api, arguments, words):
 
 def test_doctor_says_what_is_missing_and_what_that_hides(gnomon, api):
     assert gnomon("doctor", "k8s:prod").code == 0
-    api.denied = {("services/proxy", ""), ("httproutes", "")}
+    api.denied = {("services/proxy", ""), ("pods/proxy", ""), ("httproutes", "")}
     ran = gnomon("doctor", "k8s:prod", "--format", "json")
     assert ran.code == 1
     found = {one["check"]: one for one in json.loads(ran.out)}
     assert [name for name, one in found.items() if not one["works"]] == [
         "list and watch httproutes.gateway.networking.k8s.io",
         "ask services/proxy",
+        "ask pods/proxy",
     ]
     assert found["ask services/proxy"]["finding"].endswith(
         "which hides what answers behind Services, where pods cannot be reached directly"
+    )
+    assert found["ask pods/proxy"]["finding"].endswith(
+        "which hides what answers in pods without a Service of their own, where pods cannot be reached directly"
     )
     assert gnomon("doctor", "k8s:off").code == 1
