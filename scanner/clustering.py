@@ -93,6 +93,7 @@ class Cluster:
         self._asked: set[tuple[Key, str]] = set()
         self._keeper = Doorkeeper(api)
         self._reserved = 0
+        self._freed = asyncio.Condition()
         self._at_once = asyncio.Semaphore(_BY_PROXY_AT_ONCE if self.reach == "proxy" else settings.scan_concurrency)
 
     async def look(self) -> tuple[list[Sighting], list[Said]]:
@@ -157,12 +158,10 @@ class Cluster:
             self.wire.refused += 1
 
     async def _by_proxy(self, one: Sighting, listener: Listener, answered: Answered, budget: int) -> None:
-        open_doors = any(not self._keeper.is_closed(door) for door in one.doors)
-        if open_doors and self.api.requests + self._reserved + A_QUESTIONING > budget:
+        if not await self._reserve(one, budget):
             self.wire.over_budget += 1
             self.wire.likely_unasked += one.candidate.is_likely
             return
-        self._reserved += A_QUESTIONING
         try:
             found = await self._through(one, listener)
         except NotThrough as error:
@@ -172,7 +171,21 @@ class Cluster:
                 self.wire.answered += 1
                 answered(listener, found)
         finally:
-            self._reserved -= A_QUESTIONING
+            async with self._freed:
+                self._reserved -= A_QUESTIONING
+                self._freed.notify_all()
+
+    async def _reserve(self, one: Sighting, budget: int) -> bool:
+        """Keep requests free to ask a port, once others need theirs no more. What is forbidden costs none."""
+        async with self._freed:
+            while any(not self._keeper.is_closed(door) for door in one.doors):
+                if self.api.requests + A_QUESTIONING > budget:
+                    return False
+                if self.api.requests + self._reserved + A_QUESTIONING <= budget:
+                    break
+                await self._freed.wait()
+            self._reserved += A_QUESTIONING
+            return True
 
     async def _through(self, one: Sighting, listener: Listener) -> tuple[Finding, ...]:
         """The findings by the first door that leads there; none where that one is forbidden. Raises NotThrough."""

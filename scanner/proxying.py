@@ -136,8 +136,7 @@ class _Conversation:
         deadline = started + seconds
         reply = await self._get(door, request, seconds)
         own = own_error(reply, door)
-        # No role allows OPTIONS through the proxy but one that allows everything: that says nothing of the rest.
-        if own is not None and own.outcome == "forbidden" and request.method != "OPTIONS":
+        if own is not None and own.outcome == "forbidden" and not _forbids_options(request, reply, door):
             if not self._admitted:
                 if await self._keeper.closes(door):
                     raise own
@@ -166,6 +165,12 @@ class _Conversation:
             )
         except Unanswered as error:
             raise NotThrough("timeout", f"the API server: {error}") from error
+
+
+def _forbids_options(request: Request, reply: Reply, door: Door) -> bool:
+    """Whether only OPTIONS is forbidden, which is no verb that a role can name: it says nothing of the rest."""
+    said = str(reply.document.get("message", ""))
+    return request.method == "OPTIONS" and reply.status == 403 and f'resource "{door.permission}"' in said
 
 
 def _inconclusive(finding: Finding) -> Finding:
