@@ -87,22 +87,29 @@ class ProxyDouble:
                 session.request(request.method, URL(url, encoded=True), headers=sent, allow_redirects=False, ssl=False)
                 as reply,
             ):  # fmt: skip
-                body = await reply.read()
+                return await self._pass_on(request, reply, prefix, {f"{address}:{port}", request.host})
         except aiohttp.ClientConnectorError as error:
             return self._unreached(f"dial tcp {address}:{port}: connect: {(error.os_error.strerror or '').lower()}")
         except (aiohttp.ClientError, OSError) as error:
             return self._unreached(f"EOF ({type(error).__name__})")
-        kept = ("content-length", "transfer-encoding", "access-control-")
-        headers = {k: v for k, v in reply.headers.items() if not k.lower().startswith(kept)}
 
-        def rewritten(target: str) -> str:
-            return _rewritten(target, prefix, {f"{address}:{port}", request.host})
-
+    async def _pass_on(
+        self, request: web.Request, reply: aiohttp.ClientResponse, prefix: str, own: set[str]
+    ) -> web.StreamResponse:
+        """The application's answer: pages with their links rewritten, everything else as it comes, without an end."""
+        left_out = ("content-length", "transfer-encoding", "connection", "access-control-")
+        headers = {k: v for k, v in reply.headers.items() if not k.lower().startswith(left_out)}
         if "Location" in headers:
-            headers["Location"] = rewritten(headers["Location"])
+            headers["Location"] = _rewritten(headers["Location"], prefix, own)
         elif headers.get("Content-Type", "").partition(";")[0].strip() == "text/html":
-            body = _LINKS.sub(lambda m: f'{m[1]}="{rewritten(m[2])}"', body.decode("latin-1")).encode("latin-1")
-        return web.Response(status=reply.status, reason=reply.reason, headers=headers, body=body)
+            page = (await reply.read()).decode("latin-1")
+            page = _LINKS.sub(lambda m: f'{m[1]}="{_rewritten(m[2], prefix, own)}"', page)
+            return web.Response(status=reply.status, reason=reply.reason, headers=headers, body=page.encode("latin-1"))
+        answer = web.StreamResponse(status=reply.status, reason=reply.reason, headers=headers)
+        await answer.prepare(request)
+        async for part in reply.content.iter_any():
+            await answer.write(part)
+        return answer
 
     def _unreached(self, why: str) -> web.Response:
         if self.old:

@@ -65,7 +65,7 @@ class ApiServerDouble:
     """The server. Change it from any thread; ``requests`` is what was asked.
 
     ``denied`` holds (resource, namespace) pairs that are forbidden, with ``*`` for any; ``faults`` maps a
-    pattern of paths to hang, reset, html, half, busy or lying, ``moved`` a path to where it redirects.
+    pattern of paths to hang, reset, html, half, busy, deep or lying, ``moved`` a path to where it redirects.
     """
 
     def __init__(self, *, crds: dict[str, dict[str, str]] | None = None, token: str | None = "secret-token-of-the-api"):
@@ -231,6 +231,8 @@ class ApiServerDouble:
             transport.abort()
             # Until the connection that is lost cancels it.
             await asyncio.sleep(3600)
+        if fault == "deep":
+            return web.Response(text="[" * 200_000, content_type="application/json")
         if fault == "html":
             return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
         if fault == "busy":
@@ -310,7 +312,8 @@ class ApiServerDouble:
             end = start + limit
             self._snapshots[version, request.path] = items
             meta["continue"] = base64.b64encode(f"{version}:{end}".encode()).decode()
-            meta["remainingItemCount"] = len(items) - end
+            if not {"labelSelector", "fieldSelector"} & request.query.keys():
+                meta["remainingItemCount"] = len(items) - end
         body = {"kind": f"{self.kinds[gv][plural]}List", "apiVersion": gv, "metadata": meta, "items": items[start:end]}
         return web.json_response(body)
 
@@ -345,6 +348,10 @@ class ApiServerDouble:
             await send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": message})
             return
         deadline = time.monotonic() + float(request.query.get("timeoutSeconds", "1800"))
+        if since > self.version:
+            # What is yet to come is waited for in silence.
+            await asyncio.sleep(deadline - time.monotonic())
+            return
         bookmark = time.monotonic() + self.bookmark_every
         changed = asyncio.Event()
         self._changed.add(changed)
@@ -366,6 +373,9 @@ class ApiServerDouble:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.001, until)):
                         await changed.wait()
+            # Before it ends for its time being up there is one more.
+            if request.query.get("allowWatchBookmarks") == "true":
+                await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
         finally:
             self._changed.discard(changed)
 

@@ -122,6 +122,15 @@ def test_holes_are_listed_and_the_exit_code_says_so(cluster, api):
     assert "httproutes.gateway.networking.k8s.io in" in ran.err
 
 
+def test_pods_that_may_not_be_asked_are_a_hole_and_the_exit_code_says_so(gnomon, api):
+    api.denied = {("pods/proxy", "risk")}
+    ran = gnomon("scan", "k8s:prod")
+    assert ran.code == 3
+    assert "pods/proxy in 1 namespace (risk): forbidden, which hides what answers at 1 port there" in ran.err
+    found = by_name(gnomon("endpoints", "--format", "json"))
+    assert {one["presence"] for one in found.values()} == {"seen"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
