@@ -103,10 +103,6 @@ class Cluster:
         survey = await asyncio.to_thread(_survey, world, utc_now(), frozenset(self.wire.direct))
         return survey, self._news.of(survey)
 
-    def forget_news(self) -> None:
-        """Say everything again at the next look."""
-        self._news = News()
-
     def to_ask(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """The ports that were not asked yet and would answer, the likeliest first. Each pod speaks for its like."""
         new = [

@@ -356,26 +356,27 @@ class ApiServerDouble:
         changed = asyncio.Event()
         self._changed.add(changed)
         try:
-            while time.monotonic() < deadline:
+            while True:
                 changed.clear()
                 with self._lock:
                     due = [one for one in self._events if one[0] > since and one[2:4] == (gv, plural)]
-                for version, kind, _, _, item in due:
-                    since = version
+                    since = self.version
+                for _, kind, _, _, item in due:
                     if namespace is None or item["metadata"].get("namespace") == namespace:
                         await send(kind, item)
-                if time.monotonic() >= bookmark and request.query.get("allowWatchBookmarks") == "true":
+                ends = time.monotonic() >= deadline
+                # Now and then, and once more before a watch ends because its time is up.
+                if (ends or time.monotonic() >= bookmark) and request.query.get("allowWatchBookmarks") == "true":
                     bookmark = time.monotonic() + self.bookmark_every
                     self.bookmarks += plural == "pods"
-                    await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
+                    await send("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
+                if ends:
+                    return
                 until = min(deadline, bookmark) - time.monotonic()
                 # Not wait_for, which in Python 3.11 loses a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.001, until)):
                         await changed.wait()
-            # Before it ends for its time being up there is one more.
-            if request.query.get("allowWatchBookmarks") == "true":
-                await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
         finally:
             self._changed.discard(changed)
 
