@@ -295,10 +295,10 @@ class ApiServerDouble:
         token = request.query.get("continue")
         start, version = 0, self.version
         if token:
-            version, start = map(int, base64.b64decode(token).decode().split(":"))
+            version, start = map(int, base64.b64decode(token).decode().split(":")[:2])
             if self.expired_tokens or (version, request.path) not in self._snapshots:
                 self.expired_tokens = max(0, self.expired_tokens - 1)
-                fresh = base64.b64encode(f"{self.version}:{start}".encode()).decode()
+                fresh = base64.b64encode(f"{self.version}:{start}:inconsistent".encode()).decode()
                 self._snapshots[self.version, request.path] = self.select(gv, plural, namespace)
                 return status(
                     410, "Expired", "the provided continue parameter is too old", metadata={"continue": fresh}
