@@ -6,7 +6,7 @@ import logging
 import pytest
 from apiserver import ApiServerDouble, serving
 from applications import application
-from clusters import deploy, expose, found, http_route, only_from
+from clusters import deploy, expose, found, http_route, meta, only_from
 from making import NOW
 
 from inventory.model import Posture, Presence, ScanStatus, Scope, Standing
@@ -57,6 +57,53 @@ async def test_an_application_is_identified_through_the_proxy_and_gets_nothing_o
     assert {method for method, _, _ in seen} <= {"GET", "HEAD", "OPTIONS"}
     for _, _, headers in seen:
         assert not headers.keys() & {"authorization", "cookie", "x-api-key", "x-forwarded-for"}
+
+
+ROUTES = {
+    "HTTPRoute": ("httproutes", {"rules": [{"backendRefs": [{"name": "fraud", "port": 80}]}]}),
+    "GRPCRoute": ("grpcroutes", {"rules": [{"backendRefs": [{"name": "fraud", "port": 80}]}]}),
+    "VirtualService": ("virtualservices", {"http": [{"route": [{"destination": {"host": "fraud"}}]}]}),
+    "Ingress": ("ingresses", {"defaultBackend": {"service": {"name": "fraud", "port": {"number": 80}}}}),
+}
+PLATFORMS = {
+    "InferenceService": ("inferenceservices", "serving.kserve.io/inferenceservice"),
+    "SeldonDeployment": ("seldondeployments", "seldon-deployment-id"),
+    "Notebook": ("notebooks", "notebook-name"),
+    "Model": ("models", "seldon-server-name"),
+}
+
+
+@pytest.mark.parametrize("kind", ROUTES)
+async def test_every_kind_of_route_is_read_and_manages(api, scan, store, kind):
+    plural, spec = ROUTES[kind]
+    deploy(api, "risk", "fraud", ["10.0.0.1"])
+    expose(api, "risk", "fraud", target="http")
+    only_from(api, "risk", "fraud")
+    api.put(plural, {"metadata": meta("risk", "way"), "spec": spec})
+    await scan(cluster_reach="none")
+    one = found(store)["fraud"].cluster
+    assert (one.standing, one.by) == (Standing.MANAGED, f"{kind} risk/way")
+
+
+@pytest.mark.parametrize("kind", PLATFORMS)
+async def test_every_platform_is_read_and_manages(api, scan, store, kind):
+    plural, label = PLATFORMS[kind]
+    deploy(api, "ml", "churn-predictor", ["10.0.0.1"], labels={label: "churn"})
+    only_from(api, "ml", "churn-predictor")
+    api.put(plural, {"metadata": meta("ml", "churn")})
+    await scan(cluster_reach="none")
+    one = found(store)["churn-predictor"].cluster
+    assert (one.standing, one.by) == (Standing.MANAGED, f"{kind} ml/churn")
+
+
+async def test_an_inference_pool_is_read_and_manages(api, scan, store):
+    deploy(api, "ml", "llm", ["10.0.0.1"])
+    only_from(api, "ml", "llm")
+    spec = {"selector": {"matchLabels": {"app": "llm"}}, "targetPorts": [{"number": 8000}]}
+    api.put("inferencepools", {"metadata": meta("ml", "pool"), "spec": spec})
+    http_route(api, "ml", "llm", "x", rules=[{"backendRefs": [{"kind": "InferencePool", "name": "pool"}]}])
+    await scan(cluster_reach="none")
+    assert found(store)["llm"].cluster.standing is Standing.MANAGED
 
 
 async def test_a_managed_pod_whose_own_port_answers_is_a_bypass(api, scan, store):

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from applications import Model, application
 from certificates import self_signed
 from clusters import deploy, expose, found, meta, run_pod
 
-from inventory.model import Presence, ScanStatus, Scheme
+from inventory.model import Posture, Presence, ScanStatus, Scheme
 from scanner import clustering
 
 HOST, PORT = "127.88.8.1", 18510
@@ -211,37 +212,47 @@ async def test_a_connection_that_fails_is_not_what_the_application_says(api, sca
     assert found(store)["churn"].asked == ()
 
 
-class Busy(Model):
-    """A gateway in the pod that says what a proxy would say of its own backend."""
+def always(code: int, body: bytes, header: tuple[str, str]) -> type[Model]:
+    """An application with one answer to everything."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
-        self.seen.append((self.command, self.path, {}))
-        self.answer(503, b"upstream connect error or disconnect/reset before headers", ("Content-Type", "text/plain"))
+    class Always(Model):
+        def do_GET(self) -> None:  # noqa: N802 - the library's name
+            self.seen.append((self.command, self.path, {}))
+            self.answer(code, body, header)
 
-    do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's names
+        do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's names
+
+    return Always
 
 
-async def test_a_503_of_the_application_is_its_answer(api, scan, store, pod):
-    with application(HOST, PORT, Busy) as seen:
-        run_pod(api, "default", "churn", pod, port=PORT)
+@pytest.mark.parametrize(
+    ("code", "body", "header", "posture"),
+    [
+        (503, b"upstream connect error or disconnect/reset before headers", ("Content-Type", "text/plain"), None),
+        (503, b'{"error":"model is loading"}', ("Content-Type", "application/json"), None),
+        (500, b"Internal Server Error", ("Content-Type", "text/plain"), None),
+        (401, b"", ("WWW-Authenticate", 'Basic realm="models"'), Posture.PROTECTED),
+    ],
+)
+@pytest.mark.parametrize("through", ["services", "pods"])
+async def test_what_the_application_refuses_is_its_answer(api, scan, store, pod, through, code, body, header, posture):
+    with application(HOST, PORT, always(code, body, header)) as seen:
+        deploy(api, "crm", "churn", [pod], port=PORT)
+        if through == "services":
+            expose(api, "crm", "churn", target="http")
         done = await scan()
-    assert done.account.answered == 1
-    assert {asked.status for asked in found(store)["churn"].asked} == {503}
-    assert len(found(store)["churn"].asked) == len(seen)
+    one = found(store)["churn"]
+    assert (done.account.answered, reviews(api)) == (1, 0)
+    assert {asked.status for asked in one.asked} == {code}
+    assert len(one.asked) == len(seen)
+    assert posture in {None, one.posture}
+    assert {name.partition("/")[0] for name in proxied(api)} == {through}
 
 
 def refusing(code: int, message: str) -> type[Model]:
     """An application that answers as an API server does: an aggregated one, or one that would be left alone."""
-
-    class Refusing(Model):
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
-            self.seen.append((self.command, self.path, {}))
-            said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
-            self.answer(code, json.dumps(said).encode(), ("Content-Type", "application/json"))
-
-        do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's names
-
-    return Refusing
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
+    return always(code, json.dumps(said).encode(), ("Content-Type", "application/json"))
 
 
 @pytest.mark.parametrize(
@@ -322,3 +333,80 @@ async def test_pods_are_asked_within_the_same_budget_of_requests(api, scan, stor
     assert asked <= clustering.REQUESTS_A_WORKLOAD * 31
     assert (done.status, found(store)["churn"].product) == (ScanStatus.COMPLETE, "fastapi")
     assert "that show nothing of machine learning were not asked, to spare the API server" in done.reason
+
+
+async def test_a_service_is_asked_by_the_name_of_its_port_or_else_by_its_number(api, scan, store, client, pod):
+    with application(HOST, PORT):
+        deploy(api, "crm", "named", [pod], port=PORT)
+        expose(api, "crm", "named", target="http")
+        deploy(api, "crm", "plain", ["10.0.0.2"], port=PORT)
+        expose(api, "crm", "plain", port=8080, target=PORT, more={"name": ""})
+        assert (await scan()).account.answered == 2
+        assert set(proxied(api)) == {"services/named:http", "services/plain:8080"}
+        # By the port of the container, or by none where it has a name, nothing is reached.
+        for wrong in (f"named:{PORT}", "named"):
+            reply = await client.get(f"/api/v1/namespaces/crm/services/{wrong}/proxy/")
+            assert (reply.status, reply.document["reason"]) == (503, "ServiceUnavailable")
+
+
+async def test_where_the_service_has_no_ready_pod_any_more_the_pod_is_asked(api, scan, store, pod, monkeypatch):
+    deploy(api, "crm", "churn", [pod], port=PORT)
+    (item,) = api.select("v1", "pods", "crm")
+    expose(api, "crm", "churn", target="http")
+    unready = item["status"] | {"conditions": [{"type": "Ready", "status": "False"}]}
+    whenever_asked(api, monkeypatch, lambda: api.put("pods", item | {"status": unready}))
+    with application(HOST, PORT):
+        done = await scan()
+    assert (done.status, found(store)["churn"].product) == (ScanStatus.COMPLETE, "fastapi")
+    assert proxied(api)[:2] == ["services/churn:http", f"pods/churn-1-0:{PORT}"]
+
+
+async def test_a_role_without_options_hides_nothing_and_is_not_doubted(api, scan, store, pod):
+    # No verb stands for OPTIONS, so only who may do everything may send it.
+    api.denied = {("secrets", "*")}
+    with application(HOST, PORT) as seen:
+        run_pod(api, "default", "churn", pod, port=PORT)
+        done = await scan()
+    assert (done.status, done.reason, reviews(api)) == (ScanStatus.COMPLETE, None, 0)
+    assert found(store)["churn"].product == "fastapi"
+    assert "OPTIONS" not in {method for method, _, _ in seen} | {one.method for one in found(store)["churn"].asked}
+
+
+class Endless(Model):
+    """Events without an end, or with ``drips`` events that stop coming."""
+
+    over: threading.Event
+    drips = False
+
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
+        if self.path != "/":
+            super().do_GET()
+            return
+        self.seen.append((self.command, self.path, {}))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        try:
+            while not self.over.is_set():
+                self.wfile.write(b"data: x\n\n" * 8192)
+                if self.drips:
+                    self.over.wait()
+        except OSError:
+            self.seen.append(("gone", self.path, {}))
+
+
+class Dripping(Endless):
+    drips = True
+
+
+@pytest.mark.parametrize(("kind", "outcome"), [(Endless, "too-large"), (Dripping, "timeout")])
+async def test_an_answer_without_an_end_is_bounded(api, scan, store, pod, kind, outcome):
+    kind.over = threading.Event()
+    run_pod(api, "default", "churn", pod, port=PORT)
+    with application(HOST, PORT, kind):
+        done = await scan(scan_timeout=0.5, answer_timeout=0.5)
+        kind.over.set()
+    one = found(store)["churn"]
+    assert (done.account.answered, done.status) == (1, ScanStatus.COMPLETE)
+    assert {asked.outcome for asked in one.asked if asked.path == "/" and asked.method == "GET"} == {outcome}
+    assert all(asked.bytes <= 256 * 1024 for asked in one.asked)
