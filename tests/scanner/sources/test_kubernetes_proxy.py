@@ -364,11 +364,12 @@ async def test_where_the_service_has_no_ready_pod_any_more_the_pod_is_asked(api,
 async def test_a_role_without_options_hides_nothing_and_is_not_doubted(api, scan, store, pod):
     # No verb stands for OPTIONS, so only who may do everything may send it.
     api.denied = {("secrets", "*")}
-    with application(HOST, PORT) as seen:
+    with application(HOST, PORT, always(401, b"", ("WWW-Authenticate", 'Basic realm="models"'))) as seen:
         run_pod(api, "default", "churn", pod, port=PORT)
         done = await scan()
     assert (done.status, done.reason, reviews(api)) == (ScanStatus.COMPLETE, None, 0)
-    assert found(store)["churn"].product == "fastapi"
+    assert found(store)["churn"].posture is Posture.PROTECTED
+    assert "OPTIONS" in {one.method for one in api.requests}
     assert "OPTIONS" not in {method for method, _, _ in seen} | {one.method for one in found(store)["churn"].asked}
 
 
