@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,8 +44,8 @@ Answered = Callable[[Listener, tuple[Finding, ...]], None]
 class Wire:
     """How asking on the wire went: counts of ports.
 
-    ``no_way`` are those whose pod or Service was gone, ``closed`` those with no door that is allowed, also
-    by permission and namespace in ``missing``.
+    ``no_way`` are those whose pod or Service was gone, ``closed`` those with no door that is allowed; which
+    those are is in ``missing``, by permission and namespace.
     """
 
     wanted: int = 0
@@ -59,7 +58,7 @@ class Wire:
     over_budget: int = 0
     likely_unasked: int = 0
     closed: int = 0
-    missing: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    missing: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     direct: set[Key] = field(default_factory=set)
 
 
@@ -199,7 +198,7 @@ class Cluster:
         if not closed:
             raise NotThrough("absent", "nothing leads there any more")
         self.wire.closed += 1
-        self.wire.missing[closed[0].permission][closed[0].namespace] += 1
+        self.wire.missing.setdefault((closed[0].permission, closed[0].namespace), set()).add(one.key)
         return ()
 
     def _not_through(self, error: NotThrough) -> None:
@@ -254,9 +253,10 @@ def shortfalls(listing: Listing, wire: Wire) -> list[str]:
     ]
     if listing.world.unreadable:
         found.append(f"{count(listing.world.unreadable, 'object')} made no sense and were left out")
-    for permission, spaces in sorted(wire.missing.items()):
-        ports = count(spaces.total(), "port")
-        found.append(f"{permission} in {_names(sorted(spaces))}: forbidden, which hides what answers at {ports} there")
+    for permission in sorted({permission for permission, _ in wire.missing}):
+        spaces = sorted(namespace for named, namespace in wire.missing if named == permission)
+        ports = count(sum(len(wire.missing[permission, namespace]) for namespace in spaces), "port")
+        found.append(f"{permission} in {_names(spaces)}: forbidden, which hides what answers at {ports} there")
     if wire.likely_unasked:
         found.append(f"{count(wire.likely_unasked, 'likely model endpoint')} beyond the budget of requests")
     if wire.silent:

@@ -14,7 +14,7 @@ from scanner.cluster.resources import RESOURCES, Resource
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ASKING: tuple[tuple[Through, str], ...] = (
-    ("services", "what answers behind Services, where pods cannot be reached directly"),
+    ("services", "what answers behind Services, where pods can be asked neither directly nor by pods/proxy"),
     ("pods", "what answers in pods without a Service of their own, where pods cannot be reached directly"),
 )
 """What the proxy leads to, and what is hidden where that is not allowed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from apiserver import ApiServerDouble, serving
+from applications import application
 from clusters import deploy, http_route, run_pod
 from making import NOW
 
@@ -354,6 +355,19 @@ async def test_a_rogue_pod_is_in_the_inventory_when_it_is_ready_and_its_end_too(
         found = await here.until(lambda found: found["rogue"].presence is Presence.GONE)
         assert found["fraud"].presence is Presence.SEEN
         assert api.counted() == before
+
+
+async def test_a_rogue_pod_without_a_service_is_asked_by_proxy_when_it_is_ready(api, kube, tmp_path):
+    kube({"prod": api})
+    api.proxy.network["10.0.0.2"] = "127.88.10.1"
+    with application("127.88.10.1", 18540):
+        async with following(tmp_path, "k8s:prod", cluster_reach="proxy") as here:
+            await here.until(lambda _: api.watching.get("pods") == 1)
+            run_pod(api, "default", "rogue", "10.0.0.2", image="team/app:1", port=18540, ready=False)
+            await here.until(lambda found: "rogue" in found)
+            run_pod(api, "default", "rogue", "10.0.0.2", image="team/app:1", port=18540)
+            found = await here.until(lambda found: found["rogue"].product == "fastapi")
+    assert [route.path for route in found["rogue"].inference_routes] == ["/predict"]
 
 
 async def test_what_ended_while_nobody_watched_is_known_after_the_next_start(api, kube, tmp_path):

@@ -167,7 +167,7 @@ def test_doctor_says_what_is_missing_and_what_that_hides(gnomon, api):
         "ask pods/proxy",
     ]
     assert found["ask services/proxy"]["finding"].endswith(
-        "which hides what answers behind Services, where pods cannot be reached directly"
+        "which hides what answers behind Services, where pods can be asked neither directly nor by pods/proxy"
     )
     assert found["ask pods/proxy"]["finding"].endswith(
         "which hides what answers in pods without a Service of their own, where pods cannot be reached directly"
