@@ -65,7 +65,8 @@ class Settings(BaseSettings):
     cluster_reach: Literal["auto", "direct", "proxy", "none"] = Field(
         default="auto",
         description="How what runs in clusters is asked: at its pods' addresses (direct), through the API server's "
-        "service proxy (proxy), not at all (none), or directly where gnomon runs inside and else by proxy (auto).",
+        "proxy of Services and pods (proxy), not at all (none), or directly where gnomon runs inside and else by proxy "
+        "(auto).",
     )
     stale_after: float = Field(
         default=7 * 86400.0, gt=0, description="Seconds without a sighting after which an endpoint is stale."

@@ -23,6 +23,10 @@ class Unanswered(RuntimeError):  # noqa: N818 - a state, not a fault
         self.body = body
 
 
+class Silent(Unanswered):
+    """An answer that goes on, of which nothing came for too long."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """One answer. Header names are in lower case; ``whole`` is False where the body was cut off at its bound."""
@@ -68,7 +72,7 @@ class Api(Protocol):
         ...
 
     def lines(self, path: str, query: Sequence[tuple[str, str]], *, silence: float) -> AsyncIterator[bytes]:
-        """The lines of an answer that goes on. Raises Unanswered, also after ``silence`` seconds of nothing."""
+        """The lines of an answer that goes on. Raises Unanswered, Silent after ``silence`` seconds of nothing."""
         ...
 
     async def close(self) -> None:

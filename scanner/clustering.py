@@ -23,7 +23,7 @@ from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge, load_knowledge
 from scanner.ledger import Ledger
 from scanner.listing import Listing
-from scanner.proxying import question_by_proxy
+from scanner.proxying import Doorkeeper, question_by_proxy
 from scanner.sources.source import Ask
 from scanner.targets import Network
 
@@ -43,7 +43,11 @@ Answered = Callable[[Listener, tuple[Finding, ...]], None]
 
 @dataclass
 class Wire:
-    """How asking on the wire went: counts of ports."""
+    """How asking on the wire went: counts of ports.
+
+    ``no_way`` are those whose pod or Service was gone, ``closed`` those with no door that is allowed; which
+    those are is in ``missing``, by permission and namespace.
+    """
 
     wanted: int = 0
     answered: int = 0
@@ -54,7 +58,8 @@ class Wire:
     no_way: int = 0
     over_budget: int = 0
     likely_unasked: int = 0
-    proxy_forbidden: set[str] = field(default_factory=set)
+    closed: int = 0
+    missing: dict[tuple[str, str], set[Key]] = field(default_factory=dict)
     direct: set[Key] = field(default_factory=set)
 
 
@@ -89,7 +94,9 @@ class Cluster:
         self._allow_public = allow_public
         self._news = News()
         self._asked: set[tuple[Key, str]] = set()
+        self._keeper = Doorkeeper(api)
         self._reserved = 0
+        self._freed = asyncio.Condition()
         self._at_once = asyncio.Semaphore(_BY_PROXY_AT_ONCE if self.reach == "proxy" else settings.scan_concurrency)
 
     async def look(self) -> tuple[list[Sighting], list[Said]]:
@@ -98,10 +105,6 @@ class Cluster:
         world = self.listing.world.snapshot()
         sightings, self.promises = await asyncio.to_thread(_survey, world, utc_now(), frozenset(self.wire.direct))
         return sightings, self._news.of(sightings)
-
-    def forget_news(self) -> None:
-        """Say everything again at the next look."""
-        self._news = News()
 
     def to_ask(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """The ports that were not asked yet and would answer, the likeliest first. Each pod speaks for its like."""
@@ -154,40 +157,68 @@ class Cluster:
             self.wire.refused += 1
 
     async def _by_proxy(self, one: Sighting, listener: Listener, answered: Answered, budget: int) -> None:
-        if one.door is None:
-            self.wire.no_way += 1
-        elif one.workload.namespace in self.wire.proxy_forbidden:
-            self.wire.silent += 1
-        elif self.api.requests + self._reserved + A_QUESTIONING > budget:
+        if not await self._reserve(one, budget):
             self.wire.over_budget += 1
             self.wire.likely_unasked += one.candidate.is_likely
+            return
+        try:
+            found = await self._through(one, listener)
+        except NotThrough as error:
+            self._not_through(error)
         else:
-            self._reserved += A_QUESTIONING
-            try:
-                found = await self._by_proxy_of(one.door, listener)
-            except NotThrough as error:
-                self._not_through(one, error)
-            else:
+            if found:
                 self.wire.answered += 1
                 answered(listener, found)
-            finally:
+        finally:
+            async with self._freed:
                 self._reserved -= A_QUESTIONING
+                self._freed.notify_all()
 
-    def _not_through(self, one: Sighting, error: NotThrough) -> None:
-        if error.outcome == "forbidden":
-            self.wire.proxy_forbidden.add(one.workload.namespace)
-            self.wire.silent += 1
+    async def _reserve(self, one: Sighting, budget: int) -> bool:
+        """Keep requests free to ask a port, once others need theirs no more. What is forbidden costs none."""
+        async with self._freed:
+            while any(not self._keeper.is_closed(door) for door in one.doors):
+                if self.api.requests + A_QUESTIONING > budget:
+                    return False
+                if self.api.requests + self._reserved + A_QUESTIONING <= budget:
+                    break
+                await self._freed.wait()
+            self._reserved += A_QUESTIONING
+            return True
+
+    async def _through(self, one: Sighting, listener: Listener) -> tuple[Finding, ...]:
+        """The findings by the first door that leads there; none where that one is forbidden. Raises NotThrough."""
+        closed: list[Door] = []
+        for door in one.doors:
+            try:
+                if not self._keeper.is_closed(door):
+                    return await self._by_door(door, listener)
+                closed.append(door)
+            except NotThrough as error:
+                if error.outcome == "forbidden":
+                    closed.append(door)
+                elif error.outcome != "absent":
+                    raise
+        if not closed:
+            raise NotThrough("absent", "nothing leads there any more")
+        self.wire.closed += 1
+        self.wire.missing.setdefault((closed[0].permission, closed[0].namespace), set()).add(one.key)
+        return ()
+
+    def _not_through(self, error: NotThrough) -> None:
+        if error.outcome == "absent":
+            self.wire.no_way += 1
         elif error.outcome == "timeout":
             self.wire.silent += 1
         else:
             self.wire.refused += 1
 
-    async def _by_proxy_of(self, door: Door, listener: Listener) -> tuple[Finding, ...]:
+    async def _by_door(self, door: Door, listener: Listener) -> tuple[Finding, ...]:
         """The questions through the proxy, with a ledger of their own. Raises NotThrough."""
         knowledge = await asyncio.to_thread(_knowledge, self._settings.signatures)
         settings = self._settings
         limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
-        return await question_by_proxy(self.api, door, listener, knowledge, limits, Ledger(knowledge))
+        return await question_by_proxy(self.api, door, self._keeper, listener, knowledge, limits, Ledger(knowledge))
 
     def _is_excluded(self, address: str) -> bool:
         numeric = ip_address(address)
@@ -227,12 +258,13 @@ def shortfalls(listing: Listing, wire: Wire) -> list[str]:
     ]
     if listing.world.unreadable:
         found.append(f"{count(listing.world.unreadable, 'object')} made no sense and were left out")
-    if wire.proxy_forbidden:
-        spaces = _names(sorted(wire.proxy_forbidden))
-        found.append(f"services/proxy in {spaces}: forbidden, which hides what answers there")
+    for permission in sorted({permission for permission, _ in wire.missing}):
+        spaces = sorted(namespace for named, namespace in wire.missing if named == permission)
+        ports = count(sum(len(wire.missing[permission, namespace]) for namespace in spaces), "port")
+        found.append(f"{permission} in {_names(spaces)}: forbidden, which hides what answers at {ports} there")
     if wire.likely_unasked:
         found.append(f"{count(wire.likely_unasked, 'likely model endpoint')} beyond the budget of requests")
-    if wire.silent and not wire.proxy_forbidden:
+    if wire.silent:
         found.append(f"{count(wire.silent, 'port')} gave no answer in time")
     return found
 
@@ -241,7 +273,7 @@ def notes(listing: Listing, wire: Wire) -> list[str]:
     """What is worth telling of a cluster though it is no shortfall."""
     found = list(listing.notes)
     if wire.no_way:
-        found.append(f"{count(wire.no_way, 'port')} without a Service of their own could not be asked by proxy")
+        found.append(f"{count(wire.no_way, 'port')} could not be asked by proxy: nothing leads there any more")
     if wire.over_budget > wire.likely_unasked:
         found.append(
             f"{count(wire.over_budget - wire.likely_unasked, 'port')} that show nothing of machine learning "

@@ -277,10 +277,12 @@ class _Session:
             )
             await asyncio.to_thread(self._store.scans.save, scan)
             self._scan = scan.id
-            cluster.forget_news()
-            _, news = await cluster.look()
-            self._declare(cluster, again=True)
-            self._put(said_observations(news, self._scan, self._scope))
+            sightings, news = await cluster.look()
+            self._declare(cluster, again=told_in_full(cluster.listing.world))
+            # What cannot be watched now may have ended since: it is not seen.
+            watched = cluster.listing.world.read_namespaces
+            again = [said for one in sightings if one.workload.namespace in watched for said in one.said]
+            self._put(said_observations(dict.fromkeys([*news, *again]), self._scan, self._scope))
 
     def _put(self, new: Iterable[Observation]) -> None:
         self._waiting += new

@@ -9,10 +9,16 @@ from dataclasses import dataclass
 
 from scanner.apiserver import Api, Unanswered
 from scanner.cluster.objects import rows, table, text
+from scanner.cluster.proxy import Through
 from scanner.cluster.resources import RESOURCES, Resource
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-PROXY_HIDES = "what answers behind Services, where pods cannot be reached directly"
+ASKING: tuple[tuple[Through, str], ...] = (
+    ("services", "what answers behind Services, where pods can be asked neither directly nor by pods/proxy"),
+    ("pods", "what answers in pods without a Service of their own, where pods cannot be reached directly"),
+)
+"""What the proxy leads to, and what is hidden where that is not allowed."""
+
 _PATIENCE = 15.0
 
 
@@ -45,15 +51,20 @@ class Permission:
 
 
 async def permissions(api: Api, namespaces: Sequence[str] = (), *, proxy: bool = True) -> list[Permission]:
-    """What may be listed and watched, and whether Services may be asked by proxy. Raises Unanswered."""
+    """What may be listed and watched, and whether Services and pods may be asked by proxy. Raises Unanswered."""
     served = await _served(api)
     places: tuple[str | None, ...] = tuple(namespaces) or (None,)
     wanted = [one for one in RESOURCES if one.namespaced or not namespaces]
     found = await asyncio.gather(*(_reading(api, one, places, served) for one in wanted))
-    if proxy:
-        missing = await _missing(api, places, "get", "", "services", "proxy")
-        found = [*found, Permission("ask services/proxy", served=True, missing=missing, hides=PROXY_HIDES)]
+    for through, hides in ASKING if proxy else ():
+        missing = await _missing(api, places, "get", "", through, "proxy")
+        found = [*found, Permission(f"ask {through}/proxy", served=True, missing=missing, hides=hides)]
     return list(found)
+
+
+async def may_ask(api: Api, namespace: str, through: Through) -> bool:
+    """Whether Services or pods of a namespace may be asked by proxy. Raises Unanswered."""
+    return await _may(api, namespace, "get", "", through, "proxy")
 
 
 async def _served(api: Api) -> set[str] | None:

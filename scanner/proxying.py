@@ -1,17 +1,21 @@
-"""Puts the questions of the identification machine to a Service, through the API server's proxy."""
+"""Puts the questions of the identification machine to a Service or a pod, through the API server's proxy."""
 
+import asyncio
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from inventory.model import Evidence, Exposed, Identified, Listener, Questioned, Scheme
-from scanner.apiserver import Api, Unanswered
+from scanner.apiserver import Api, Reply, Unanswered
 from scanner.cluster.proxy import Door, NotThrough, application_answer, failed, own_error
 from scanner.exchange import Answer, Request
 from scanner.findings import TLS_PORTS, Finding, Limits
 from scanner.identify import Subject, identify
 from scanner.knowledge import Knowledge
 from scanner.ledger import Ledger
+from scanner.permissions import may_ask
 
 _HEADERS = {
     "Accept": "application/json, text/html;q=0.9, */*;q=0.8",
@@ -20,20 +24,50 @@ _HEADERS = {
 _ASKED_BY_TLS = (b"plain HTTP request was sent to HTTPS", b"HTTP request to an HTTPS server")
 
 
+class Doorkeeper:
+    """Which of the proxy's permissions are missing in which namespace, as the API server itself says.
+
+    A 403 that comes through the proxy may be an application's own: some are API servers themselves, and others
+    would have a whole namespace pass for forbidden.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._closed: set[tuple[str, str]] = set()
+        self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def is_closed(self, door: Door) -> bool:
+        """Whether doors of its kind are known to be forbidden in its namespace."""
+        return (door.permission, door.namespace) in self._closed
+
+    async def closes(self, door: Door) -> bool:
+        """Whether a refusal at a door is the API server's. One that does not say is taken at its first word."""
+        async with self._turns[door.permission, door.namespace]:
+            if self.is_closed(door):
+                return True
+            try:
+                allowed = await may_ask(self._api, door.namespace, door.through)
+            except Unanswered:
+                allowed = False
+            if not allowed:
+                self._closed.add((door.permission, door.namespace))
+            return not allowed
+
+
 async def question_by_proxy(
-    api: Api, door: Door, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger
+    api: Api, door: Door, keeper: Doorkeeper, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger
 ) -> tuple[Finding, ...]:
-    """Ask what answers behind a Service. The findings are those of ``scanner.questions.question``.
+    """Ask what answers behind a door. The findings are those of ``scanner.questions.question``.
 
     ``listener`` is the workload's port that they are about. Raises NotThrough where the proxy never
     reached it, and then nothing is known of it. What the ledger refuses is not sent.
     """
-    conversation = _Conversation(api, listener, knowledge, limits, ledger)
+    conversation = _Conversation(api, keeper, listener, knowledge, limits, ledger)
     schemes = (True, False) if listener.port in TLS_PORTS else (False, True)
     error: NotThrough | None = None
     for tls in schemes:
         try:
-            found = await conversation.interview(Door(door.namespace, door.service, door.port, tls))
+            found = await conversation.interview(replace(door, tls=tls))
         except NotThrough as trouble:
             error = error or trouble
             if trouble.outcome in {"forbidden", "absent", "timeout"}:
@@ -46,12 +80,16 @@ async def question_by_proxy(
 
 
 class _Conversation:
-    def __init__(self, api: Api, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger) -> None:
+    def __init__(
+        self, api: Api, keeper: Doorkeeper, listener: Listener, knowledge: Knowledge, limits: Limits, ledger: Ledger
+    ) -> None:
         self._api = api
+        self._keeper = keeper
         self._listener = listener
         self._knowledge = knowledge
         self._limits = limits
         self._ledger = ledger
+        self._admitted = False
 
     async def interview(self, door: Door) -> Sequence[Finding]:
         """Let the machine ask through one door. Empty where this is not the scheme that is spoken there."""
@@ -73,7 +111,7 @@ class _Conversation:
         if not found:
             return ()
         said = Evidence(
-            signal=f"asked through the API server's proxy of Service {door.namespace}/{door.service}", source="proxy"
+            signal=f"asked through the API server's proxy of {door.noun} {door.namespace}/{door.name}", source="proxy"
         )
         exposed = Finding(fact=Exposed(scheme=Scheme.HTTPS if door.tls else Scheme.HTTP), evidence=(said,))
         return (exposed, *(_inconclusive(one) if late else one for one in found))
@@ -95,8 +133,30 @@ class _Conversation:
 
     async def _send(self, door: Door, request: Request, seconds: float) -> Answer:
         started = time.monotonic()
+        deadline = started + seconds
+        reply = await self._get(door, request, seconds)
+        own = own_error(reply, door)
+        if own is not None and own.outcome == "forbidden" and not _forbids_options(request, reply, door):
+            if not self._admitted:
+                if await self._keeper.closes(door):
+                    raise own
+                self._admitted = True
+                # Once more: where the credentials had run out, asking what is allowed has renewed them.
+                before, reply = reply, await self._get(door, request, max(0.1, deadline - time.monotonic()))
+                own = own_error(reply, door)
+                if own is not None and own.outcome == "forbidden":
+                    self._ledger.record(self._listener, self._heard(door, request, before, started))
+            own = own if own is None or own.outcome != "forbidden" else None
+        if own is not None:
+            raise own
+        return self._heard(door, request, reply, started)
+
+    def _heard(self, door: Door, request: Request, reply: Reply, started: float) -> Answer:
+        return application_answer(request, reply, door, self._api.host, (time.monotonic() - started) * 1000)
+
+    async def _get(self, door: Door, request: Request, seconds: float) -> Reply:
         try:
-            reply = await self._api.get(
+            return await self._api.get(
                 door.prefix + request.path,
                 method=request.method,
                 headers=_HEADERS,
@@ -105,10 +165,12 @@ class _Conversation:
             )
         except Unanswered as error:
             raise NotThrough("timeout", f"the API server: {error}") from error
-        own = own_error(reply)
-        if own is not None:
-            raise own
-        return application_answer(request, reply, door, self._api.host, (time.monotonic() - started) * 1000)
+
+
+def _forbids_options(request: Request, reply: Reply, door: Door) -> bool:
+    """Whether only OPTIONS is forbidden, which is no verb that a role can name: it says nothing of the rest."""
+    said = str(reply.document.get("message", ""))
+    return request.method == "OPTIONS" and reply.status == 403 and f'resource "{door.permission}"' in said
 
 
 def _inconclusive(finding: Finding) -> Finding:

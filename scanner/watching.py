@@ -1,13 +1,17 @@
-"""Follows the lists of one cluster by watches, and says when something changed. Nothing is gone by a broken watch."""
+"""Follows the lists of one cluster by watches, and says when something changed. Nothing is gone by a broken watch.
+
+What cannot be watched for long is a hole, until something is heard of it again.
+"""
 
 import asyncio
 import json
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from scanner.apiserver import Api, Unanswered
+from scanner.apiserver import Api, Silent, Unanswered
 from scanner.cluster.objects import table, text
 from scanner.cluster.resources import Hole
 from scanner.cluster.world import World
@@ -40,6 +44,8 @@ class Watcher:
         self._world = world
         self._patience = patience
         self._silence = silence
+        self._heard: dict[str, float] = {}
+        self._holes: dict[str, Hole] = {}
 
     async def run(self, collections: list[Collection]) -> None:
         """Watch until cancelled."""
@@ -50,14 +56,21 @@ class Watcher:
     async def _follow(self, collection: Collection) -> None:
         """Watch one list from its version on: again and again, from where the last watch ended."""
         version, wait = collection.version, _FIRST_WAIT
+        self._heard[collection.path] = time.monotonic()
         while True:
             try:
                 async for reached in self._watch(collection, version):
                     version, wait = reached or version, _FIRST_WAIT
+                    self._mend(collection)
             except _TooOld:
                 version = await self._list_again(collection, version)
+            except Silent:
+                # Bookmarks would have come. A server that was set back knows nothing of the version, and waits for it.
+                log.info("the watch of %s fell silent, so it is listed again", collection.path)
+                self._judge(collection)
+                version = await self._list_again(collection, version)
             except Unanswered as error:
-                self._judge(collection, error)
+                self._judge(collection, error.status)
                 log.info("the watch of %s is begun again: %s", collection.path, error)
                 wait = min(wait * 2, _LONGEST_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - it spreads load, and hides nothing
@@ -120,7 +133,7 @@ class Watcher:
                     self._patience,
                 )
             except ListFailed as error:
-                self._judge(collection, Unanswered(str(error), status=error.status))
+                self._judge(collection, error.status)
                 log.warning("%s could not be read again: %s", collection.path, error)
             else:
                 if not _is_older(version, known):
@@ -128,31 +141,32 @@ class Watcher:
                     self._mend(collection)
                     self.changed.set()
                     return version
+                self._judge(collection)
                 log.warning("%s was answered from a cache that is older than what is known", collection.path)
             wait = min(wait * 2, _LONGEST_WAIT)
             await asyncio.sleep(wait)
 
-    def _judge(self, collection: Collection, error: Unanswered) -> None:
-        """A list that may be read no more is a hole from now on. What was in it is not gone for that."""
-        if error.status in {401, 403} and not any(
-            hole.resource == collection.resource and hole.namespace == collection.namespace
-            for hole in self._world.holes
-        ):
-            self._world.holes.append(
-                Hole(
-                    collection.resource,
-                    collection.namespace,
-                    "it may not be watched, so that it may have changed since",
-                )
-            )
-            self.changed.set()
+    def _judge(self, collection: Collection, status: int | None = None) -> None:
+        """What may be read no more, or was not heard of for long, is a hole. What was in it is not gone for that."""
+        if collection.path in self._holes:
+            return
+        if status in {401, 403}:
+            why = "it may not be watched, so that it may have changed since"
+        elif time.monotonic() - self._heard[collection.path] >= self._silence:
+            why = "it cannot be watched, so that it may have changed since"
+        else:
+            return
+        self._holes[collection.path] = hole = Hole(collection.resource, collection.namespace, why)
+        self._world.holes.append(hole)
+        self.changed.set()
 
     def _mend(self, collection: Collection) -> None:
-        self._world.holes = [
-            hole
-            for hole in self._world.holes
-            if hole.resource != collection.resource or hole.namespace != collection.namespace
-        ]
+        """Something was heard of it."""
+        self._heard[collection.path] = time.monotonic()
+        hole = self._holes.pop(collection.path, None)
+        if hole is not None:
+            self._world.holes.remove(hole)
+            self.changed.set()
 
 
 def _is_older(version: str, known: str) -> bool:

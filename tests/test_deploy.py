@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from scanner.cluster.resources import RESOURCES
+from scanner.permissions import ASKING
 
 FOLDER = Path(__file__).parent.parent / "deploy"
-ASKED = ("", "services/proxy", "get")
+ASKED = {("", f"{through}/proxy", "get") for through, _ in ASKING}
 NAMED = ("", "namespaces", "get")
 
 
@@ -30,8 +31,8 @@ def reading(*, cluster: bool) -> set[tuple[str, str, str]]:
     ("file", "wanted"),
     [
         ("kubernetes-read.yaml", reading(cluster=True) | {NAMED}),
-        ("kubernetes-ask.yaml", {ASKED}),
-        ("kubernetes-namespace.yaml", reading(cluster=False) | {NAMED, ASKED}),
+        ("kubernetes-ask.yaml", ASKED),
+        ("kubernetes-namespace.yaml", reading(cluster=False) | ASKED | {NAMED}),
     ],
 )
 def test_a_role_grants_what_is_read_and_nothing_more(file, wanted):
@@ -42,7 +43,7 @@ def test_a_role_grants_what_is_read_and_nothing_more(file, wanted):
 def test_no_role_grants_a_secret_or_a_change(file):
     for group, resource, verb in granted(file):
         assert verb in {"get", "list", "watch"}
-        assert resource not in {"secrets", "configmaps", "pods/exec", "pods/log", "pods/proxy", "nodes/proxy", "*"}
+        assert resource not in {"secrets", "configmaps", "pods/exec", "pods/log", "nodes/proxy", "*"}
         assert group != "*"
     bound = [one for one in yaml.safe_load_all((FOLDER / file).read_text()) if one["kind"].endswith("Binding")]
     assert [one["roleRef"]["name"] for one in bound]

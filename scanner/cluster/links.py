@@ -63,6 +63,10 @@ class Links:
     declared: dict[tuple[str, str, str], PlainObject] = field(default_factory=dict)
     runs_for: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
+    def leads_alone(self, service: ServiceObject, port: ServicePort) -> bool:
+        """Whether a port of a Service leads to one port of one workload: who is met there can be nobody else."""
+        return len(self.of_service[service.meta.namespace, service.meta.name, port.port]) == 1
+
 
 def link(world: World, now: datetime) -> Links:
     """Join everything that is known of a cluster at a moment."""

@@ -1,4 +1,4 @@
-"""The API server's service proxy: where a Service is reached, whose an answer is, and what the application said. Pure.
+"""The API server's proxy: where a Service or a pod is reached, whose an answer is, and what the application said. Pure.
 
 The proxy writes its own path before links and redirects, and answers with errors of its own that look like
 the application's. Both are undone here, so that the questions get what the application said.
@@ -6,61 +6,100 @@ the application's. Both are undone here, so that the questions get what the appl
 
 import re
 from dataclasses import dataclass, replace
+from typing import Literal
 from urllib.parse import urlsplit
 
 from scanner.apiserver import Reply
 from scanner.exchange import Answer, Request
 
+Through = Literal["services", "pods"]
+"""What the proxy is asked to lead to. Each is a permission of its own."""
+
 REWRITTEN = frozenset({"text/html", "application/xhtml+xml"})
-_UNREACHED = re.compile(rb"^\s*error trying to reach service", re.IGNORECASE)
+_UNREACHED = re.compile(r"\s*error trying to reach service", re.IGNORECASE)
+_LATE = re.compile(r"time(?:d )?out|deadline exceeded", re.IGNORECASE)
+_NO_WAY = re.compile(r"no endpoints available for service|no service port |address not allowed")
 _OF_THE_SERVER = frozenset({"audit-id", "x-kubernetes-pf-flowschema-uid", "x-kubernetes-pf-prioritylevel-uid"})
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A port of a Service behind the proxy. ``port`` is its name where it has one, else its number."""
+    """A port behind the proxy, of a Service or of a pod itself.
+
+    ``port`` is as the proxy wants it: of a Service its name where it has one, else its number; of a pod the number.
+    """
 
     namespace: str
-    service: str
+    name: str
     port: str
+    through: Through = "services"
     tls: bool = False
 
     @property
     def prefix(self) -> str:
         """What comes before the application's own paths; it ends without a slash."""
-        name = f"https:{self.service}" if self.tls else self.service
-        return f"/api/v1/namespaces/{self.namespace}/services/{name}:{self.port}/proxy"
+        name = f"https:{self.name}" if self.tls else self.name
+        return f"/api/v1/namespaces/{self.namespace}/{self.through}/{name}:{self.port}/proxy"
+
+    @property
+    def permission(self) -> str:
+        """What has to be allowed, as RBAC names it."""
+        return f"{self.through}/proxy"
+
+    @property
+    def noun(self) -> str:
+        """What it is a door of, in words."""
+        return "Service" if self.through == "services" else "pod"
 
 
 class NotThrough(RuntimeError):  # noqa: N818 - an outcome, not a fault
-    """The proxy did not reach the application. ``outcome`` is ``forbidden``, ``refused``, ``timeout`` or ``absent``."""
+    """The proxy did not reach the application.
+
+    ``outcome`` is ``forbidden``, ``refused``, ``timeout``, or ``absent`` where the door leads nowhere: its
+    Service or pod is not there any more, or the API server has no address for it that it would connect to.
+    """
 
     def __init__(self, outcome: str, why: str) -> None:
         super().__init__(why)
         self.outcome = outcome
 
 
-def own_error(reply: Reply) -> NotThrough | None:
-    """What the API server itself says, where the answer is its own; None where the application's.
+def own_error(reply: Reply, door: Door) -> NotThrough | None:
+    """What the API server itself says, where the answer seems to be its own; None where the application's.
 
-    Its errors are Status objects, but for a failed connection, which is plain text with a status of 502 to 504.
+    Its errors are Status objects; older servers say that a connection failed in plain text, with a status of
+    502 to 504. Applications that are API servers themselves answer Status objects too, mostly 401 and 403:
+    whether ``forbidden`` is true only the API server can tell, asked what is allowed.
     """
     if reply.status < 400:
         return None
     said = reply.document
     if said.get("kind") == "Status" and said.get("apiVersion") == "v1" and said.get("code") == reply.status:
-        message = str(said.get("message", ""))
-        if reply.status in {401, 403}:
-            return NotThrough("forbidden", "services/proxy is forbidden")
-        if reply.status == 404:
-            return NotThrough("absent", "the Service is not there any more")
-        if "timed out" in message or "deadline exceeded" in message or reply.status == 504:
-            return NotThrough("timeout", "the Service did not answer the API server in time")
-        return NotThrough("refused", "no endpoint of the Service takes connections")
-    if reply.status in {502, 503, 504} and _UNREACHED.match(reply.body):
-        late = b"timeout" in reply.body or b"deadline" in reply.body
-        return NotThrough("timeout" if late else "refused", "the API server could not connect to the Service")
+        return _by_status(reply.status, str(said.get("message", "")), door)
+    text = reply.body[:1024].decode("utf-8", "replace")
+    if reply.status in {502, 503, 504} and _UNREACHED.match(text):
+        return _unreached(text, door)
     return None
+
+
+def _by_status(code: int, message: str, door: Door) -> NotThrough | None:
+    if code in {401, 403}:
+        return NotThrough("forbidden", f"{door.permission} is forbidden")
+    if code == 404:
+        # Anything else that is not found is a path of an application that is an API server.
+        gone = message == f'{door.through} "{door.name}" not found'
+        return NotThrough("absent", f"the {door.noun} is not there any more") if gone else None
+    if _NO_WAY.search(message):
+        return NotThrough("absent", f"the API server has no address of the {door.noun} that it connects to")
+    if code == 504:
+        return NotThrough("timeout", f"the {door.noun} did not answer the API server in time")
+    return _unreached(message, door)
+
+
+def _unreached(message: str, door: Door) -> NotThrough:
+    if _LATE.search(message):
+        return NotThrough("timeout", f"the {door.noun} did not answer the API server in time")
+    return NotThrough("refused", f"the API server could not connect to the {door.noun}")
 
 
 def application_answer(request: Request, reply: Reply, door: Door, host: str, milliseconds: float) -> Answer:
@@ -82,7 +121,7 @@ def application_answer(request: Request, reply: Reply, door: Door, host: str, mi
         body=body,
         outcome="answered" if reply.whole else "too-large",
         milliseconds=milliseconds,
-        host_names=frozenset({door.service, f"{door.service}.{door.namespace}"}),
+        host_names=frozenset({door.name, f"{door.name}.{door.namespace}"}),
     )
 
 

@@ -45,8 +45,8 @@ class Said:
 class Sighting:
     """One port of one workload, and all that the cluster says of it.
 
-    ``door`` is where it can be asked through the API server's proxy, None where no Service leads to it
-    alone. ``ready`` is False where no pod would answer.
+    ``doors`` are where it can be asked through the API server's proxy, the best first. ``ready`` is False
+    where no pod would answer.
     """
 
     workload: Workload
@@ -55,7 +55,7 @@ class Sighting:
     declared: Declared
     said: tuple[Said, ...]
     first: PodObject | None = None
-    door: Door | None = None
+    doors: tuple[Door, ...] = ()
     ready: bool = False
 
     @property
@@ -103,7 +103,7 @@ class Survey:
         if candidate.is_likely:
             said.append(Said(at, port, _supposed(candidate), candidate.evidence))
         return Sighting(
-            one.workload, port, candidate, declared, tuple(said), first, self._door(one, port), ready=one.ready
+            one.workload, port, candidate, declared, tuple(said), first, tuple(self._doors(one, port)), ready=one.ready
         )
 
     def _placed(self, one: Running, port: int, pod: PodObject) -> Placed:
@@ -126,13 +126,20 @@ class Survey:
     def _exposures(self, one: Running, port: int) -> tuple[Exposure, ...]:
         return tuple(exposures(one, port, self._links, self._gateways))
 
-    def _door(self, one: Running, port: int) -> Door | None:
-        key = (one.workload.uid, port)
-        for service, part in self._links.services.get(key, []):
-            meta = service.meta
-            if self._links.of_service[meta.namespace, meta.name, part.port] == {key}:
-                return Door(meta.namespace, meta.name, part.name or str(part.port))
-        return None
+    def _doors(self, one: Running, port: int) -> Iterator[Door]:
+        """The Service that leads to this port alone, and the pod that speaks for the others.
+
+        A Service needs the lesser permission, so it comes first. But the proxy knows a Service's addresses from
+        its Endpoints, which one without a selector may not have: there the pod itself is surer.
+        """
+        alone = [
+            (service, Door(service.meta.namespace, service.meta.name, part.name or str(part.port)))
+            for service, part in self._links.services.get((one.workload.uid, port), [])
+            if self._links.leads_alone(service, part)
+        ]
+        yield from [door for service, door in alone if service.selector][:1]
+        yield Door(one.workload.namespace, one.first.meta.name, str(port), "pods")
+        yield from [door for service, door in alone if not service.selector][:1]
 
     def _ghosts(self) -> Iterator[Sighting]:
         seen: set[tuple[str, int]] = set()
@@ -163,7 +170,7 @@ def _listeners_of_services(links: Links) -> dict[Key, list[tuple[str, int, Servi
     hosts = {one.workload.uid: sorted({pod.host for pod in one.pods if pod.host}) for one in links.workloads}
     for key, pairs in links.services.items():
         for service, port in pairs:
-            alone = links.of_service[service.meta.namespace, service.meta.name, port.port] == {key}
+            alone = links.leads_alone(service, port)
             places = [(address, port.port) for address in (service.address, *service.outside) if _is_address(address)]
             places += [(host, port.node_port) for host in hosts[key[0]] if port.node_port is not None]
             for place in places:

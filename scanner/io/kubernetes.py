@@ -22,7 +22,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from scanner.apiserver import IN_CLUSTER, ClusterError, Reply, Unanswered
+from scanner.apiserver import IN_CLUSTER, ClusterError, Reply, Silent, Unanswered
 from scanner.exchange import clean
 from scanner.io.http import USER_AGENT
 from scanner.io.kubeconfig import kubeconfig, plugin_of
@@ -165,7 +165,7 @@ class ApiServer:
                         if line.strip():
                             yield line
         except TimeoutError:
-            raise Unanswered("it fell silent") from None
+            raise Silent("it fell silent") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unanswered(_in_words(error)) from None
 

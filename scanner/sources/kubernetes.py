@@ -122,7 +122,7 @@ class KubernetesRun:
             planned=self._planned,
             answered=wire.answered,
             refused=wire.refused,
-            silent=wire.silent + wire.no_way + wire.over_budget,
+            silent=wire.silent + wire.closed + wire.no_way + wire.over_budget,
             excluded=wire.excluded,
             forbidden=wire.forbidden,
         )

@@ -1,12 +1,14 @@
 """Clusters that are followed: watches over real HTTP that break, expire and lie, and an inventory that keeps up."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 from apiserver import ApiServerDouble, serving
+from applications import application
 from clusters import deploy, http_route, meta, run_pod
 from making import NOW
 
@@ -185,6 +187,115 @@ async def test_a_list_that_may_be_watched_no_more_is_a_hole_and_nothing_of_it_is
     assert here.world.read_namespaces == set()
 
 
+async def test_a_list_that_may_be_watched_again_is_no_hole_any_more(api, watch):
+    run_pod(api, "default", "a", "10.0.0.1")
+    here = await watch()
+    await here.until(lambda: api.watching.get("pods") == 1)
+    api.denied = {("pods", "")}
+    api.break_watches()
+    await here.until(lambda: bool(here.world.holes))
+    api.denied = set()
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: here.pods() == {"a", "b"})
+    assert here.world.holes == []
+    assert here.world.read_namespaces == {"default", "kube-system"}
+
+
+async def test_what_cannot_be_watched_for_long_is_a_hole_until_it_is_heard_of_again(api, watch):
+    run_pod(api, "default", "a", "10.0.0.1")
+    here = await watch(silence=0.2)
+    await here.until(lambda: api.watching.get("pods") == 1)
+    api.faults = {"/pods": "reset"}
+    api.break_watches()
+    await here.until(lambda: bool(here.world.holes))
+    assert {str(hole) for hole in here.world.holes} == {
+        "pods in the whole cluster: it cannot be watched, so that it may have changed since"
+    }
+    assert here.pods() == {"a"}
+    api.faults = {}
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: here.pods() == {"a", "b"} and not here.world.holes)
+
+
+async def test_a_server_that_was_set_back_is_a_hole_and_takes_nothing_away_until_it_has_caught_up(api, watch):
+    run_pod(api, "default", "a", "10.0.0.1")
+    here = await watch(silence=0.3)
+    await here.until(lambda: api.watching.get("pods") == 1)
+    kept = api.objects[("v1", "pods")]
+    api.version, api.objects[("v1", "pods")] = 500, {}
+    api.break_watches()
+    # A watch from a version that is yet to come is an empty stream, and the list is older than what is known.
+    await here.until(lambda: any(hole.resource.plural == "pods" for hole in here.world.holes))
+    assert here.pods() == {"a"}
+    api.version, api.objects[("v1", "pods")] = 2000, kept
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: here.pods() == {"a", "b"} and not here.world.holes)
+
+
+async def test_a_watch_whose_time_is_up_goes_on_from_its_last_bookmark(api, watch, monkeypatch):
+    monkeypatch.setattr(watching, "WATCH_SECONDS", 0.3)
+    run_pod(api, "default", "a", "10.0.0.1")
+    here = await watch()
+    for number in range(5):
+        api.put("deployments", {"metadata": {"namespace": "default", "name": f"d{number}"}})
+    moved = len(api.requests)
+    # The history goes as soon as the first watch has ended with the bookmark that spares it.
+    await here.until(lambda: api.bookmarks > 0)
+    api.compact()
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: "b" in here.pods())
+    again = [seen.query for seen in api.requests[moved:] if seen.path == "/api/v1/pods"]
+    assert len(again) >= 1
+    assert all(query.keys() == {"watch", "allowWatchBookmarks", "timeoutSeconds", "resourceVersion"} for query in again)
+    assert here.world.holes == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b'{"type":"ADDED","object":7}',
+        b'{"type":"ADDED"}',
+        b"{" * 100_000,
+        b'{"type":"ERROR","object":{"kind":"Status","code":500}}',
+        b'{"type":"ADDED","object":{"metadata":7,"spec":[]}}',
+        b'{"type":"NEWS","object":{"metadata":{}}}',
+        b'{"type":"DELETED","object":{"metadata":{"uid":["a"]}}}',
+    ],
+    ids=["list", "number", "nothing", "deep", "error", "no pod", "unknown", "no uid"],
+)
+async def test_events_that_make_no_sense_take_nothing_away_and_end_nothing(api, watch, monkeypatch, line):
+    run_pod(api, "default", "a", "10.0.0.1")
+    real, lies = api._stream, [line]
+
+    async def lying(request, answer, since, gv, plural, namespace):
+        if plural == "pods" and lies:
+            await answer.write(lies.pop() + b"\n")
+        await real(request, answer, since, gv, plural, namespace)
+
+    monkeypatch.setattr(api, "_stream", lying)
+    here = await watch()
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: not lies and here.pods() == {"a", "b"})
+
+
+async def test_the_end_of_the_first_events_is_a_bookmark_like_others(api, watch, monkeypatch):
+    run_pod(api, "default", "a", "10.0.0.1")
+    real = api._stream
+
+    async def annotated(request, answer, since, *rest):
+        notes = {"k8s.io/initial-events-end": "true"}
+        mark = {"metadata": {"resourceVersion": str(since), "annotations": notes}}
+        await answer.write(json.dumps({"type": "BOOKMARK", "object": mark}).encode() + b"\n")
+        await real(request, answer, since, *rest)
+
+    monkeypatch.setattr(api, "_stream", annotated)
+    here = await watch()
+    run_pod(api, "default", "b", "10.0.0.2")
+    await here.until(lambda: here.pods() == {"a", "b"})
+    assert here.world.unreadable == 0
+
+
 async def test_what_is_of_no_interest_wakes_nobody(api, watch):
     pod = run_pod(api, "default", "a", "10.0.0.1")
     here = await watch()
@@ -249,6 +360,19 @@ async def test_a_rogue_pod_is_in_the_inventory_when_it_is_ready_and_its_end_too(
         assert api.counted() == before
 
 
+async def test_a_rogue_pod_without_a_service_is_asked_by_proxy_when_it_is_ready(api, kube, tmp_path):
+    kube({"prod": api})
+    api.proxy.network["10.0.0.2"] = "127.88.10.1"
+    with application("127.88.10.1", 18540):
+        async with following(tmp_path, "k8s:prod", cluster_reach="proxy") as here:
+            await here.until(lambda _: api.watching.get("pods") == 1)
+            run_pod(api, "default", "rogue", "10.0.0.2", image="team/app:1", port=18540, ready=False)
+            await here.until(lambda found: "rogue" in found)
+            run_pod(api, "default", "rogue", "10.0.0.2", image="team/app:1", port=18540)
+            found = await here.until(lambda found: found["rogue"].product == "fastapi")
+    assert [route.path for route in found["rogue"].inference_routes] == ["/predict"]
+
+
 async def test_what_ended_while_nobody_watched_is_known_after_the_next_start(api, kube, tmp_path):
     kube({"prod": api})
     deploy(api, "risk", "fraud", ["10.0.0.1"])
@@ -287,6 +411,27 @@ async def test_what_is_watched_stays_seen_without_a_request(api, kube, tmp_path)
         assert found["fraud"].first_seen == first.first_seen
         assert api.counted() == before
         assert {one.status for one in here.store.scans.list()} == {ScanStatus.COMPLETE}
+
+
+async def test_what_cannot_be_watched_now_is_not_seen(api, kube, tmp_path):
+    kube({"prod": api})
+    deploy(api, "risk", "fraud", ["10.0.0.1"])
+    async with following(tmp_path, "k8s:prod", stale_after=1.0) as here:
+        await here.until(lambda found: "fraud" in found and api.watching.get("pods") == 1)
+        api.denied = {("pods", "")}
+        api.break_watches()
+        reason = "pods in the whole cluster: it may not be watched, so that it may have changed since"
+        async with asyncio.timeout(PATIENCE):
+            while not any(reason in (one.reason or "") for one in here.store.scans.list()):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        last = here.endpoints()["fraud"].last_seen
+        counted = len(here.store.scans.list())
+        async with asyncio.timeout(PATIENCE):
+            while len(here.store.scans.list()) < counted + 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert here.endpoints()["fraud"].last_seen == last
+        newest = max(here.store.scans.list(), key=lambda one: one.started_at)
+        assert (newest.status, newest.targets) == (ScanStatus.INCOMPLETE, ("nothing",))
 
 
 async def test_a_scope_that_is_withdrawn_is_followed_no_more(api, kube, tmp_path):

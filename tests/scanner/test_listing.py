@@ -1,6 +1,10 @@
 """Listing over real HTTP, by the real client, from a server that behaves as a real one does, and worse."""
 
+import base64
+import json
+
 import pytest
+from aiohttp import web
 from apiserver import CRDS
 from clusters import deploy, expose, http_route, run_pod
 
@@ -54,6 +58,8 @@ async def test_pages_that_expire_are_read_again_from_the_beginning(api, client, 
     assert len(pods(await read(client))) == 25
     tokens = [seen.query.get("continue") for seen in api.requests if seen.path == "/api/v1/pods"]
     assert tokens.count(None) == 2
+    # The token that the 410 offers goes on with another version of the list: it is not used.
+    assert not any(b"inconsistent" in base64.b64decode(token) for token in tokens if token)
 
 
 async def test_pages_that_always_expire_are_a_hole(api, client, monkeypatch):
@@ -67,6 +73,117 @@ async def test_pages_that_always_expire_are_a_hole(api, client, monkeypatch):
     assert found.world.read_namespaces == set()
 
 
+async def test_pages_are_one_snapshot_whatever_changes_meanwhile(api, client, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE", 10)
+    for number in range(25):
+        run_pod(api, "default", f"p{number:02}", f"10.0.0.{number + 1}")
+    real = api._list
+
+    def changing(request, gv, plural, namespace):
+        answer = real(request, gv, plural, namespace)
+        if plural == "pods" and "continue" not in request.query:
+            api.delete("pods", "default", "p24")
+            run_pod(api, "default", "p99", "10.0.1.1")
+        return answer
+
+    monkeypatch.setattr(api, "_list", changing)
+    found = await read(client)
+    assert pods(found) == {f"p{number:02}" for number in range(25)}
+    # A watch from the version of the list tells of what changed since.
+    (pods_read,) = (one for one in found.collections if one.resource.plural == "pods")
+    assert int(pods_read.version) == api.version - 2
+
+
+async def test_items_without_a_kind_and_lists_without_a_count_are_read(api, client, monkeypatch):
+    monkeypatch.setattr(listing, "PAGE", 2)
+    deploy(api, "default", "a", ["10.0.0.1", "10.0.0.2", "10.0.0.3"])
+    real = api._list
+
+    def bare(request, *rest):
+        said = json.loads(real(request, *rest).text)
+        said["metadata"].pop("remainingItemCount", None)
+        assert not any("kind" in item or "apiVersion" in item for item in said["items"])
+        return web.json_response(said)
+
+    monkeypatch.setattr(api, "_list", bare)
+    found = await read(client)
+    assert len(pods(found)) == 3
+    assert [one.meta.name for one in found.world.plain("Deployment")] == ["a"]
+    # With a selector lists have no count at all. None is ever sent.
+    assert not any({"labelSelector", "fieldSelector"} & seen.query.keys() for seen in api.requests)
+
+
+async def test_an_empty_list_may_be_written_as_null(api, client, monkeypatch):
+    real = api._list
+
+    def null(request, *rest):
+        said = json.loads(real(request, *rest).text)
+        return web.json_response(said | {"items": said["items"] or None})
+
+    monkeypatch.setattr(api, "_list", null)
+    found = await read(client)
+    assert (found.world.holes, pods(found)) == ([], set())
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["the same token", "a new token each time"])
+async def test_pages_without_an_end_are_a_hole(api, client, monkeypatch, fresh):
+    monkeypatch.setattr(listing, "PAGE", 1)
+    monkeypatch.setattr(listing, "_MOST_PAGES", 30)
+    for number in range(3):
+        run_pod(api, "default", f"p{number}", f"10.0.0.{number + 1}")
+    asked = 0
+
+    def endless(request, gv, plural, namespace):
+        nonlocal asked
+        if plural != "pods":
+            return real(request, gv, plural, namespace)
+        asked += 1
+        meta = {"resourceVersion": "7", "continue": f"token-{asked if fresh else 0}"}
+        return web.json_response({"kind": "PodList", "metadata": meta, "items": []})
+
+    real = api._list
+    monkeypatch.setattr(api, "_list", endless)
+    assert ("pods", None, "its pages never end") in holes(await read(client))
+    assert asked <= 31
+
+
+async def test_a_page_without_an_end_is_a_hole(api, client, monkeypatch):
+    monkeypatch.setattr(listing, "TRIES", 1)
+    for number in range(40):
+        run_pod(api, "default", f"p{number}", f"10.0.0.{number + 1}")
+    real = client.get
+
+    async def bounded(path, query=(), **how):
+        return await real(path, query, **how | ({"most": 2000} if path.endswith("/pods") else {}))
+
+    monkeypatch.setattr(client, "get", bounded)
+    found = await read(client)
+    assert ("pods", None, "it sent a page without an end") in holes(found)
+    assert pods(found) == set()
+
+
+async def test_a_busy_server_is_asked_again_no_sooner_than_it_says(api, client, monkeypatch):
+    waits = []
+
+    async def slept(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(listing.asyncio, "sleep", slept)
+    run_pod(api, "default", "a", "10.0.0.1")
+    real, busy = api._list, [1]
+
+    def refusing(request, gv, plural, namespace):
+        if plural == "pods" and busy:
+            busy.pop()
+            return web.Response(status=429, text="Too many requests, please try again later.", headers=RETRY)
+        return real(request, gv, plural, namespace)
+
+    monkeypatch.setattr(api, "_list", refusing)
+    found = await read(client)
+    assert (found.world.holes, pods(found)) == ([], {"a"})
+    assert max(waits) == 3.0
+
+
 async def test_a_group_without_a_crd_is_absent_and_no_hole(client, api):
     for group in CRDS:
         del api.kinds[group]
@@ -75,9 +192,13 @@ async def test_a_group_without_a_crd_is_absent_and_no_hole(client, api):
     assert {one.kind for one in found.world.absent} == {one.kind for one in RESOURCES if not one.built_in}
 
 
-async def test_a_missing_kind_of_a_group_that_is_there_is_told_from_a_forbidden_one(api, client):
+@pytest.mark.parametrize("who", ["an admin", "a restricted user"])
+async def test_a_missing_kind_of_a_group_that_is_there_is_told_from_a_forbidden_one(api, client, who):
+    # The list of what has no CRD is 404 in plain text for one and 403 for the other.
     del api.kinds["gateway.networking.k8s.io/v1"]["grpcroutes"]
-    api.denied = {("grpcroutes", ""), ("httproutes", "*")}
+    api.denied = {("httproutes", "*")} | ({("grpcroutes", "")} if who == "a restricted user" else set())
+    reply = await client.get("/apis/gateway.networking.k8s.io/v1/grpcroutes")
+    assert (reply.status, reply.document == {}) == ((404, True) if who == "an admin" else (403, False))
     found = await read(client)
     assert "GRPCRoute" in {one.kind for one in found.world.absent}
     assert {(name, space) for name, space, _ in holes(found)} == {
@@ -141,7 +262,9 @@ async def test_a_namespace_that_is_deleted_while_it_is_read_is_no_hole(api, clie
     assert found.notes == ["namespace brief was deleted during the scan"]
 
 
+RETRY = {"Retry-After": "3"}
 FAULTS = {
+    "deep": "no list",
     "reset": "broke off",
     "html": "no list",
     "half": "broke off",
@@ -162,15 +285,16 @@ async def test_a_list_that_goes_wrong_is_a_hole_and_nothing_of_it_is_taken(api, 
     assert all(FAULTS[fault] in why for _, _, why in holes(found))
 
 
-@pytest.mark.parametrize("fault", [name for name in FAULTS if name not in {"html", "busy"}])
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name not in {"html", "busy", "deep"}])
 async def test_a_server_that_answers_nothing_is_told_at_once(api, client, fault):
     api.faults = {".": fault}
     with pytest.raises(Unanswered, match=FAULTS[fault]):
         await read(client, patience=0.2)
 
 
-async def test_a_server_of_html_is_nothing_but_holes(api, client):
-    api.faults = {".": "html"}
+@pytest.mark.parametrize("fault", ["html", "deep"])
+async def test_a_server_of_html_is_nothing_but_holes(api, client, fault):
+    api.faults = {".": fault}
     found = await read(client, patience=2.0)
     assert {name for name, _, _ in holes(found)} == {one.name for one in RESOURCES}
     assert found.world.read_namespaces == set()

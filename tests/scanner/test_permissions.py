@@ -10,7 +10,7 @@ from scanner.permissions import permissions
 async def test_everything_allowed_is_said_of_each_resource(api, client):
     found = await permissions(client)
     assert all(one.allowed for one in found)
-    assert len(found) == len(RESOURCES) + 1
+    assert len(found) == len(RESOURCES) + 2
     assert {seen.method for seen in api.requests} == {"GET", "POST"}
     assert {seen.path for seen in api.requests if seen.method == "POST"} == {
         "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -18,14 +18,21 @@ async def test_everything_allowed_is_said_of_each_resource(api, client):
 
 
 async def test_what_is_missing_is_said_with_what_it_hides(api, client):
-    api.denied = {("httproutes", ""), ("services/proxy", ""), ("pods", "crm")}
+    api.denied = {("httproutes", ""), ("services/proxy", ""), ("pods", "crm"), ("pods/proxy", "risk")}
     found = {one.what: one for one in await permissions(client)}
     route = found["list and watch httproutes.gateway.networking.k8s.io"]
     assert str(route).startswith("forbidden for the whole cluster, which hides routes of this kind")
     assert not found["ask services/proxy"].allowed
+    assert found["ask pods/proxy"].allowed
+    named = {one.what: one for one in await permissions(client, ["risk", "crm"])}
+    assert named["ask services/proxy"].allowed
+    assert str(named["ask pods/proxy"]) == (
+        "forbidden in risk, which hides what answers in pods without a Service of their own, "
+        "where pods cannot be reached directly"
+    )
     named = {one.what: one for one in await permissions(client, ["risk", "crm"], proxy=False)}
     assert str(named["list and watch pods"]) == "forbidden in crm, which hides everything that runs there"
-    assert "ask services/proxy" not in named
+    assert not any("proxy" in what for what in named)
 
 
 async def test_a_group_that_is_not_served_is_no_gap(api, client):

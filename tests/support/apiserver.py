@@ -2,8 +2,9 @@
 
 Pages are one snapshot, and a limit is ignored with resourceVersion=0. An expired continue token is a 410
 that offers an inconsistent one. A watch from too old a version is HTTP 200 with an ERROR event. A group
-without a CRD is 404 in plain text for an admin and 403 for a restricted user. The service proxy names its
-own errors, rewrites Location and links, and takes away Authorization only. It also misbehaves on demand.
+without a CRD is 404 in plain text for an admin and 403 for a restricted user. The proxy of Services and pods
+names its own errors, rewrites Location and links, and takes away Authorization only. It also misbehaves on
+demand.
 """
 
 import asyncio
@@ -19,8 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 from aiohttp import web
+from apiproxy import ProxyDouble, status
 
 CORE = {"namespaces": "Namespace", "pods": "Pod", "services": "Service"}
 BUILT_IN = {
@@ -46,13 +47,7 @@ CRDS = {
     "inference.networking.k8s.io/v1": {"inferencepools": "InferencePool"},
 }  # fmt: skip
 CLUSTER_SCOPED = {"namespaces", "clusterservingruntimes"}
-_PROXY = re.compile(r"/api/v1/namespaces/([^/]+)/services/(?:(https?):)?([^/:]+)(?::([^/]*))?/proxy(/.*)?$")
 _PATH = re.compile(r"(?:/api/v1|/apis/([^/]+)/([^/]+))(?:/namespaces/([^/]+))?/([a-z]+)$")
-
-
-def status(code: int, reason: str, message: str, **more: Any) -> web.Response:
-    body = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code}
-    return web.json_response(body | {"reason": reason, "message": message} | more, status=code)
 
 
 @dataclass
@@ -70,7 +65,7 @@ class ApiServerDouble:
     """The server. Change it from any thread; ``requests`` is what was asked.
 
     ``denied`` holds (resource, namespace) pairs that are forbidden, with ``*`` for any; ``faults`` maps a
-    pattern of paths to hang, reset, html, half, busy or lying, ``moved`` a path to where it redirects.
+    pattern of paths to hang, reset, html, half, busy, deep or lying, ``moved`` a path to where it redirects.
     """
 
     def __init__(self, *, crds: dict[str, dict[str, str]] | None = None, token: str | None = "secret-token-of-the-api"):
@@ -88,6 +83,7 @@ class ApiServerDouble:
         self.watch_status = 200
         self.bookmark_every = 60.0
         self.moved: dict[str, str] = {}
+        self.proxy = ProxyDouble(self)
         self.bookmarks = 0
         self.watching: dict[str, int] = {}
         self._hooks: dict[int, Callable[[], None]] = {}
@@ -194,8 +190,8 @@ class ApiServerDouble:
         scheme, _, told = headers.get("authorization", "").partition(" ")
         if self.token and (scheme.lower(), told) != ("bearer", self.token):
             return status(401, "Unauthorized", "Unauthorized")
-        if found := _PROXY.match(request.path):
-            return await self._proxy(request, *found.groups())
+        if (by_proxy := await self.proxy.answer(request)) is not None:
+            return by_proxy
         if request.path.endswith("/selfsubjectaccessreviews") and request.method == "POST":
             return await self._review(request)
         if request.path == "/apis":
@@ -212,7 +208,7 @@ class ApiServerDouble:
             return web.Response(status=404, text="404 page not found\n")
         group, version, namespace, plural = found.groups()
         gv = f"{group}/{version}" if group else "v1"
-        if self._is_denied(plural, namespace):
+        if self.is_denied(plural, namespace):
             where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
             return status(403, "Forbidden", f'{plural} is forbidden: User "reader" cannot list resource {where}')
         if plural not in self.kinds.get(gv, {}):
@@ -221,7 +217,7 @@ class ApiServerDouble:
             return await self._watch(request, gv, plural, namespace)
         return self._list(request, gv, plural, namespace)
 
-    def _is_denied(self, resource: str, namespace: str | None) -> bool:
+    def is_denied(self, resource: str, namespace: str | None) -> bool:
         if ("*", namespace or "") in self.denied or (resource, "*") in self.denied:
             return True
         return (resource, namespace or "") in self.denied
@@ -235,6 +231,8 @@ class ApiServerDouble:
             transport.abort()
             # Until the connection that is lost cancels it.
             await asyncio.sleep(3600)
+        if fault == "deep":
+            return web.Response(text="[" * 200_000, content_type="application/json")
         if fault == "html":
             return web.Response(text="<html><body>Sign in to continue</body></html>", content_type="text/html")
         if fault == "busy":
@@ -283,10 +281,10 @@ class ApiServerDouble:
     async def _review(self, request: web.Request) -> web.Response:
         asked = (await request.json())["spec"]["resourceAttributes"]
         name = asked["resource"] + (f"/{asked['subresource']}" if asked.get("subresource") else "")
-        allowed = not self._is_denied(name, asked.get("namespace") or None)
+        allowed = not self.is_denied(name, asked.get("namespace") or None)
         return web.json_response({"kind": "SelfSubjectAccessReview", "status": {"allowed": allowed}}, status=201)
 
-    def _select(self, gv: str, plural: str, namespace: str | None) -> list[dict[str, Any]]:
+    def select(self, gv: str, plural: str, namespace: str | None) -> list[dict[str, Any]]:
         with self._lock:
             found = self.objects.get((gv, plural), {}).values()
             chosen = [one for one in found if namespace is None or one["metadata"].get("namespace") == namespace]
@@ -297,24 +295,25 @@ class ApiServerDouble:
         token = request.query.get("continue")
         start, version = 0, self.version
         if token:
-            version, start = map(int, base64.b64decode(token).decode().split(":"))
+            version, start = map(int, base64.b64decode(token).decode().split(":")[:2])
             if self.expired_tokens or (version, request.path) not in self._snapshots:
                 self.expired_tokens = max(0, self.expired_tokens - 1)
-                fresh = base64.b64encode(f"{self.version}:{start}".encode()).decode()
-                self._snapshots[self.version, request.path] = self._select(gv, plural, namespace)
+                fresh = base64.b64encode(f"{self.version}:{start}:inconsistent".encode()).decode()
+                self._snapshots[self.version, request.path] = self.select(gv, plural, namespace)
                 return status(
                     410, "Expired", "the provided continue parameter is too old", metadata={"continue": fresh}
                 )
             items = self._snapshots[version, request.path]
         else:
-            items = self._select(gv, plural, namespace)
+            items = self.select(gv, plural, namespace)
         meta: dict[str, Any] = {"resourceVersion": str(version)}
         end = len(items)
         if limit and request.query.get("resourceVersion") != "0" and start + limit < len(items):
             end = start + limit
             self._snapshots[version, request.path] = items
             meta["continue"] = base64.b64encode(f"{version}:{end}".encode()).decode()
-            meta["remainingItemCount"] = len(items) - end
+            if not {"labelSelector", "fieldSelector"} & request.query.keys():
+                meta["remainingItemCount"] = len(items) - end
         body = {"kind": f"{self.kinds[gv][plural]}List", "apiVersion": gv, "metadata": meta, "items": items[start:end]}
         return web.json_response(body)
 
@@ -349,22 +348,30 @@ class ApiServerDouble:
             await send("ERROR", {"kind": "Status", "code": 410, "reason": "Expired", "message": message})
             return
         deadline = time.monotonic() + float(request.query.get("timeoutSeconds", "1800"))
+        if since > self.version:
+            # What is yet to come is waited for in silence.
+            await asyncio.sleep(deadline - time.monotonic())
+            return
         bookmark = time.monotonic() + self.bookmark_every
         changed = asyncio.Event()
         self._changed.add(changed)
         try:
-            while time.monotonic() < deadline:
+            while True:
                 changed.clear()
                 with self._lock:
                     due = [one for one in self._events if one[0] > since and one[2:4] == (gv, plural)]
-                for version, kind, _, _, item in due:
-                    since = version
+                    since = self.version
+                for _, kind, _, _, item in due:
                     if namespace is None or item["metadata"].get("namespace") == namespace:
                         await send(kind, item)
-                if time.monotonic() >= bookmark and request.query.get("allowWatchBookmarks") == "true":
+                ends = time.monotonic() >= deadline
+                # Now and then, and once more before a watch ends because its time is up.
+                if (ends or time.monotonic() >= bookmark) and request.query.get("allowWatchBookmarks") == "true":
                     bookmark = time.monotonic() + self.bookmark_every
                     self.bookmarks += plural == "pods"
-                    await send("BOOKMARK", {"metadata": {"resourceVersion": str(max(since, self.version))}})
+                    await send("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
+                if ends:
+                    return
                 until = min(deadline, bookmark) - time.monotonic()
                 # Not wait_for, which in Python 3.11 loses a cancellation that comes with the event.
                 with contextlib.suppress(TimeoutError):
@@ -372,58 +379,6 @@ class ApiServerDouble:
                         await changed.wait()
         finally:
             self._changed.discard(changed)
-
-    # The service proxy.
-
-    async def _proxy(
-        self, request: web.Request, namespace: str, scheme: str | None, name: str, port: str | None, path: str | None
-    ) -> web.StreamResponse:
-        denied = self._is_denied("services/proxy", namespace) or (request.method == "OPTIONS" and self.denied)
-        if denied:
-            return status(403, "Forbidden", f'services "{name}" is forbidden: cannot get resource "services/proxy"')
-        service = self.objects.get(("v1", "services"), {}).get((namespace, name))
-        if service is None:
-            return status(404, "NotFound", f'services "{name}" not found')
-        chosen = self._backend(service, port)
-        if chosen is None:
-            return status(503, "ServiceUnavailable", f'no endpoints available for service "{name}"')
-        prefix = request.path[: len(request.path) - len(path or "")]
-        sent = {k: v for k, v in request.headers.items() if k.lower() not in {"authorization", "host"}}
-        url = f"{scheme or 'http'}://{chosen[0]}:{chosen[1]}{request.raw_path[len(prefix) :] or '/'}"
-        try:
-            async with (
-                aiohttp.ClientSession(auto_decompress=False) as session,
-                session.request(request.method, url, headers=sent, allow_redirects=False, ssl=False) as reply,
-            ):
-                body = await reply.read()
-        except (aiohttp.ClientError, OSError) as error:
-            return web.Response(status=503, text=f"Error trying to reach service: {str(error)!r}")
-        headers = {k: v for k, v in reply.headers.items() if k.lower() not in {"content-length", "transfer-encoding"}}
-        if headers.get("Location", "").startswith("/"):
-            headers["Location"] = prefix + headers["Location"]
-        if "text/html" in headers.get("Content-Type", ""):
-            body = re.sub(rb'(href|src|action)="/', rb'\1="' + prefix.encode() + b"/", body)
-        return web.Response(status=reply.status, reason=reply.reason, headers=headers, body=body)
-
-    def _backend(self, service: dict[str, Any], port: str | None) -> tuple[str, int] | None:
-        """A ready pod behind a port that is named as the API wants it: by its name, or by the Service's number."""
-        ports = service["spec"]["ports"]
-        named = [one for one in ports if (port or "") in {one.get("name", ""), str(one["port"])}]
-        if not named:
-            return None
-        target = named[0].get("targetPort", named[0]["port"])
-        selector = service["spec"].get("selector", {})
-        for pod in self._select("v1", "pods", service["metadata"]["namespace"]):
-            labels = pod["metadata"].get("labels", {})
-            conditions = {c["type"]: c["status"] for c in pod.get("status", {}).get("conditions", [])}
-            if selector and selector.items() <= labels.items() and conditions.get("Ready") == "True":
-                known = {
-                    p.get("name"): p["containerPort"] for c in pod["spec"]["containers"] for p in c.get("ports", [])
-                }
-                number = target if isinstance(target, int) else known.get(target)
-                if number is not None:
-                    return pod["status"]["podIP"], number
-        return None
 
 
 @contextlib.contextmanager

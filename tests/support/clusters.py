@@ -4,6 +4,9 @@ from typing import Any
 
 from apiserver import ApiServerDouble
 
+from inventory.model import Endpoint
+from inventory.store import Store
+
 Item = dict[str, Any]
 
 
@@ -123,3 +126,8 @@ def only_from(api: ApiServerDouble, namespace: str, name: str, gateway_namespace
             },
         },
     )
+
+
+def found(store: Store) -> dict[str, Endpoint]:
+    """The endpoints of an inventory that are workloads of a cluster, by the workload's name."""
+    return {one.cluster.workload.name: one for one in store.endpoints.list() if one.cluster}

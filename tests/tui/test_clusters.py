@@ -122,6 +122,15 @@ def test_holes_are_listed_and_the_exit_code_says_so(cluster, api):
     assert "httproutes.gateway.networking.k8s.io in" in ran.err
 
 
+def test_pods_that_may_not_be_asked_are_a_hole_and_the_exit_code_says_so(gnomon, api):
+    api.denied = {("pods/proxy", "risk")}
+    ran = gnomon("scan", "k8s:prod")
+    assert ran.code == 3
+    assert "pods/proxy in 1 namespace (risk): forbidden, which hides what answers at 1 port there" in ran.err
+    found = by_name(gnomon("endpoints", "--format", "json"))
+    assert {one["presence"] for one in found.values()} == {"seen"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -148,15 +157,19 @@ def test_bad_input_is_one_sentence(cluster, api, arguments, words):
 
 def test_doctor_says_what_is_missing_and_what_that_hides(gnomon, api):
     assert gnomon("doctor", "k8s:prod").code == 0
-    api.denied = {("services/proxy", ""), ("httproutes", "")}
+    api.denied = {("services/proxy", ""), ("pods/proxy", ""), ("httproutes", "")}
     ran = gnomon("doctor", "k8s:prod", "--format", "json")
     assert ran.code == 1
     found = {one["check"]: one for one in json.loads(ran.out)}
     assert [name for name, one in found.items() if not one["works"]] == [
         "list and watch httproutes.gateway.networking.k8s.io",
         "ask services/proxy",
+        "ask pods/proxy",
     ]
     assert found["ask services/proxy"]["finding"].endswith(
-        "which hides what answers behind Services, where pods cannot be reached directly"
+        "which hides what answers behind Services, where pods can be asked neither directly nor by pods/proxy"
+    )
+    assert found["ask pods/proxy"]["finding"].endswith(
+        "which hides what answers in pods without a Service of their own, where pods cannot be reached directly"
     )
     assert gnomon("doctor", "k8s:off").code == 1

@@ -10,6 +10,7 @@ from inventory.model import Identified, Kind, Owned, Placed, Reached
 from scanner.cluster.candidates import weigh
 from scanner.cluster.objects import Container, Meta, PodObject, read_pod
 from scanner.cluster.policies import entry
+from scanner.cluster.proxy import Door
 from scanner.cluster.routing import Selector, read_policy
 from scanner.cluster.workloads import image_behind, running
 
@@ -182,7 +183,7 @@ def test_a_service_of_two_workloads_stands_for_neither(api):
     for name, address in (("old", "10.0.0.1"), ("new", "10.0.0.2")):
         sighting = survey(api)[name, 8000]
         assert {said.address for said in sighting.said if isinstance(said.fact, Placed)} == {address}
-        assert sighting.door is None
+        assert sighting.doors == (Door("risk", f"{name}-1-0", "8000", "pods"),)
 
 
 def test_slices_tell_where_a_service_without_a_selector_leads(api):
@@ -192,7 +193,30 @@ def test_slices_tell_where_a_service_without_a_selector_leads(api):
     labels = {"kubernetes.io/service-name": "by-hand"}
     api.put("endpointslices", {"metadata": meta("risk", "by-hand-1", labels=labels), "endpoints": [entry_]})
     http_route(api, "risk", "alone", "by-hand")
-    assert survey(api)["alone", 8000].declared.by == "HTTPRoute risk/alone"
+    found = survey(api)["alone", 8000]
+    assert found.declared.by == "HTTPRoute risk/alone"
+    # The proxy finds a Service's addresses in its Endpoints, which nothing tells that there are.
+    assert found.doors == (Door("risk", "alone", "8000", "pods"), Door("risk", "by-hand", "http"))
+
+
+def test_a_service_is_the_first_door_and_its_port_goes_by_its_name(api):
+    deploy(api, "risk", "fraud", ["10.0.0.1"])
+    expose(api, "risk", "fraud", target="http", clusterIP="None")
+    deploy(api, "risk", "plain", ["10.0.0.2"])
+    expose(api, "risk", "plain", port=8080, target=8000, more={"name": ""})
+    assert survey(api)["fraud", 8000].doors == (
+        Door("risk", "fraud", "http"),
+        Door("risk", "fraud-1-0", "8000", "pods"),
+    )
+    assert survey(api)["plain", 8000].doors[0] == Door("risk", "plain", "8080")
+
+
+def test_the_pod_that_is_asked_is_a_ready_one(api):
+    deploy(api, "risk", "fraud", ["10.0.0.1"], ready=False)
+    run_pod(
+        api, "risk", "z-ready", "10.0.0.2", owners=api.select("v1", "pods", "risk")[0]["metadata"]["ownerReferences"]
+    )
+    assert survey(api)["fraud", 8000].doors == (Door("risk", "z-ready", "8000", "pods"),)
 
 
 def test_a_service_finds_ports_that_no_container_declares(api):

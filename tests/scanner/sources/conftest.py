@@ -1,4 +1,4 @@
-"""A scan of declarations over real files and a real HTTP server, into a real inventory."""
+"""Scans of declarations over real files and a real HTTP server, and of clusters, into a real inventory."""
 
 import subprocess
 import sys
@@ -12,12 +12,17 @@ from typing import Any
 import boto3
 import pytest
 from amazon import Between
+from apiserver import ApiServerDouble
+from making import NOW
 from registries import Registry
 
 from inventory.model import Declaration, Scan, Scope, utc_now
 from inventory.settings import Settings
 from inventory.store import Store, open_store
+from scanner.asking import asker
 from scanner.runner import Runner
+from scanner.scopes import parts_of
+from scanner.sources import Ask
 
 Read = Callable[..., tuple[Scan, dict[str, Declaration]]]
 
@@ -123,3 +128,29 @@ def between(cloud, aws, monkeypatch) -> Iterator[Between]:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "2")
     yield running
     running.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path}/inventory.db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ask() -> Ask:
+    return asker(Settings(scan_timeout=1.0))
+
+
+@pytest.fixture
+def scan(
+    store: Store, tmp_path: Path, kube: Callable[..., Path], api: ApiServerDouble, ask: Ask
+) -> Callable[..., Scan]:
+    """Scans the running cluster, or what else the kubeconfig says."""
+    kube({"prod": api})
+
+    async def run(target: str = "k8s:prod", **settings) -> Scan:
+        chosen = Settings(state_folder=tmp_path, **{"cluster_reach": "proxy", "cluster_timeout": 3.0} | settings)
+        (scope,) = parts_of(Scope(name="prod", targets=(target,), created_at=NOW))
+        return await Runner(store, chosen, ask).run(scope)
+
+    return run

@@ -1,90 +1,25 @@
 """Whole scans of clusters: the real client, a real API over HTTP, real applications behind its proxy, a real store."""
 
 import asyncio
-import json
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from apiserver import ApiServerDouble, serving
-from clusters import deploy, expose, http_route, meta, only_from
+from applications import application
+from clusters import deploy, expose, found, http_route, meta, only_from
 from making import NOW
 
 from inventory.counterparts import Tier, match
 from inventory.drift import drift
-from inventory.model import Declaration, DeclarationKind, Endpoint, Posture, Presence, Scan, ScanStatus, Scope, Standing
+from inventory.model import Declaration, DeclarationKind, Posture, Presence, ScanStatus, Scope, Standing
 from inventory.settings import Settings
-from inventory.store import Store, open_store
 from scanner import listing
-from scanner.asking import asker
 from scanner.runner import Runner
 from scanner.scopes import parts_of, slug
-from scanner.sources import Ask
 from scanner.sources.kubernetes import prepare
 from scanner.targets import Prefixed, TargetError, parse_cluster
 
 SECRETS = ("env-value-Qx81", "header-value-Qx82", "argument-Qx83", "annotation-Qx84", "secret-token-of-the-api")
-OPENAPI = {
-    "openapi": "3.1.0",
-    "info": {"title": "Churn model", "version": "1"},
-    "paths": {"/predict": {"post": {"summary": "Predict", "requestBody": {"content": {"application/json": {"schema": {
-        "type": "object", "properties": {"features": {"type": "array", "items": {"type": "number"}}}}}}}}}},
-}  # fmt: skip
-
-
-class Model(BaseHTTPRequestHandler):
-    """A model as FastAPI would describe it, which writes down what reached it."""
-
-    seen: list[tuple[str, str, dict[str, str]]]
-
-    def do_GET(self) -> None:
-        self.seen.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-        if self.path == "/":
-            self.answer(307, b"", ("Location", "/docs"))
-        elif self.path == "/docs":
-            self.answer(
-                200, b'<html><title>Docs</title><a href="/openapi.json">x</a></html>', ("Content-Type", "text/html")
-            )
-        elif self.path == "/openapi.json":
-            self.answer(200, json.dumps(OPENAPI).encode(), ("Content-Type", "application/json"))
-        else:
-            self.answer(404, b'{"detail":"Not Found"}', ("Content-Type", "application/json"))
-
-    do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the library's names
-
-    def answer(self, code: int, body: bytes, header: tuple[str, str]) -> None:
-        self.send_response(code)
-        self.send_header(*header)
-        self.send_header("Set-Cookie", "session=from-the-pod")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "uvicorn"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def application(host: str, port: int) -> Iterator[list[tuple[str, str, dict[str, str]]]]:
-    handler = type("Handler", (Model,), {"seen": []})
-    server = ThreadingHTTPServer((host, port), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield handler.seen
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
-
 
 HOST, PORT = "127.88.7.1", 18500
 
@@ -92,36 +27,6 @@ HOST, PORT = "127.88.7.1", 18500
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "_FIRST_WAIT", 0.001)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with open_store(f"sqlite:///{tmp_path}/inventory.db") as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def ask() -> Ask:
-    return asker(Settings(scan_timeout=1.0))
-
-
-@pytest.fixture
-def scan(
-    store: Store, tmp_path: Path, kube: Callable[..., Path], api: ApiServerDouble, ask: Ask
-) -> Callable[..., Scan]:
-    """Scans the running cluster, or what else the kubeconfig says."""
-    kube({"prod": api})
-
-    async def run(target: str = "k8s:prod", **settings) -> Scan:
-        chosen = Settings(state_folder=tmp_path, **{"cluster_reach": "proxy", "cluster_timeout": 3.0} | settings)
-        (scope,) = parts_of(Scope(name="prod", targets=(target,), created_at=NOW))
-        return await Runner(store, chosen, ask).run(scope)
-
-    return run
-
-
-def found(store: Store) -> dict[str, Endpoint]:
-    return {one.cluster.workload.name: one for one in store.endpoints.list() if one.cluster}
 
 
 async def test_what_runs_and_is_declared_is_recorded_with_its_proof(api, scan, store):
@@ -156,6 +61,53 @@ async def test_an_application_is_identified_through_the_proxy_and_gets_nothing_o
         assert not headers.keys() & {"authorization", "cookie", "x-api-key", "x-forwarded-for"}
 
 
+ROUTES = {
+    "HTTPRoute": ("httproutes", {"rules": [{"backendRefs": [{"name": "fraud", "port": 80}]}]}),
+    "GRPCRoute": ("grpcroutes", {"rules": [{"backendRefs": [{"name": "fraud", "port": 80}]}]}),
+    "VirtualService": ("virtualservices", {"http": [{"route": [{"destination": {"host": "fraud"}}]}]}),
+    "Ingress": ("ingresses", {"defaultBackend": {"service": {"name": "fraud", "port": {"number": 80}}}}),
+}
+PLATFORMS = {
+    "InferenceService": ("inferenceservices", "serving.kserve.io/inferenceservice"),
+    "SeldonDeployment": ("seldondeployments", "seldon-deployment-id"),
+    "Notebook": ("notebooks", "notebook-name"),
+    "Model": ("models", "seldon-server-name"),
+}
+
+
+@pytest.mark.parametrize("kind", ROUTES)
+async def test_every_kind_of_route_is_read_and_manages(api, scan, store, kind):
+    plural, spec = ROUTES[kind]
+    deploy(api, "risk", "fraud", ["10.0.0.1"])
+    expose(api, "risk", "fraud", target="http")
+    only_from(api, "risk", "fraud")
+    api.put(plural, {"metadata": meta("risk", "way"), "spec": spec})
+    await scan(cluster_reach="none")
+    one = found(store)["fraud"].cluster
+    assert (one.standing, one.by) == (Standing.MANAGED, f"{kind} risk/way")
+
+
+@pytest.mark.parametrize("kind", PLATFORMS)
+async def test_every_platform_is_read_and_manages(api, scan, store, kind):
+    plural, label = PLATFORMS[kind]
+    deploy(api, "ml", "churn-predictor", ["10.0.0.1"], labels={label: "churn"})
+    only_from(api, "ml", "churn-predictor")
+    api.put(plural, {"metadata": meta("ml", "churn")})
+    await scan(cluster_reach="none")
+    one = found(store)["churn-predictor"].cluster
+    assert (one.standing, one.by) == (Standing.MANAGED, f"{kind} ml/churn")
+
+
+async def test_an_inference_pool_is_read_and_manages(api, scan, store):
+    deploy(api, "ml", "llm", ["10.0.0.1"])
+    only_from(api, "ml", "llm")
+    spec = {"selector": {"matchLabels": {"app": "llm"}}, "targetPorts": [{"number": 8000}]}
+    api.put("inferencepools", {"metadata": meta("ml", "pool"), "spec": spec})
+    http_route(api, "ml", "llm", "x", rules=[{"backendRefs": [{"kind": "InferencePool", "name": "pool"}]}])
+    await scan(cluster_reach="none")
+    assert found(store)["llm"].cluster.standing is Standing.MANAGED
+
+
 async def test_a_managed_pod_whose_own_port_answers_is_a_bypass(api, scan, store):
     with application(HOST, PORT):
         deploy(api, "crm", "churn", [HOST], port=PORT)
@@ -174,18 +126,6 @@ async def test_what_nobody_answers_is_not_what_answered_503(api, scan, store):
     done = await scan()
     assert (done.account.answered, done.account.refused, done.status) == (0, 1, ScanStatus.COMPLETE)
     assert found(store)["churn"].asked == ()
-
-
-async def test_a_forbidden_proxy_is_a_hole_and_is_tried_once_a_namespace(api, scan, store):
-    for number in range(20):
-        deploy(api, "crm", f"model-{number}", [f"10.0.1.{number}"])
-        expose(api, "crm", f"model-{number}", target="http")
-    api.denied = {("services/proxy", "crm")}
-    done = await scan()
-    assert done.status is ScanStatus.INCOMPLETE
-    assert "services/proxy in 1 namespace (crm): forbidden, which hides what answers there" in done.reason
-    assert len(found(store)) == 20
-    assert sum("/proxy/" in seen.path for seen in api.requests) <= 16
 
 
 async def test_partial_permissions_lose_nothing_call_nothing_gone_and_name_the_holes(api, scan, store):
