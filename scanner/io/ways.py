@@ -5,6 +5,7 @@ routes are in force the kernel may decide otherwise, so every way is held agains
 """
 
 import socket
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,11 +134,14 @@ def by_route(wanted: Spans, routes: Iterable[Route]) -> list[tuple[Spans, Route]
 
 def _read() -> tuple[list[Route], dict[str, Link]]:
     """The routes and interfaces of this machine."""
+    # What scapy knows of the interfaces is as old as its import.
+    fresh = "scapy.arch" not in sys.modules
     # Narrowly: scapy.all takes a second and reads every protocol there is.
     from scapy.arch.linux.rtnetlink import read_routes
     from scapy.config import conf
 
-    conf.ifaces.reload()
+    if not fresh:
+        conf.ifaces.reload()
     links = {
         one.name: Link(kind=one.type, flags=int(one.flags), hardware=one.mac or _NOTHING, addresses=tuple(one.ips[4]))
         for one in conf.ifaces.values()

@@ -49,9 +49,14 @@ class Lab:
         """Add an nftables rule to what comes in at the far end."""
         run("ip", "netns", "exec", self.far, "nft", f"add rule inet lab input {text}")
 
-    def counted(self) -> list[int]:
+    def arp_rule(self, text: str) -> None:
+        """Add a rule to what comes in there by ARP."""
+        chain = "add table arp lab; add chain arp lab input { type filter hook input priority 0; }"
+        run("ip", "netns", "exec", self.far, "nft", f"{chain}; add rule arp lab input {text}")
+
+    def counted(self, family: str = "inet") -> list[int]:
         """The packets that each counting rule has seen, in the order of the rules."""
-        told = json.loads(run("ip", "netns", "exec", self.far, "nft", "-j", "list chain inet lab input"))
+        told = json.loads(run("ip", "netns", "exec", self.far, "nft", "-j", f"list chain {family} lab input"))
         rules = [one["rule"]["expr"] for one in told["nftables"] if "rule" in one]
         return [part["counter"]["packets"] for rule in rules for part in rule if "counter" in part]
 
