@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -206,10 +206,12 @@ def first_frame(lab: Lab) -> Iterator[Callable[[], float]]:
     base, ended, seen = lab.frames(), threading.Event(), [0.0]
 
     def watch() -> None:
-        while not ended.wait(0.005):
-            if lab.frames() > base + 64:
-                seen[0] = time.monotonic()
-                return
+        # Whoever ends this may end the namespace first.
+        with suppress(OSError):
+            while not ended.wait(0.005):
+                if lab.frames() > base + 64:
+                    seen[0] = time.monotonic()
+                    return
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -15,8 +15,24 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds for which a failing store is tried again before the results go to a file."""
 
-_SAVE_EVERY = 1.0
+SAVE_EVERY = 1.0
+"""Seconds after which a scan is saved however little happened."""
+
+WORTH_SAVING = 0.001
+"""Share of the planned probes. What went since the last save is sent again where a scan is killed and resumed."""
+
+COST = 0.04
+"""Share of the time that saving may take."""
+
 _FIRST_WAIT = 0.1
+
+
+def save_due(elapsed: float, took: float, moved: float) -> bool:
+    """Whether to save a scan again. Pure.
+
+    The last time is ``elapsed`` seconds ago and ``took`` so many; ``moved`` is the share of its probes since.
+    """
+    return elapsed >= SAVE_EVERY or (moved >= WORTH_SAVING and elapsed >= took / COST)
 
 
 class JournalError(RuntimeError):
@@ -33,6 +49,8 @@ class Journal:
         self._unsaved: list[Observation] = []
         self._undeclared: list[Declaration] = []
         self._saved_at = float("-inf")
+        self._took = 0.0
+        self._probed = 0
 
     async def open(self) -> None:
         """Write that the scan began, after putting right what earlier ones left. Raises StoreError."""
@@ -49,7 +67,9 @@ class Journal:
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         self._undeclared.extend(update.declarations)
-        if self._unsaved or self._undeclared or time.monotonic() - self._saved_at >= _SAVE_EVERY:
+        moved = (update.account.probed - self._probed) / max(1, update.account.planned)
+        due = save_due(time.monotonic() - self._saved_at, self._took, moved)
+        if self._unsaved or self._undeclared or due:
             await self._insist()
 
     async def close(self, status: ScanStatus, reason: str | None, run: Run) -> Scan:
@@ -99,7 +119,7 @@ class Journal:
                 return
 
     def _save(self) -> None:
-        now = utc_now()
+        now, began = utc_now(), time.monotonic()
         # Every step may be repeated: an observation written twice is one, and a fold is idempotent.
         if self._unsaved:
             self._store.observations.append(self._unsaved)
@@ -112,6 +132,8 @@ class Journal:
         self._unsaved.clear()
         self._undeclared.clear()
         self._saved_at = time.monotonic()
+        self._took = self._saved_at - began
+        self._probed = self.scan.account.probed
 
     def _give_up(self, error: StoreError) -> JournalError:
         scan = self.scan

@@ -39,7 +39,7 @@ from scanner.speed import Speedometer
 from scanner.tally import Pair, Settled, Tally
 from scanner.targets import Addresses, HostName, Network, Target, TargetError, parse_network, parse_target
 
-TICK = 0.2
+TICK = 0.1
 OBSERVATIONS_UNREAD = 20_000
 _BEFORE = 0
 """Stands for the errno of what was lost in a run before this one."""
