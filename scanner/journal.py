@@ -79,6 +79,7 @@ class Journal:
             "reason": reason,
             "targets": run.targets,
             "exclude": run.exclude,
+            "ports": run.ports,
             "ended_at": utc_now(),
         }
         if status is ScanStatus.COMPLETE:
