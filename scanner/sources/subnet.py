@@ -133,7 +133,8 @@ class SubnetRun:
         self._settings = settings
         self.targets = plan.coverage.targets
         self.exclude = plan.coverage.exclude
-        self.ports = plan.coverage.ports
+        # Neighbours that are yet to be found are asked on these too.
+        self.ports = plan.coverage.ports or (parse_ports(scope.ports) if large else ())
         self.shortfalls: list[str] = []
         self.notes: list[str] = []
         self.resumed = resume is not None

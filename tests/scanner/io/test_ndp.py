@@ -62,6 +62,18 @@ with open_store(settings.database) as store:
     print(json.dumps({**told, "found": found, "evidence": evidence}))
 """
 
+CHECK = """
+import asyncio, json
+from inventory.model import Scope, utc_now
+from inventory.settings import Settings
+from scanner.sources import choose
+from scanner.sources.subnet import prepare
+
+scope = Scope(name="link", targets=("fd00:71::/64", "10.72.0.0/30"), ports="8000-8003", created_at=utc_now())
+run = asyncio.run(prepare(scope, choose(scope.targets)[1], None, Settings()))
+print(json.dumps({"targets": run.targets, "ports": run.ports, "planned": run.account.planned}))
+"""
+
 
 def entry(index: int, address: IPv6Address, hardware: bytes, state: int = REACHABLE) -> bytes:
     attributes = struct.pack("=HH", 20, 1) + address.packed
@@ -164,6 +176,14 @@ def test_a_scan_is_about_the_neighbours_that_it_found_and_claims_nobody_else(lab
     account = {name: count for name, count in told["account"].items() if count}
     assert account == {"planned": 8, "answered": 1, "refused": 3, "excluded": 4}
     assert ["ndp", lab.hardware()] in [[source, signal.split()[2].strip(",")] for source, signal in told["evidence"]]
+    assert lab.counted() == [0]
+
+
+def test_a_scan_that_is_only_checked_sends_nothing(lab):
+    on_one_link(lab, "fd00:71::2")
+    lab.rule("icmpv6 type echo-request counter")
+    told = lab.scan(CHECK)
+    assert told == {"targets": ["10.72.0.0/30"], "ports": [8000, 8001, 8002, 8003], "planned": 16}
     assert lab.counted() == [0]
 
 
