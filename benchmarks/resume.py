@@ -1,9 +1,9 @@
 """Scans that are killed at random moments (SIGKILL) and resumed: what they find, and what they send twice.
 
 Two network namespaces, as in packets.py. Some scans run at once, each over a network of its own at a low rate,
-so that it takes a minute and a tenth of it is silent; the far end counts what arrives. What is sent twice at a
-kill is what went since the last word in the database and what waited for an answer then: half a second of the
-scan, however long it is. So the share depends on how long a scan takes: say both. Needs root, ip and nft.
+so that it takes a minute and a half and a tenth of it is silent; the far end counts what arrives. What is sent
+twice at a kill is what went since the last word in the database and what waited for an answer then: half a second
+of the scan, however long it is. So the share depends on how long a scan takes: say both. Needs root, ip and nft.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main() -> int:
     arguments.add_argument("--kills", type=int, default=200)
     arguments.add_argument("--at-once", type=int, default=10, help="scans that run at the same time, 32 at most")
     arguments.add_argument("--size", type=int, default=128, help="addresses of each scan: a power of two, 1024 at most")
-    arguments.add_argument("--rate", type=int, default=43, help="probes a second of each scan")
+    arguments.add_argument("--rate", type=int, default=26, help="probes a second of each scan")
     given = arguments.parse_args()
     if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nft"):
         print("not measured: network namespaces need root, ip and nft")
