@@ -90,13 +90,13 @@ def as_installed(lab: "Lab", folder: Path) -> None:
 
 def ours(what: str) -> int:
     """One run of gnomon's side, in the namespace that it was started in."""
-    from scanner.batches import batches
-    from scanner.io.packets import SynScan
+    from inventory.garbage import collect_seldom
+
+    # As every command of gnomon does first.
+    collect_seldom()
     from scanner.io.ways import find_ways
-    from scanner.manners import Manners
     from scanner.plan import make_plan
     from scanner.ports import parse_ports
-    from scanner.tally import Tally
     from scanner.targets import Addresses, parse_network
 
     network = {"syn": NETWORK, "small": SMALL, "arp": LINK}[what]
@@ -104,6 +104,11 @@ def ours(what: str) -> int:
     found = find_ways(plan.addresses)
     if what == "arp":
         return our_sweep(found.ways[0])
+    from scanner.batches import batches
+    from scanner.io.packets import SynScan
+    from scanner.manners import Manners
+    from scanner.tally import Tally
+
     total = Tally()
 
     def add(tally: Tally) -> None:

@@ -21,7 +21,7 @@ REPEAT_AFTER, PATIENCE = 0.25, 0.5
 On a link those are ages. Late answers count as well.
 """
 
-LEAST_PATIENCE = 0.1
+LEAST_PATIENCE = 0.05
 """Seconds in the place of either where the link is known to be quicker."""
 
 _MARGIN = 4.0
