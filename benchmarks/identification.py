@@ -202,6 +202,10 @@ def scan_range(lab: Lab, rounds: int, *, nmap: bool, silent: bool) -> bool:
         command = ["nmap", "-sS", "-sV", *timing, "-n", "-Pn", "-p", ports, RANGE, "-oX", "-"]
         sides.append(Side(name, command, probes, named_by_nmap, OPEN, bar))
     sides = sides if nmap else sides[:1]
+    # Compiles its modules, as installing them does.
+    part = str(next(IPv4Network(RANGE).subnets(new_prefix=24)))
+    (warm := lab.folder / "warm").mkdir()
+    lab.run([*gnomon, "scan", part, "--ports", ports], LIMIT, environment(warm))
     compete(lab, sides, rounds)
     closed = "half silent, half refused" if silent else "refused"
     title = (
@@ -227,9 +231,11 @@ def compete(lab: Lab, sides: list[Side], rounds: int) -> None:
 
 
 def environment(place: Path) -> dict[str, str]:
-    """The settings as they come, and a new inventory in a folder of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GNOMON_")}
+    """The settings as they come, a new inventory in a folder of its own, and modules compiled as installed ones are."""
+    ours = ("GNOMON_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {
+        "PYTHONPYCACHEPREFIX": str(place.parent / "compiled"),
         "GNOMON_DATABASE": f"sqlite:///{place}/inventory.db",
         "GNOMON_STATE_FOLDER": str(place / "state"),
         "XDG_CONFIG_HOME": str(place / "config"),

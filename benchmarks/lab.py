@@ -81,8 +81,8 @@ class Lab:
 
     def __enter__(self) -> Self:
         """Make it. RuntimeError with one sentence where that fails; nothing is left then."""
-        _sweep()
-        previous = signal.signal(signal.SIGTERM, _terminated)
+        clear(PREFIX)
+        previous = signal.signal(signal.SIGTERM, terminated)
         self._stack.callback(signal.signal, signal.SIGTERM, previous)
         try:
             self.folder = Path(
@@ -129,7 +129,7 @@ class Lab:
     def _wire(self) -> None:
         for name in (self._near, self._far):
             _ip("netns", "add", name)
-            self._stack.callback(_remove, name)
+            self._stack.callback(remove, name)
         _ip("link", "add", "wire", "netns", self._near, "type", "veth", "peer", "name", "wire", "netns", self._far)
         for name, address in ((self._near, CLIENT), (self._far, GATEWAY)):
             _ip("-n", name, "address", "add", f"{address}/30", "dev", "wire")
@@ -205,7 +205,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _remove(name: str) -> None:
+def remove(name: str) -> None:
     """Remove a namespace of ours, and end what still runs inside."""
     inside = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
     for pid in inside.stdout.split():
@@ -216,17 +216,19 @@ def _remove(name: str) -> None:
     subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
 
-def _sweep() -> None:
+def clear(prefix: str) -> None:
     """Remove the namespaces and folders of laboratories whose process is no more."""
-    for name in re.findall(rf"^{PREFIX}-\d+-(?:near|far)\b", _ip("netns", "list"), re.MULTILINE):
+    for name in re.findall(rf"^{prefix}-\d+-(?:near|far)\b", _ip("netns", "list"), re.MULTILINE):
         if not Path("/proc", name.split("-")[2]).exists():
-            _remove(name)
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}-*-*"):
+            remove(name)
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}-*-*"):
         if not Path("/proc", folder.name.split("-")[2]).exists():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
+def terminated(_signal: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, so that whatever was made is removed. For ``signal.signal``."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + signal.SIGTERM)
 
 

@@ -18,10 +18,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+
+from lab import clear, remove, terminated
+
+PREFIX = "gnomon-packets"
 
 NETWORK, PORTS, ADDRESSES = "10.72.0.0/16", "8000-8019", 65536
 PROBES = ADDRESSES * 20
@@ -58,6 +62,7 @@ class Side:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3, help="interleaved runs of each side")
+    arguments.add_argument("--only", choices=["syn", "nmap", "arp"], help="one comparison instead of all")
     arguments.add_argument("--ours", choices=["syn", "small", "arp"], help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.ours:
@@ -66,22 +71,32 @@ def main() -> int:
         print("not measured: network namespaces need root, ip and nft")
         return 0
     with tempfile.TemporaryDirectory() as folder, laboratory() as lab:
-        syn(lab, given.rounds, Path(folder))
-        if shutil.which("nmap"):
+        as_installed(lab, Path(folder))
+        if given.only in {None, "syn"}:
+            syn(lab, given.rounds, Path(folder))
+        if given.only in {None, "nmap"} and shutil.which("nmap"):
             beside_nmap(lab, given.rounds)
-        arp(lab, given.rounds)
+        if given.only in {None, "arp"}:
+            arp(lab, given.rounds)
     return 0
+
+
+def as_installed(lab: "Lab", folder: Path) -> None:
+    """Have what is started from here find its modules compiled, as those of an installed program are."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "compiled")
+    gnomon_once(lab, "small", Side())
 
 
 def ours(what: str) -> int:
     """One run of gnomon's side, in the namespace that it was started in."""
-    from scanner.batches import batches
-    from scanner.io.packets import SynScan
+    from inventory.garbage import collect_seldom
+
+    # As every command of gnomon does first.
+    collect_seldom()
     from scanner.io.ways import find_ways
-    from scanner.manners import Manners
     from scanner.plan import make_plan
     from scanner.ports import parse_ports
-    from scanner.tally import Tally
     from scanner.targets import Addresses, parse_network
 
     network = {"syn": NETWORK, "small": SMALL, "arp": LINK}[what]
@@ -89,6 +104,11 @@ def ours(what: str) -> int:
     found = find_ways(plan.addresses)
     if what == "arp":
         return our_sweep(found.ways[0])
+    from scanner.batches import batches
+    from scanner.io.packets import SynScan
+    from scanner.manners import Manners
+    from scanner.tally import Tally
+
     total = Tally()
 
     def add(tally: Tally) -> None:
@@ -141,8 +161,11 @@ def ip(*arguments: str) -> str:
 
 @contextmanager
 def laboratory() -> Iterator[Lab]:
-    near, far = (f"gnomon-packets-{os.getpid()}-{end}" for end in ("near", "far"))
+    """Made, and removed however this ends; what a killed run left behind is removed first."""
+    clear(PREFIX)
+    near, far = (f"{PREFIX}-{os.getpid()}-{end}" for end in ("near", "far"))
     started: list[subprocess.Popen[str]] = []
+    previous = signal.signal(signal.SIGTERM, terminated)
     try:
         for space in (near, far):
             ip("netns", "add", space)
@@ -178,7 +201,8 @@ def laboratory() -> Iterator[Lab]:
             process.kill()
             process.wait()
         for space in (near, far):
-            subprocess.run(["ip", "netns", "delete", space], check=False, capture_output=True)
+            remove(space)
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
@@ -187,10 +211,12 @@ def first_frame(lab: Lab) -> Iterator[Callable[[], float]]:
     base, ended, seen = lab.frames(), threading.Event(), [0.0]
 
     def watch() -> None:
-        while not ended.wait(0.005):
-            if lab.frames() > base + 64:
-                seen[0] = time.monotonic()
-                return
+        # Whoever ends this may end the namespace first.
+        with suppress(OSError):
+            while not ended.wait(0.005):
+                if lab.frames() > base + 64:
+                    seen[0] = time.monotonic()
+                    return
 
     thread = threading.Thread(target=watch)
     thread.start()

@@ -15,8 +15,24 @@ log = logging.getLogger(__name__)
 PATIENCE = 30.0
 """Seconds for which a failing store is tried again before the results go to a file."""
 
-_SAVE_EVERY = 1.0
+SAVE_EVERY = 1.0
+"""Seconds after which a scan is saved however little happened."""
+
+WORTH_SAVING = 0.001
+"""Share of the planned probes. What went since the last save is sent again where a scan is killed and resumed."""
+
+COST = 0.04
+"""Share of the time that saving may take."""
+
 _FIRST_WAIT = 0.1
+
+
+def save_due(elapsed: float, took: float, moved: float) -> bool:
+    """Whether to save a scan again. Pure.
+
+    The last time is ``elapsed`` seconds ago and ``took`` so many; ``moved`` is the share of its probes since.
+    """
+    return elapsed >= SAVE_EVERY or (moved >= WORTH_SAVING and elapsed >= took / COST)
 
 
 class JournalError(RuntimeError):
@@ -34,6 +50,8 @@ class Journal:
         self._undeclared: list[Declaration] = []
         self._empty: list[str] = []
         self._saved_at = float("-inf")
+        self._took = 0.0
+        self._probed = 0
 
     async def open(self) -> None:
         """Write that the scan began, after putting right what earlier ones left. Raises StoreError."""
@@ -52,7 +70,9 @@ class Journal:
         self._unsaved.extend(update.observations)
         self._undeclared.extend(update.declarations)
         self._empty += update.empty
-        if self._unsaved or self._undeclared or time.monotonic() - self._saved_at >= _SAVE_EVERY:
+        moved = (update.account.probed - self._probed) / max(1, update.account.planned)
+        due = save_due(time.monotonic() - self._saved_at, self._took, moved)
+        if self._unsaved or self._undeclared or due:
             await self._insist()
 
     async def emptied(self) -> list[str]:
@@ -78,6 +98,7 @@ class Journal:
             "reason": reason,
             "targets": run.targets,
             "exclude": run.exclude,
+            "ports": run.ports,
             "ended_at": utc_now(),
         }
         if status is ScanStatus.COMPLETE:
@@ -118,7 +139,7 @@ class Journal:
                 return
 
     def _save(self) -> None:
-        now = utc_now()
+        now, began = utc_now(), time.monotonic()
         # Every step may be repeated: an observation written twice is one, and a fold is idempotent.
         if self._unsaved:
             self._store.observations.append(self._unsaved)
@@ -131,6 +152,8 @@ class Journal:
         self._unsaved.clear()
         self._undeclared.clear()
         self._saved_at = time.monotonic()
+        self._took = self._saved_at - began
+        self._probed = self.scan.account.probed
 
     def _give_up(self, error: StoreError) -> JournalError:
         scan = self.scan

@@ -173,7 +173,7 @@ def make_plan(
     targets, exclude = tuple(targets), tuple(exclude)
     excluded = Spans.of(exclude)
     if not allow_public:
-        _authorise(targets, excluded)
+        authorise(targets, excluded)
     wanted = _blocks(targets, tuple(sorted(set(ports))))
     if shard is not None:
         parts = (Block(block.addresses.part(shard.number, shard.of), block.ports) for block in wanted)
@@ -190,7 +190,8 @@ def make_plan(
     )
 
 
-def _authorise(targets: Iterable[Addresses], excluded: Spans) -> None:
+def authorise(targets: Iterable[Addresses], excluded: Spans) -> None:
+    """Raises NotAuthorised where a target is neither private nor loopback outside of what is excluded."""
     for target in targets:
         if outside := Spans.of([target.network]) - excluded - FREE:
             whole, part = _shown(target.network), _shown(next(outside.networks()))

@@ -8,7 +8,10 @@ from urllib.parse import urlsplit
 Network = IPv4Network | IPv6Network
 
 LARGEST_IPV6_PREFIX = 112
-"""IPv6 networks larger than this one (65,536 addresses) cannot be walked in any useful time."""
+"""IPv6 networks larger than this one (65,536 addresses) cannot be walked in any useful time.
+
+Of those, whoever is on a link of this machine is scanned: ``scanner.onlink``.
+"""
 
 _IPV4_IN_IPV6 = IPv6Network("::ffff:0:0/96")
 _SCHEME_PORTS = {"http": 80, "https": 443}
@@ -115,19 +118,19 @@ def parse_network(text: str) -> Network:
     if _has_host_bits(text, network):
         raise TargetError(f"{text!r} has bits set after its prefix; write {network} or the address alone")
     if isinstance(network, IPv6Network):
-        return _checked_ipv6(network)
+        return _unwrapped(network)
     return network
 
 
-def _checked_ipv6(network: IPv6Network) -> Network:
+def _unwrapped(network: IPv6Network) -> Network:
     if network.subnet_of(_IPV4_IN_IPV6):
         return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
-    if network.prefixlen < LARGEST_IPV6_PREFIX:
-        raise TargetError(
-            f"'{network}' holds {network.num_addresses:.1e} addresses, which no scan can walk: "
-            f"name addresses, or networks of /{LARGEST_IPV6_PREFIX} or smaller"
-        )
     return network
+
+
+def can_be_walked(network: Network) -> bool:
+    """Whether a scan can go through all addresses of a network."""
+    return network.version == 4 or network.prefixlen >= LARGEST_IPV6_PREFIX
 
 
 def _has_host_bits(text: str, network: Network) -> bool:

@@ -5,6 +5,7 @@ routes are in force the kernel may decide otherwise, so every way is held agains
 """
 
 import socket
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,12 +36,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface: its kind (ARPHRD_ numbers), flags (IFF_), hardware address and IPv4 addresses."""
+    """An interface: its kind (ARPHRD_ numbers), flags (IFF_), hardware address, IPv4 addresses and number."""
 
     kind: int
     flags: int
     hardware: str
     addresses: tuple[str, ...]
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _find(wanted: Spans, reasons: list[str]) -> Ways:
     together: dict[tuple[str, str, str | None], tuple[Spans, str]] = {}
     for addresses, route in by_route(wanted - own, routes):
         link = links.get(route.interface)
-        reason = _unfit(route.interface, link) or _mismatch(addresses, route)
+        reason = unfit(route.interface, link) or _mismatch(addresses, route)
         if reason is None and route.gateway is None and len(addresses) > LARGEST_LINK:
             reason = f"{len(addresses)} addresses on the link of {route.interface} are too many to ask for"
         if reason is not None:
@@ -131,17 +133,27 @@ def by_route(wanted: Spans, routes: Iterable[Route]) -> list[tuple[Spans, Route]
     return found
 
 
-def _read() -> tuple[list[Route], dict[str, Link]]:
-    """The routes and interfaces of this machine."""
+def interfaces() -> dict[str, Link]:
+    """The interfaces of this machine as they are now, by name."""
+    # What scapy knows of them is as old as its import.
+    fresh = "scapy.arch" not in sys.modules
     # Narrowly: scapy.all takes a second and reads every protocol there is.
-    from scapy.arch.linux.rtnetlink import read_routes
+    import scapy.arch.linux  # noqa: F401
     from scapy.config import conf
 
-    conf.ifaces.reload()
-    links = {
-        one.name: Link(kind=one.type, flags=int(one.flags), hardware=one.mac or _NOTHING, addresses=tuple(one.ips[4]))
+    if not fresh:
+        conf.ifaces.reload()
+    return {
+        one.name: Link(one.type, int(one.flags), one.mac or _NOTHING, tuple(one.ips[4]), one.index)
         for one in conf.ifaces.values()
     }
+
+
+def _read() -> tuple[list[Route], dict[str, Link]]:
+    """The routes and interfaces of this machine."""
+    links = interfaces()
+    from scapy.arch.linux.rtnetlink import read_routes
+
     routes = []
     for network, mask, gateway, name, source, metric in read_routes():
         addresses = links[name].addresses if name in links else ()
@@ -157,7 +169,8 @@ def _read() -> tuple[list[Route], dict[str, Link]]:
     return routes, links
 
 
-def _unfit(name: str, link: Link | None) -> str | None:
+def unfit(name: str, link: Link | None) -> str | None:
+    """Why frames cannot be sent on an interface, as a clause. None where they can."""
     if link is not None and link.flags & _POINT_TO_POINT:
         return f"{name} is a point-to-point interface, without a link layer to send frames on"
     if link is None or link.kind != _ETHERNET or link.flags & _NO_ARP:

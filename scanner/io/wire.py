@@ -215,3 +215,17 @@ def arp_replies() -> tuple[Instruction, ...]:
         (0x06, 0, 0, 0xFFFF),
         (0x06, 0, 0, 0),
     )
+
+
+def echo_replies() -> tuple[Instruction, ...]:
+    """A filter: ICMPv6 echo replies without extension headers."""
+    return (
+        (0x28, 0, 0, 12),
+        (0x15, 0, 5, 0x86DD),
+        (0x30, 0, 0, 20),
+        (0x15, 0, 3, 58),
+        (0x30, 0, 0, 54),
+        (0x15, 0, 1, 129),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    )

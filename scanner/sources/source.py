@@ -55,9 +55,9 @@ class Update:
 class Run(Protocol):
     """One run of a source over one scope, checked and authorised; nothing was sent yet.
 
-    ``targets``, ``exclude`` and ``ports`` are what a Scan says of it. ``exclude`` may grow during the
-    run. ``shortfalls`` are the reasons, after it, why it is not complete; ``notes`` are worth telling
-    though it is. ``resumed``: it goes on from a checkpoint.
+    ``targets``, ``exclude`` and ``ports`` are what a Scan says of it. They may change during the run, and
+    count as they are at its end. ``shortfalls`` are the reasons, after it, why it is not complete; ``notes``
+    are worth telling though it is. ``resumed``: it goes on from a checkpoint.
     """
 
     targets: tuple[str, ...]

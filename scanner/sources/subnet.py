@@ -4,9 +4,10 @@ import asyncio
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 
 from inventory.model import (
     Account,
@@ -31,15 +32,26 @@ from scanner.io.discovery import accepts, resolve
 from scanner.io.sockets import reason_of
 from scanner.io.vendors import described
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
-from scanner.plan import Plan, Shard, make_plan
+from scanner.onlink import Neighbourhood, find_neighbours, require_links, unwalkable
+from scanner.plan import Plan, Shard, authorise, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
 from scanner.sources.source import Ask, Run, Update
+from scanner.spans import Spans
 from scanner.speed import Speedometer
 from scanner.tally import Pair, Settled, Tally
-from scanner.targets import Addresses, HostName, Network, Target, TargetError, parse_network, parse_target
+from scanner.targets import (
+    Addresses,
+    HostName,
+    Network,
+    Target,
+    TargetError,
+    can_be_walked,
+    parse_network,
+    parse_target,
+)
 
-TICK = 0.2
+TICK = 0.1
 OBSERVATIONS_UNREAD = 20_000
 _BEFORE = 0
 """Stands for the errno of what was lost in a run before this one."""
@@ -54,21 +66,33 @@ async def prepare(
     shard: Shard | None = None,
     resume: Checkpoint | None = None,
 ) -> Run:
-    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError, QuietError or NotAuthorised."""
+    """Resolve, plan and authorise a scope of addresses. Raises TargetError, PortsError, QuietError or NotAuthorised.
+
+    Of IPv6 networks that are too large to walk, the run finds the neighbours first, and plans for them then.
+    """
     resolved = [addresses for target in targets for addresses in await _addresses(target)]
     never = await asyncio.to_thread(read_exclusions, settings.exclude_file) if settings.exclude_file else ()
     exclude = [network for text in (*scope.exclude, *never) for network in await _excluded(text)]
-    plan = make_plan(
-        resolved,
-        parse_ports(scope.ports),
-        exclude,
-        allow_public=scope.allow_public,
-        key=bytes.fromhex(resume.key) if resume else secrets.token_bytes(16),
-        shard=shard,
-    )
+    large = unwalkable(resolved)
+    if large:
+        if not scope.allow_public:
+            authorise(resolved, Spans.of(exclude))
+        await asyncio.to_thread(require_links, large)
+        # Who is there may have changed: it begins anew.
+        resume = None
+    walked = [target for target in resolved if can_be_walked(target.network)]
+    ports = parse_ports(scope.ports)
+    key = bytes.fromhex(resume.key) if resume else secrets.token_bytes(16)
+
+    def plan_of(neighbours: Sequence[Addresses]) -> Plan:
+        targets = [*walked, *neighbours]
+        return make_plan(targets, ports, exclude, allow_public=scope.allow_public, key=key, shard=shard)
+
+    plan = plan_of(())
     if resume is not None and resume.plan != plan.digest:
         resume = None
-    return SubnetRun(scope, plan, ask, settings, resume)
+    meet = partial(find_neighbours, large, exclude) if large else None
+    return SubnetRun(scope, plan, ask, settings, resume, meet, plan_of)
 
 
 async def _addresses(target: Target) -> list[Addresses]:
@@ -93,14 +117,25 @@ async def _excluded(text: str) -> list[Network]:
 class SubnetRun:
     """One run over addresses: by SYN frames or connecting, and the questions to whatever accepts, at the same time."""
 
-    def __init__(self, scope: Scope, plan: Plan, ask: Ask, settings: Settings, resume: Checkpoint | None) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        plan: Plan,
+        ask: Ask,
+        settings: Settings,
+        resume: Checkpoint | None,
+        meet: Callable[[], Awaitable[Neighbourhood]] | None,
+        plan_of: Callable[[Sequence[Addresses]], Plan],
+    ) -> None:
         self._scope = scope
         self._plan = plan
+        self._meet_neighbours, self._plan_of = meet, plan_of
         self._doors = Doors(scope, plan, settings, resume.loss if resume else Loss())
         self._settings = settings
         self.targets = plan.coverage.targets
         self.exclude = plan.coverage.exclude
-        self.ports = plan.coverage.ports
+        # Neighbours that are yet to be found are asked on these too.
+        self.ports = plan.coverage.ports or (parse_ports(scope.ports) if meet else ())
         self.shortfalls: list[str] = []
         self.notes: list[str] = []
         self.resumed = resume is not None
@@ -115,6 +150,7 @@ class SubnetRun:
         self._failures: list[str] = []
         self._scan = ""
         self._found: list[Observation] = []
+        self._neighbours: dict[str, str] = {}
         self._stations: dict[str, str] = {}
         self._middleboxes = Middleboxes()
         self._quiet_until: datetime | None = None
@@ -173,7 +209,21 @@ class SubnetRun:
         if not work.cancelled() and (error := work.exception()):
             raise error
 
+    async def _meet(self, meet: Callable[[], Awaitable[Neighbourhood]]) -> None:
+        """Find the neighbours in the networks that cannot be walked, once quiet hours are over, and plan for them."""
+        while self._doors.hold():  # noqa: ASYNC110 - it is the clock that is waited for
+            await asyncio.sleep(TICK)
+        found = await meet()
+        self._neighbours = found.stations
+        self.notes += found.notes
+        self.shortfalls += found.shortfalls
+        self._plan = self._plan_of(found.targets)
+        self._doors = Doors(self._scope, self._plan, self._settings, Loss())
+        self.targets, self.ports = self._plan.coverage.targets, self._plan.coverage.ports
+
     async def _work(self) -> None:
+        if self._meet_neighbours is not None:
+            await self._meet(self._meet_neighbours)
         start = await self._begin(await self._doors.look())
         async with asyncio.TaskGroup() as confirming, aclosing(self._doors.open(start)) as opened:
             before = self._settled
@@ -260,6 +310,8 @@ class SubnetRun:
         """What the link tells of a door: the station that has its address."""
         if isinstance(finding.fact, Exposed) and (hardware := self._stations.get(listener.address)):
             yield Evidence(signal=described(hardware), source="arp")
+        if isinstance(finding.fact, Exposed) and (hardware := self._neighbours.get(listener.address)):
+            yield Evidence(signal=described(hardware), source="ndp")
 
     def _update(self) -> Update:
         found, self._found = self._found, []

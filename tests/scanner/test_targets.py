@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.targets import Addresses, HostName, Prefixed, Target, TargetError, parse_network, parse_target
+from scanner.targets import (
+    Addresses,
+    HostName,
+    Prefixed,
+    Target,
+    TargetError,
+    can_be_walked,
+    parse_network,
+    parse_target,
+)
 
 
 def network(text: str, port: int | None = None) -> Addresses:
@@ -73,13 +82,18 @@ def test_a_target_is_read(text: str, target: Target) -> None:
         ("[::1", "[2001:db8::1]:8000"),
         ("[::1]80", "[2001:db8::1]:8000"),
         ("fe80::1%eth0", "leave out '%eth0'"),
-        ("2001:db8::/64", "no scan can walk"),
     ],
 )
 def test_a_malformed_target_is_named_in_one_sentence(text: str, because: str) -> None:
     with pytest.raises(TargetError, match=r"\A[^\n]+\Z") as caught:
         parse_target(text)
     assert because in str(caught.value)
+
+
+def test_a_network_of_any_size_is_a_target_and_those_that_can_be_walked_are_known() -> None:
+    for text, walked in (("10.0.0.0/8", True), ("fd00::/112", True), ("fd00::/111", False), ("fd00::/64", False)):
+        assert parse_target(text) == Addresses(ip_network(text))
+        assert can_be_walked(ip_network(text)) is walked
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:

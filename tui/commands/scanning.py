@@ -156,6 +156,8 @@ def _post(listen: str | None, listen_for: str | None, scope: str | None, targets
 
 def _explain(here: Workspace, scope: "Scope", form: Format) -> None:
     """What the scan would ask; ports beyond the first few are asked alike, but for their products' hints."""
+    from scanner.targets import Addresses, can_be_walked, parse_target
+
     run = check_scope(here.settings, scope)
     if not run.ports:
         raise CommandError("--explain is about addresses; what is asked in a cluster depends on what runs there")
@@ -164,8 +166,11 @@ def _explain(here: Workspace, scope: "Scope", form: Format) -> None:
     columns = (Column("PART", "part"), Column("ABOUT", "about"), Column("REQUEST", "request"), Column("WHY", "why"))
     write_rows(rows, columns, form)
     pairs = run.account.planned - run.account.excluded - run.account.forbidden
+    targets = {text: parse_target(text) for text in scope.targets}
+    large = [text for text, one in targets.items() if isinstance(one, Addresses) and not can_be_walked(one.network)]
+    further = f" and those of the neighbours found in {', '.join(large)}" if large else ""
     narrate(
-        f"nothing was sent: {pairs} address-port pairs would be probed, "
+        f"nothing was sent: {pairs} address-port pairs{further} would be probed, "
         f"and what is open asked as above (shown for port {', '.join(map(str, shown))} of {len(run.ports)})"
     )
 

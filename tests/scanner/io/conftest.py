@@ -15,7 +15,10 @@ ROOT = Path(__file__).parents[3]
 
 SERVE = """
 import json, socket, sys
-sockets = [socket.create_server((address, port), backlog=64) for address, port in json.loads(sys.argv[1])]
+sockets = [
+    socket.create_server((address, port), backlog=64, family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    for address, port in json.loads(sys.argv[1])
+]
 print("up", flush=True)
 sys.stdin.read()
 """
@@ -35,9 +38,10 @@ class Lab:
     far: str
     interface: str
 
-    def scan(self, script: str, *arguments: str) -> dict[str, object]:
-        """What a Python script prints as JSON when it runs in the near namespace."""
-        told = run("ip", "netns", "exec", self.near, sys.executable, "-c", script, *arguments)
+    def scan(self, script: str, *arguments: str, frames: bool = True) -> dict[str, object]:
+        """What a Python script prints as JSON when it runs in the near namespace, where it may send frames or not."""
+        without = [] if frames else ["setpriv", "--bounding-set", "-net_raw"]
+        told = run("ip", "netns", "exec", self.near, *without, sys.executable, "-c", script, *arguments)
         result: dict[str, object] = json.loads(told)
         return result
 
@@ -45,13 +49,29 @@ class Lab:
         """Change links, addresses or routes."""
         run("ip", *words)
 
+    def hardware(self) -> str:
+        """The hardware address of the far end."""
+        address: str = json.loads(run("ip", "-n", self.far, "-j", "link", "show", "far0"))[0]["address"]
+        return address
+
+    def speak(self, source: str, to: str) -> None:
+        """Have the far end send something from an address of its own, until the near end has answered its question."""
+        ask = "import socket, sys; s = socket.socket(socket.AF_INET6); s.bind((sys.argv[1], 0)); s.settimeout(5)"
+        code = f"{ask}; sys.exit(s.connect_ex((sys.argv[2], 9)) != 111)"
+        run("ip", "netns", "exec", self.far, sys.executable, "-c", code, source, to)
+
     def rule(self, text: str) -> None:
         """Add an nftables rule to what comes in at the far end."""
         run("ip", "netns", "exec", self.far, "nft", f"add rule inet lab input {text}")
 
-    def counted(self) -> list[int]:
+    def arp_rule(self, text: str) -> None:
+        """Add a rule to what comes in there by ARP."""
+        chain = "add table arp lab; add chain arp lab input { type filter hook input priority 0; }"
+        run("ip", "netns", "exec", self.far, "nft", f"{chain}; add rule arp lab input {text}")
+
+    def counted(self, family: str = "inet") -> list[int]:
         """The packets that each counting rule has seen, in the order of the rules."""
-        told = json.loads(run("ip", "netns", "exec", self.far, "nft", "-j", "list chain inet lab input"))
+        told = json.loads(run("ip", "netns", "exec", self.far, "nft", "-j", f"list chain {family} lab input"))
         rules = [one["rule"]["expr"] for one in told["nftables"] if "rule" in one]
         return [part["counter"]["packets"] for rule in rules for part in rule if "counter" in part]
 

@@ -91,9 +91,7 @@ def test_neighbours_are_asked_for_and_who_is_not_there_is_sent_nothing(lab, serv
 
 def test_stations_are_asked_for_until_no_more_turn_up(lab):
     lab.ip("-n", lab.far, "route", "add", "local", "10.71.0.128/26", "dev", "lo")
-    chain = "add table arp lab; add chain arp lab input { type filter hook input priority 0; }"
-    loss = "add rule arp lab input numgen random mod 100 < 30 drop"
-    lab.ip("netns", "exec", lab.far, "nft", f"{chain}; {loss}")
+    lab.arp_rule("numgen random mod 100 < 30 drop")
     told = scanned(lab, "10.71.0.128/26", "8000")
     # Two requests would miss six of sixty-four, five one in four hundred: three are out of the question.
     assert told["refused"] >= 62

@@ -92,6 +92,15 @@ async def test_a_name_that_leads_to_a_public_address_is_not_scanned(monkeypatch:
         await made("models.example")
 
 
+async def test_a_large_network_is_authorised_and_on_a_link_or_not_scanned() -> None:
+    with pytest.raises(TargetError, match=r"'fd5a:11::/64' holds 1.8e\+19 addresses, .* on no link of this machine"):
+        await made("127.85.0.1", "fd5a:11::/64")
+    with pytest.raises(TargetError, match="'fe80::/64' says nothing of the link"):
+        await made("fe80::/64", allow_public=True)
+    with pytest.raises(NotAuthorised, match="2001:db8::/64 is not scanned"):
+        await made("2001:db8::/64")
+
+
 async def test_stopping_midway_leaves_an_honest_account() -> None:
     stop = asyncio.Event()
     run = await made("127.85.1.0/24", rate=500)
