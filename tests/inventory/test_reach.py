@@ -5,6 +5,8 @@ import io
 import json
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from making import NOW, ago, endpoint, route
 
 from inventory.exports import cyclonedx, edges_csv, sarif
@@ -93,6 +95,16 @@ def test_a_bill_of_services_has_what_its_schema_requires():
     assert one["endpoints"] == [HOME, "https://iris.example/"]
     assert "authenticated" not in two
     assert document == json.loads(cyclonedx([ONE, NEIGHBOUR.model_copy(update={"posture": Posture.UNKNOWN})], NOW))
+
+
+@pytest.mark.parametrize("one", [ONE, NEIGHBOUR, PUBLIC], ids=lambda one: one.id)
+@pytest.mark.parametrize("posture", Posture)
+def test_what_is_written_is_cyclonedx_by_its_own_schema(one, posture):
+    odd = one.model_copy(update={"posture": posture, "version": "1.0", "product": "<b>\x1b", "owner": 'a"\n'})
+    document = cyclonedx([one.model_copy(update={"posture": posture}), odd.model_copy(update={"id": "odd"})], NOW)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(document) is None
+    broken = document.replace('"services"', '"servants"')
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(broken) is not None
 
 
 def test_results_for_a_pipeline_are_the_ungoverned():
