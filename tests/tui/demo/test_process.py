@@ -35,8 +35,10 @@ ESCAPE = (
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 PARENT = """
-    import asyncio, json, os, pathlib, sys, time
+    import asyncio, json, os, pathlib, signal, sys, time
     from tui.demo.process import Program, Servers
+    # A shell that starts the suite in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = pathlib.Path(sys.argv[1])
     programs = [Program(**one) for one in json.loads(sys.argv[2])]
     servers = Servers(folder, temporary=folder)
