@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from inventory.listing import Order
-    from inventory.model import Change, Endpoint, Membership
+    from inventory.model import Change, Endpoint, InferenceRoute, Membership
     from inventory.store.links import Link
 
 SHOWN_PODS = 5
@@ -108,8 +108,14 @@ def _order(text: str) -> "Order":
 
 def as_row(endpoint: "Endpoint", form: Format) -> dict[str, Any]:
     """An endpoint as a row of a listing; tables show the beginning of its id, which suffices to name it."""
-    row = endpoint.model_dump(mode="json")
+    row = endpoint.model_dump(mode="json", exclude={"inference_routes": {"__all__": {"takes"}}})
+    row["inputs"] = sorted({name for route in endpoint.inference_routes for name in route.takes})
     return row | {"short_id": endpoint.id[:8]} if form is Format.TABLE else row
+
+
+def _called(route: "InferenceRoute") -> str:
+    takes = f"  takes {', '.join(route.takes)}" if route.takes else ""
+    return f"{route.method} {route.path}{takes}"
 
 
 def endpoint(
@@ -164,7 +170,7 @@ def describe(one: "Endpoint", changes: "list[Change]", links: "list[Link]") -> s
         *(f"              {reason.weight:+3d}  {reason.why}" for reason in one.risk_reasons),
     ]
     lines += _cluster(one.cluster) if one.cluster else []
-    lines += _section("inference", [f"{route.method} {route.path}" for route in one.inference_routes])
+    lines += _section("inference", [_called(route) for route in one.inference_routes])
     lines += _section("exposures", [f"{exposure.via}  {exposure.url}" for exposure in one.exposures])
     lines += _section(
         "evidence",
