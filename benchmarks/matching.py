@@ -58,7 +58,7 @@ def declaration(number: int) -> Declaration:
     }
     return Declaration(
         source="benchmark:", key=str(number), name=f"m{number}", operations=("POST /predict",),
-        scope="registry", scan="s1", at=MOMENT, **parts[way],
+        site="lab", scope="registry", scan="s1", at=MOMENT, **parts[way],
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ FEWEST_INPUTS = 2
 MOST_ALIKE = 5
 """Endpoints that a weak resemblance may point at before it says nothing about any of them."""
 
+_OUTSIDE = {"load-balancer", "node-port", "ingress", "gateway"}
 _PORTS = {"http": 80, "https": 443, "grpc": 443}
 _WORD = re.compile(r"[a-z0-9]+(?:[-_.][a-z0-9]+)*")
 
@@ -162,11 +163,20 @@ class _Index:
                     self.by_input[name].append(endpoint)
 
     def at(self, socket: tuple[str, int], site: str) -> Sequence[Endpoint]:
-        """What a socket leads to, as seen from a site: a private address is another host in each."""
+        """What a socket leads to, as seen from a site: a private address is another host in each.
+
+        The ways into a cluster from outside are not addresses of its own network, and lead there from anywhere.
+        """
         found = self.by_socket.get(socket, ())
         if not found or all(one.site == site for one in found) or not _is_private(socket[0]):
             return found
-        return [one for one in found if one.site == site]
+        return [one for one in found if one.site == site or socket in _from_outside(one)]
+
+    def elsewhere(self, socket: tuple[str, int], site: str) -> Sequence[Endpoint]:
+        """What has the same address and port in another site, where that is few."""
+        here = {one.id for one in self.at(socket, site)}
+        found = [one for one in self.by_socket.get(socket, ()) if one.id not in here]
+        return found if len(found) <= MOST_ALIKE else ()
 
 
 def socket_of(url: str) -> tuple[str, int] | None:
@@ -177,6 +187,10 @@ def socket_of(url: str) -> tuple[str, int] | None:
     except ValueError:
         return None
     return (parts.hostname, port) if parts.hostname and port else None
+
+
+def _from_outside(endpoint: Endpoint) -> set[tuple[str, int] | None]:
+    return {socket_of(one.url) for one in endpoint.exposures if one.via in _OUTSIDE}
 
 
 def _is_private(host: str) -> bool:
@@ -201,6 +215,8 @@ def _resemblances(declaration: Declaration, index: _Index) -> Iterator[Match]:
             continue
         path = _path_of(url)
         yield from all_of(_under(index.at(socket, declaration.site), path), Tier.URL, f"{said} {url}")
+        there = _under(index.elsewhere(socket, declaration.site), path)
+        yield from all_of(there, Tier.OPERATIONS, f"{said} {url}, and it has that address in another site")
         host, port = socket
         by_certificate = _under(index.by_name.get(socket, ()), path)
         yield from all_of(by_certificate, Tier.CERTIFICATE, f"{said} {url}, and its certificate is for {host}")

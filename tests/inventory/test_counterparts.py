@@ -96,8 +96,16 @@ def test_a_clusters_own_word_is_of_its_own_workload_only() -> None:
 
 def test_a_private_address_is_another_host_in_each_site() -> None:
     known = [endpoint(id="near", address="10.0.0.5"), endpoint(id="far", address="10.0.0.5", site="other")]
-    assert tiers(declared(urls=("http://10.0.0.5:5000",)), *known) == {"near": Tier.URL}
+    found = match([declared(urls=("http://10.0.0.5:5000",))], known, [])
+    assert [(one.endpoint.id, one.tier) for one in found.matches] == [("near", Tier.URL)]
     assert tiers(declared(places=("10.0.0.5:5000",), site="other"), *known) == {"far": Tier.PLACE}
+    alone = match([declared(urls=("http://10.0.0.5:5000",), site="third")], known, [])
+    assert (alone.matches, {one.endpoint.id for one in alone.proposals}) == ((), {"near", "far"})
+    assert all("in another site" in one.why for one in alone.proposals)
+    balanced = endpoint(
+        id="far", site="k8s", address="10.1.0.7", exposures=(Exposure(via="load-balancer", url="http://10.9.9.9:80"),)
+    )
+    assert tiers(declared(urls=("http://10.9.9.9",)), balanced) == {"far": Tier.URL}
     public = [endpoint(id="far", address="8.8.8.8", site="other")]
     assert tiers(declared(urls=("http://8.8.8.8:5000",)), *public) == {"far": Tier.URL}
 
