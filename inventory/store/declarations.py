@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, func
-from sqlmodel import Field, SQLModel, col, select, update
+from sqlmodel import Field, Session, SQLModel, col, select, update
 
 from inventory.model import Change, Declaration, Registered, Ruling, Scan, ScanStatus
 from inventory.store.changes import record
@@ -80,22 +80,19 @@ class DeclarationRepository:
         ]
         if scan.status is not ScanStatus.COMPLETE:
             missed.append(col(DeclarationRow.source).in_(scan.whole))
-        return self._withdraw(missed, scan.started_at)
+        with self._database.write() as session:
+            return _withdraw(session, missed, scan.started_at)
 
     def withdraw(self, source: str, keys: Iterable[str], at: datetime) -> int:
         """Withdraw what a source that is watched says is no more, unless it was read later. Returns how many were."""
-        found = 0
-        for batch in batches(keys, _BATCH):
-            gone = [col(DeclarationRow.source) == source, col(DeclarationRow.key).in_(batch)]
-            found += self._withdraw([*gone, col(DeclarationRow.last_seen) <= at], at)
-        return found
-
-    def _withdraw(self, which: "Conditions", at: datetime) -> int:
+        gone = list(keys)
+        if not gone:
+            return 0
+        known = [col(DeclarationRow.source) == source, col(DeclarationRow.last_seen) <= at]
         with self._database.write() as session:
-            withdrawn = session.connection().execute(
-                update(DeclarationRow).where(*which, col(DeclarationRow.withdrawn_at).is_(None)).values(withdrawn_at=at)
+            return sum(
+                _withdraw(session, [*known, col(DeclarationRow.key).in_(batch)], at) for batch in batches(gone, _BATCH)
             )
-            return int(withdrawn.rowcount)
 
     def count(self, source: str) -> int:
         """How much a source declares now."""
@@ -107,14 +104,13 @@ class DeclarationRepository:
 
     def withdraw_all(self, source: str, who: str, why: str, at: datetime) -> int:
         """Withdraw everything that a source declares, by the word of a person. LookupError where that is nothing."""
-        found = self._withdraw([col(DeclarationRow.source) == source], at)
-        if not found:
-            raise LookupError(f"{source!r} declares nothing: `gnomon declared list` shows what is declared")
-        change = Change(
-            at=at, who=who, action="withdraw", subject=source, why=why, before=f"{found} declarations", after=None
-        )
         with self._database.write() as session:
-            record(session, change)
+            found = _withdraw(session, [col(DeclarationRow.source) == source], at)
+            if not found:
+                raise LookupError(f"{source!r} declares nothing: `gnomon declared list` shows what is declared")
+            record(session, Change(
+                at=at, who=who, action="withdraw", subject=source, why=why, before=f"{found} declarations", after=None,
+            ))  # fmt: skip
         return found
 
     def list(self, *, withdrawn: bool = False) -> Declarations:
@@ -142,6 +138,13 @@ class DeclarationRepository:
         with self._database.read() as session:
             rows = session.exec(select(RulingRow).order_by(RulingRow.source, RulingRow.key, RulingRow.endpoint))
             return [Ruling.model_validate(row.body) for row in rows]
+
+
+def _withdraw(session: Session, which: Conditions, at: datetime) -> int:
+    """Withdraw what is declared still, and how many were."""
+    declared = col(DeclarationRow.withdrawn_at).is_(None)
+    withdrawn = session.connection().execute(update(DeclarationRow).where(*which, declared).values(withdrawn_at=at))
+    return int(withdrawn.rowcount)
 
 
 def _row(one: Declaration) -> dict[str, Any]:
