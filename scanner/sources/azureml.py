@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from inventory.model import Declaration, DeclarationState
 from scanner.io.api import Api, ApiError
+from scanner.sources.documents import open_api
 from scanner.sources.reading import Context, SourceError, owner_in, source_of_declarations
 
 MANAGEMENT = "https://management.azure.com"
@@ -23,17 +24,18 @@ _GONE = {"deleting", "failed", "canceled"}
 def read(context: Context) -> Iterator[Declaration]:
     """Every online endpoint with its deployments, traffic, mirrored traffic and way of letting callers in."""
     base, path = _place(context)
+    api = open_api(context, {"Authorization": f"Bearer {_token(context, base)}"}, base)
     try:
-        api = Api(base, {"Authorization": f"Bearer {_token(context, base)}"}, allow_public=context.scope.allow_public)
         workspaces = [{"id": path}] if "/workspaces/" in path else _pages(api, f"{path}/{_PROVIDER}", base)
         for workspace in workspaces:
             place = str(workspace.get("id"))
             for endpoint in _pages(api, f"{place}/onlineEndpoints", base):
                 deployments = list(_pages(api, f"{endpoint.get('id')}/deployments", base))
                 yield _endpoint(context, place.rpartition("/")[2], endpoint, deployments)
-        context.requests += api.calls
     except ApiError as error:
         raise SourceError(_sentence(context, error)) from error
+    finally:
+        context.requests += api.calls
 
 
 def _place(context: Context) -> tuple[str, str]:

@@ -27,10 +27,10 @@ def load(context: Context, path: str, *, what: str) -> Any:
     return load_file(context, what)
 
 
-def open_api(context: Context, headers: dict[str, str] | None = None) -> Api:
-    """The interface at a target's URL. Raises SourceError."""
+def open_api(context: Context, headers: dict[str, str] | None = None, base: str | None = None) -> Api:
+    """The interface at a target's URL, or at another ``base``. Raises SourceError."""
     try:
-        return Api(context.rest, headers, allow_public=context.scope.allow_public)
+        return Api(base or context.rest, headers, allow_public=context.scope.allow_public)
     except ApiError as error:
         raise SourceError(f"{context.source}: {error}") from error
 

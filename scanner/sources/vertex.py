@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from inventory.model import Declaration
 from scanner.io.api import Api, ApiError
+from scanner.sources.documents import open_api
 from scanner.sources.reading import Context, SourceError, owner_in, source_of_declarations
 
 PAGE = 100
@@ -20,14 +21,15 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform.read-only"
 def read(context: Context) -> Iterator[Declaration]:
     """Every endpoint with its deployed models, their shares of the traffic, and who can reach it."""
     base, path = _place(context)
+    api = open_api(context, {"Authorization": f"Bearer {_token(context)}"}, base)
     try:
-        api = Api(base, {"Authorization": f"Bearer {_token(context)}"}, allow_public=context.scope.allow_public)
         models = {str(one.get("name")): one for one in _pages(api, f"{path}/models", "models")}
         for endpoint in _pages(api, f"{path}/endpoints", "endpoints"):
             yield _endpoint(context, base, endpoint, models)
-        context.requests += api.calls
     except ApiError as error:
         raise SourceError(_sentence(context, error)) from error
+    finally:
+        context.requests += api.calls
 
 
 def _place(context: Context) -> tuple[str, str]:

@@ -87,7 +87,7 @@ def scan(
 ) -> None:
     """Find what listens, identify it, and record it.
 
-    What is found goes into the inventory. Only GET, HEAD and OPTIONS are sent, never a credential,
+    What is found goes into the inventory. What is scanned gets only GET, HEAD and OPTIONS, never a credential,
     never an inference. Ctrl-C ends the scan and keeps what was found; the exit code is 3 then.
 
     Examples:
