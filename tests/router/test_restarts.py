@@ -114,6 +114,9 @@ async def test_a_gateway_alone_is_taken_over_without_a_failed_request(
     alone = Alone(settings)
     serving = asyncio.create_task(alone.run(asyncio.Event()))
     await answering(rig, until)
+    # Callers are served a moment before it is known to have started.
+    started = settings.state_folder / "gateway" / "envoy.pid"
+    await until(lambda: started.read_text() == f"{alone.process.pid}\n")
     first = alone.process.pid
     callers = load(settings, HOST)
     await callers.passed(30)
