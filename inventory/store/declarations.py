@@ -73,12 +73,15 @@ class DeclarationRepository:
 
         Returns how many were. Of a scan that is not complete, only the registries that it read to their end count.
         """
+        whole = scan.status is ScanStatus.COMPLETE
+        if not whole and not scan.whole:
+            return 0
         missed = [
             col(DeclarationRow.scope) == scan.scope,
             col(DeclarationRow.scan) != scan.id,
             col(DeclarationRow.last_seen) < scan.started_at,
         ]
-        if scan.status is not ScanStatus.COMPLETE:
+        if not whole:
             missed.append(col(DeclarationRow.source).in_(scan.whole))
         with self._database.write() as session:
             return _withdraw(session, missed, scan.started_at)
