@@ -25,7 +25,7 @@ from inventory.settings import Settings
 from inventory.store import Store, StoreError
 from scanner.apiserver import ClusterError
 from scanner.cluster.objects import PodObject
-from scanner.cluster.promises import told_in_full
+from scanner.cluster.promises import Promise, told_in_full
 from scanner.cluster.survey import Said, Sighting
 from scanner.clustering import Cluster, shortfalls
 from scanner.findings import Finding
@@ -37,13 +37,13 @@ from scanner.sources.kubernetes import (
     Connect,
     KubernetesRun,
     chosen,
+    context_of,
     covered,
     declarations,
     log_in,
     observations,
     said_observations,
 )
-from scanner.sources.reading import Context
 from scanner.sources.source import Ask, Run
 from scanner.targets import Target, TargetError, parse_target
 from scanner.watching import Watcher
@@ -165,7 +165,7 @@ class _Session:
         self._context = chosen([parse_target(one) for one in scope.targets]).context
         self._scan = ""
         self._waiting: list[Observation] = []
-        self._declared: dict[str, Declaration] = {}
+        self._promised: dict[str, Promise] = {}
         self._changed: dict[str, Declaration | None] = {}
         self._to_write = asyncio.Event()
 
@@ -196,7 +196,7 @@ class _Session:
     async def _watch(self, cluster: Cluster) -> None:
         assert cluster.listing is not None
         watcher = Watcher(cluster.api, cluster.listing.world, patience=self._settings.cluster_timeout)
-        self._declared = self._promised(cluster)
+        self._promised = {one.key: one for one in cluster.promises}
         self._put(await asyncio.to_thread(self._ended_meanwhile, cluster))
         async with asyncio.TaskGroup() as group:
             group.create_task(watcher.run(cluster.listing.collections))
@@ -212,22 +212,18 @@ class _Session:
                 if new := cluster.to_ask(sightings):
                     group.create_task(self._question(cluster, new))
 
-    def _promised(self, cluster: Cluster) -> dict[str, Declaration]:
-        context = Context(self._scope, self._scan, PREFIX, self._context)
-        return {one.key: one for one in declarations(cluster.promises, context)}
-
     def _declare(self, cluster: Cluster, *, again: bool = False) -> None:
         """Keep what is declared anew or otherwise, ``again`` everything; what is no more, where all could be read."""
         assert cluster.listing is not None
-        now, known = self._promised(cluster), self._declared
-        changed: dict[str, Declaration | None] = {
-            key: one for key, one in now.items() if again or key not in known or not _is_same(known[key], one)
-        }
+        now, known = {one.key: one for one in cluster.promises}, self._promised
+        new = [one for key, one in now.items() if again or known.get(key) != one]
+        context = context_of(self._scope, self._scan, self._context)
+        changed: dict[str, Declaration | None] = {one.key: one for one in declarations(new, context)}
         if told_in_full(cluster.listing.world):
             changed |= {key: None for key in known if key not in now}
-            self._declared = now
+            self._promised = now
         else:
-            self._declared = {**known, **now}
+            self._promised = {**known, **now}
         self._changed |= changed
         if changed:
             self._to_write.set()
@@ -314,9 +310,5 @@ class _Session:
             self._store.endpoints.refold({one.listener for one in batch}, utc_now())
         self._store.declarations.append(one for one in changed.values() if one is not None)
         gone = [key for key, one in changed.items() if one is None]
-        self._store.declarations.withdraw(f"{PREFIX}:{self._context}", gone, utc_now())
-
-
-def _is_same(one: Declaration, other: Declaration) -> bool:
-    """Whether two declare the same, whenever they were read."""
-    return one.model_copy(update={"scan": other.scan, "at": other.at}) == other
+        source = context_of(self._scope, self._scan, self._context).source
+        self._store.declarations.withdraw(source, gone, utc_now())

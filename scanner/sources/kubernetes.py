@@ -173,7 +173,7 @@ class KubernetesRun:
         await cluster.question(cluster.to_ask(sightings), self._answered)
         _, news = await cluster.look()
         self.keep(news)
-        context = Context(self._scope, self._scan, "k8s", self._target.context)
+        context = context_of(self._scope, self._scan, self._target.context)
         self._declared = declarations(cluster.promises, context)
         if told_in_full(cluster.listing.world):
             self._whole = (context.source,)
@@ -222,6 +222,11 @@ def excluded(scope: Scope) -> list[Network]:
 def covered(listing: Listing) -> tuple[str, ...]:
     """What a scan of a cluster says that it was about: the namespaces whose pods it read."""
     return tuple(f"{listing.world.cluster}/{name}" for name in sorted(listing.world.read_namespaces)) or ("nothing",)
+
+
+def context_of(scope: Scope, scan: str, context: str) -> Context:
+    """What a cluster's declarations are made with: their source is the cluster by its context."""
+    return Context(scope, scan, "k8s", context)
 
 
 def declarations(promises: Iterable[Promise], context: Context) -> list[Declaration]:
