@@ -3,14 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from inventory.model import Evidence, InferenceRoute
+from inventory.model import MOST_INPUTS, Evidence, InferenceRoute
 from scanner.belief import probability
 from scanner.exchange import clean
 from scanner.lexicon import GIVES, MISTAKES, TAKES, field_weight, page_doubt, page_weight, route_weight
 from scanner.openapi import Description, Operation
-
-MOST_INPUTS = 32
-"""Names of what a route takes that are kept."""
 
 PRIOR = -3.0
 """Log-odds that a web service met at random is a model, before anything is known of it."""

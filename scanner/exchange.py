@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from scanner.lazily import lazily
 from scanner.literals import folded
@@ -23,6 +24,20 @@ PASSING = frozenset(
 _TITLE = re.compile(r"<title[^<>]{0,200}>(.{0,400}?)</title", re.IGNORECASE | re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
 _SPACE = re.compile(r"\s+")
+_AFTER_PATH = re.compile(r"[?#]")
+
+
+def plain_uri(text: str) -> str:
+    """A URI without what may be a secret in it: user, password, query and fragment. Empty for what is none."""
+    try:
+        place = urlsplit(text).netloc
+    except ValueError:
+        return ""
+    shown = _AFTER_PATH.split(text, maxsplit=1)[0]
+    if place not in shown:
+        # The parser leaves out line breaks and tabs, between which a password could stay.
+        return ""
+    return shown.replace(place, place.rpartition("@")[2], 1)
 
 
 def clean(text: str, longest: int = 120) -> str:

@@ -50,6 +50,7 @@ from inventory.model.governance import (
 )
 from inventory.model.loss import Loss
 from inventory.model.observation import (
+    MOST_INPUTS,
     Asked,
     Certificate,
     Confidence,
@@ -115,6 +116,7 @@ from inventory.model.vocabulary import (
 
 __all__ = [
     "ANONYMOUS",
+    "MOST_INPUTS",
     "Access",
     "Account",
     "Algorithm",

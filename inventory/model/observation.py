@@ -26,6 +26,10 @@ class Listener(Value):
         return f"{host}:{self.port}"
 
 
+MOST_INPUTS = 32
+"""Names of what a route takes, or a model is declared to take, that are kept."""
+
+
 class InferenceRoute(Value):
     """A method and path that runs a model. ``takes`` names what its requests hold, where that is described."""
 

@@ -6,9 +6,9 @@ container's environment, where some put the URI, are never looked at.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from scanner.cluster.objects import Json, PlainObject, read_meta, rows, table, text
+from scanner.exchange import plain_uri
 
 _FRAMEWORKS = (
     "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "lightgbm", "paddle", "pmml", "huggingface",
@@ -52,7 +52,7 @@ def _of_kserve(item: Json) -> Iterator[str]:
     for name in ("model", *_FRAMEWORKS):
         model = table(predictor.get(name))
         storage = table(model.get("storage"))
-        yield _plain(model.get("storageUri") or storage.get("storageUri"))
+        yield plain_uri(text(model.get("storageUri") or storage.get("storageUri")))
         if path := text(storage.get("path")):
             yield f"storage:{text(storage.get('key')) or 'default'}/{path.lstrip('/')}"
 
@@ -69,7 +69,7 @@ def _about_kserve(item: Json) -> Iterator[str]:
 
 
 def _of_seldon_model(item: Json) -> Iterator[str]:
-    yield _plain(table(item.get("spec")).get("storageUri"))
+    yield plain_uri(text(table(item.get("spec")).get("storageUri")))
 
 
 def _of_seldon_deployment(item: Json) -> Iterator[str]:
@@ -79,7 +79,7 @@ def _of_seldon_deployment(item: Json) -> Iterator[str]:
 
 
 def _of_graph(unit: Json, deepest: int) -> Iterator[str]:
-    yield _plain(unit.get("modelUri"))
+    yield plain_uri(text(unit.get("modelUri")))
     if deepest:
         for child in rows(unit.get("children")):
             yield from _of_graph(child, deepest - 1)
@@ -98,16 +98,6 @@ def _by_traffic(item: Json) -> list[Json]:
         return -told if isinstance(told, int) else 0
 
     return sorted(rows(table(item.get("spec")).get("predictors")), key=share)
-
-
-def _plain(uri: object) -> str:
-    """A URI without what may be a secret in it."""
-    written = text(uri)
-    try:
-        parts = urlsplit(written)
-    except ValueError:
-        return ""
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def _nothing(item: Json) -> Iterator[str]:

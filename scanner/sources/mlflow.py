@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from inventory.model import Declaration, DeclarationKind, DeclarationState
+from inventory.model import MOST_INPUTS, Declaration, DeclarationKind, DeclarationState
 from scanner.exchange import clean
 from scanner.io.api import Api, ApiError
 from scanner.sources.reading import Context, SourceError, owner_in, served_at, source_of_declarations
@@ -23,7 +23,6 @@ PAGE = 200
 MOST_SIGNATURES = 1000
 """Versions of one server whose signatures are read."""
 
-MOST_INPUTS = 32
 _API = "/api/2.0/mlflow"
 _FILE = "/model-versions/get-artifact"
 _ARCHIVED = "archived"

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from inventory.counterparts import socket_of
 from inventory.model import Account, Checkpoint, Declaration, Scope, utc_now
 from inventory.settings import Settings
-from scanner.exchange import clean
+from scanner.exchange import clean, plain_uri
 from scanner.io.discovery import resolve
 from scanner.plan import Shard
 from scanner.sources.source import Ask, Progress, Run, Source, Update
@@ -67,7 +67,10 @@ class Context:
                 dict.fromkeys(without_password(clean(url, LONGEST_TEXT)) for url in parts.get(part, ()))
             )
         parts["details"] = tuple(clean(detail, LONGEST_TEXT) for detail in parts.get("details", ()))
-        for part in ("owner", "model", "model_version", "artifact", "image", "product", "workload"):
+        if parts.get("artifact"):
+            # Signed URLs carry their signature in the query.
+            parts["artifact"] = plain_uri(clean(str(parts["artifact"]), LONGEST_TEXT)) or None
+        for part in ("owner", "model", "model_version", "image", "product", "workload"):
             if parts.get(part):
                 parts[part] = without_password(clean(str(parts[part]), LONGEST_TEXT))
         return Declaration(

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from inventory.model import InferenceRoute
-from scanner.classify import MOST_INPUTS, Seen, classify
+from inventory.model import MOST_INPUTS, InferenceRoute
+from scanner.classify import Seen, classify
 from scanner.lexicon import page_weight, route_weight
 from scanner.openapi import describe
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scanner.exchange import Answer, Request, clean
+from scanner.exchange import Answer, Request, clean, plain_uri
 
 ROOT = Request("GET", "/", "/")
 
@@ -40,3 +40,27 @@ def test_the_shape_does_not_depend_on_the_path_asked_for() -> None:
 def test_an_answer_that_never_came_has_no_digest() -> None:
     assert Answer(ROOT, outcome="timeout").digest is None
     assert Answer(ROOT, status=200).digest is not None
+
+
+@pytest.mark.parametrize(
+    ("uri", "kept"),
+    [
+        ("s3://bucket/churn/3", "s3://bucket/churn/3"),
+        ("https://ana:s3cret@store.example/churn?sig=s3cret#s3cret", "https://store.example/churn"),
+        ("dbfs:///models/churn?x", "dbfs:///models/churn"),
+        ("models:/churn/3", "models:/churn/3"),
+        ("/subscriptions/1/models/churn", "/subscriptions/1/models/churn"),
+        ("http://[s3cret", ""),
+        ("https://ana:s3\tcret@store.example/churn", ""),
+        ("", ""),
+    ],
+)
+def test_a_uri_is_kept_as_it_is_written_without_what_may_be_a_secret(uri: str, kept: str) -> None:
+    assert plain_uri(uri) == kept
+
+
+@given(st.text(max_size=80))
+def test_no_text_that_calls_itself_a_uri_keeps_a_query_or_a_password(text: str) -> None:
+    for kept in (plain_uri(text), plain_uri(f"https://user:s3cret@host/{text}")):
+        assert not set(kept) & set("?#")
+        assert "s3cret" not in kept or "s3cret" in text
