@@ -20,6 +20,7 @@ from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
+from inventory.garbage import collect_seldom
 from inventory.graph import build as build_graph
 from inventory.identity import endpoint_id
 from inventory.listing import Order, place_key
@@ -59,6 +60,7 @@ BATCH = 4000
 SITES = 12
 SEED = 20_000
 GRAPH = 100_000
+CHANGED = 200
 
 
 def listener(number: int) -> Listener:
@@ -162,7 +164,8 @@ def multiply(path: Path, copies: int) -> None:
         moved = {column: f"replace({column}, '//10.0.', '//10.{copy}.')" for column in ("url", "exposures")}
         values = {"id": f"digest({body})", "address": address, "body": body}
         _copy(connection, "observation", "seed", columns["observation"], values)
-        values = {"id": name, "address": address, "place": f"place({address}, port, {name})", **moved}
+        words = f"{name} || replace(substr(words, 17), '//10.0.', '//10.{copy}.')"
+        values = {"id": name, "address": address, "place": f"place({address}, port, {name})", "words": words, **moved}
         _copy(connection, "endpoint", "first", columns["endpoint"], values)
         key = f"'40a{copy:02x}' || substr(key, 6)"
         connection.execute(
@@ -203,7 +206,8 @@ def timed(what: str, bar: float | None, work: Callable[[], object]) -> None:
 FILTERS = (
     "kind:notebook", "kind:notebook posture:open", "owner:team-77", "-owner:*", "site:site-3 kind:model-endpoint",
     "product:product-3 kind:notebook", "risk>70", "presence:gone", "governance:managed", "routing:direct",
-    "address:10.3.7.*", "address:10.3.7.9", "port:8888", "seen<30m", "new<9d kind:ml-ui", "scope:scope-9",
+    "address:10.3.7.*", "address:10.3.7.9", "port:8888", "seen<30m", "new<9d kind:ml-ui",
+    "port:8888 seen<30d", "seen<30d risk>20 -owner:*", "scope:scope-9",
 )  # fmt: skip
 
 
@@ -221,8 +225,8 @@ def ask(store: Store) -> None:
     for _ in range(20):
         after = endpoints.page("kind:notebook", limit=100, after=after).after
     timed("the twenty-first page of kind:notebook", 100, lambda: endpoints.page("kind:notebook", after=after))
-    timed("a word that many have", None, lambda: endpoints.page("product-3"))
-    timed("a word that one has", None, lambda: endpoints.page("10.0.77.200"))
+    timed("a word that many have", 1000, lambda: endpoints.page("product-3"))
+    timed("a word that one has", 1000, lambda: endpoints.page("10.0.77.200"))
     one = endpoints.page("kind:notebook").rows[50]
 
     def history() -> None:
@@ -234,7 +238,9 @@ def ask(store: Store) -> None:
     timed("one endpoint with its history", 50, history)
     timed("coverage", 1000, store.coverage.report)
     timed("coverage by owner", 1000, lambda: store.coverage.by("owner"))
-    timed("what changed since the last version", 50, lambda: endpoints.changed(store.version() - 1))
+    version = store.version()
+    endpoints.refold([listener(number) for number in range(CHANGED)], utc_now())
+    timed(f"what changed since then: {CHANGED} endpoints", 100, lambda: endpoints.changed(version))
     began, busy = time.perf_counter(), time.process_time()
     graph = build_graph(islice(endpoints.points(), GRAPH), store.routes.list(), [])
     cpu = time.process_time() - busy
@@ -247,6 +253,7 @@ def ask(store: Store) -> None:
 
 
 def main() -> None:
+    collect_seldom()
     path = Path(sys.argv[1])
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     if not path.exists():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import networkx as nx
 
+from inventory.garbage import nothing_is_garbage
 from inventory.listing import Point
 from inventory.model import Endpoint, GatewayStatus, Membership, Revision
 
@@ -26,14 +27,15 @@ def build(
 ) -> Graph:
     """The graph of everything given. Nodes are named ``type:key``."""
     graph: Graph = nx.DiGraph()
-    for endpoint in endpoints:
-        _add_endpoint(graph, endpoint)
-    for revision in routes:
-        _add_route(graph, revision)
-    for gateway in gateways:
-        _node(graph, "gateway", gateway.id, label=gateway.id, healthy=gateway.healthy)
-        for route in gateway.revisions:
-            _edge(graph, f"gateway:{gateway.id}", f"route:{route}", "serves")
+    with nothing_is_garbage():
+        for endpoint in endpoints:
+            _add_endpoint(graph, endpoint)
+        for revision in routes:
+            _add_route(graph, revision)
+        for gateway in gateways:
+            _node(graph, "gateway", gateway.id, label=gateway.id, healthy=gateway.healthy)
+            for route in gateway.revisions:
+                _edge(graph, f"gateway:{gateway.id}", f"route:{route}", "serves")
     return graph
 
 
@@ -74,29 +76,35 @@ def export(graph: Graph, form: str) -> str:
 
 
 def _add_endpoint(graph: Graph, endpoint: Endpoint | Point) -> None:
-    site = _node(graph, "site", endpoint.site, label=endpoint.site)
-    host = _node(graph, "host", f"{endpoint.site}/{endpoint.address}", label=endpoint.address)
-    label = f"{endpoint.product or endpoint.kind or 'unidentified'} :{endpoint.port}"
-    node = _node(
-        graph,
-        "endpoint",
-        endpoint.id,
-        label=label,
+    # Straight to networkx, and nothing twice: of this there are hundreds of thousands.
+    site, host, node = f"site:{endpoint.site}", f"host:{endpoint.site}/{endpoint.address}", f"endpoint:{endpoint.id}"
+    if host not in graph:
+        if site not in graph:
+            graph.add_node(site, type="site", label=endpoint.site)
+        graph.add_node(host, type="host", label=endpoint.address)
+        graph.add_edge(site, host, relation="contains")
+    graph.add_node(
+        node,
+        type="endpoint",
+        label=f"{endpoint.product or endpoint.kind or 'unidentified'} :{endpoint.port}",
         kind=str(endpoint.kind or ""),
         posture=str(endpoint.posture),
         governance=str(endpoint.governance),
         routing=str(endpoint.routing),
         risk=endpoint.risk,
     )
-    _edge(graph, site, host, "contains")
-    _edge(graph, host, node, "runs")
-    for exposure in endpoint.exposures:
-        way = _node(graph, "exposure", exposure.url, label=f"{exposure.via} {exposure.url}", via=exposure.via)
-        _edge(graph, way, node, "reaches")
+    graph.add_edge(host, node, relation="runs")
+    for each in endpoint.exposures:
+        way = f"exposure:{each.url}"
+        graph.add_node(way, type="exposure", label=f"{each.via} {each.url}", via=each.via)
+        graph.add_edge(way, node, relation="reaches")
     if endpoint.cluster:
         _add_membership(graph, node, endpoint.cluster)
     if endpoint.owner:
-        _edge(graph, _node(graph, "owner", endpoint.owner, label=endpoint.owner), node, "owns")
+        owner = f"owner:{endpoint.owner}"
+        if owner not in graph:
+            graph.add_node(owner, type="owner", label=endpoint.owner)
+        graph.add_edge(owner, node, relation="owns")
 
 
 def _add_membership(graph: Graph, endpoint: str, place: Membership) -> None:

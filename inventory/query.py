@@ -69,6 +69,9 @@ class Grammar:
 
 ENDPOINTS = Grammar(TEXT_FIELDS, NUMBER_FIELDS, AGE_FIELDS, WORD_FIELDS)
 
+_BETWEEN = "\x1f"
+"""Stands between the texts that a word is looked for in, so that none is found across two of them."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TERM = re.compile(
     r"""(?P<minus>-?)(?:(?P<field>[A-Za-z_]+)(?P<operator>[:<>])(?!//))?(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s"]*))"""
@@ -111,8 +114,7 @@ class Term:
 
     def _holds(self, thing: Endpoint | Call, now: datetime) -> bool:
         if self.field is None:
-            texts = (as_text(getattr(thing, name)) for name in self.words)
-            return any(self.values[0] in text for text in texts)
+            return self.values[0] in searched(thing, self.words)
         value = value_of(thing, self.field)
         if self.operator == ":":
             return any(_text_matches(as_text(value), pattern) for pattern in self.values)
@@ -158,6 +160,11 @@ def value_of(thing: Endpoint | Call, field: str) -> Any:
         return thing.cluster.standing
     workload = thing.cluster.workload
     return f"{workload.kind}/{workload.name}" if field == "workload" else getattr(workload, field)
+
+
+def searched(thing: Endpoint | Call, words: tuple[str, ...] = WORD_FIELDS) -> str:
+    """What a bare word is looked for in: the texts of those attributes, one after the other."""
+    return _BETWEEN.join([as_text(getattr(thing, name)) for name in words])
 
 
 def as_text(value: object) -> str:

@@ -16,14 +16,33 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Range = tuple[int, int, int]
 """IP version, first and last address as numbers."""
 
+_ABOVE = 2**128
+"""More than any address is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A /24 or /64 of a site, with how many endpoints are known in it."""
+    """A /24 or /64 of a site, with how many endpoints are known in it.
+
+    It is kept as the span of its addresses: a million endpoints lie in tens of thousands of blocks, and a network
+    as an object costs more than all that is asked of it.
+    """
 
     site: str
-    network: Network
+    span: Range
     endpoints: int
+
+    @classmethod
+    def of(cls, site: str, network: Network, endpoints: int) -> "Block":
+        """The block that is that network."""
+        return cls(site, _range(network), endpoints)
+
+    @property
+    def network(self) -> Network:
+        """The network that its addresses are."""
+        version, first, last = self.span
+        bits = (32 if version == 4 else 128) - (last - first).bit_length()
+        return ipaddress.IPv4Network((first, bits)) if version == 4 else ipaddress.IPv6Network((first, bits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +87,10 @@ class Ranges:
     def __sub__(self, other: "Ranges") -> "Ranges":
         """The addresses of this set that the other has not."""
         left: list[Range] = []
-        for version, first, last in self._ranges:
+        for span in self._ranges:
+            version, first, last = span
             rest = first
-            for _, start, end in (r for r in other._ranges if r[0] == version and r[2] >= first and r[1] <= last):
+            for _, start, end in other._near(span):
                 if start > rest:
                     left.append((version, rest, start - 1))
                 rest = max(rest, end + 1)
@@ -90,19 +110,29 @@ class Ranges:
         """The addresses that both sets have."""
         return self - (self - other)
 
-    def holds(self, network: Network) -> bool:
-        """Whether every address of a network is in the set."""
-        wanted = _range(network)
-        index = bisect_right(self._ranges, (wanted[0], wanted[1], 2**128)) - 1
+    def holds(self, span: Range) -> bool:
+        """Whether every address of a span is in the set."""
+        index = bisect_right(self._ranges, (span[0], span[1], _ABOVE)) - 1
         if index < 0:
             return False
         version, first, last = self._ranges[index]
-        return version == wanted[0] and first <= wanted[1] and wanted[2] <= last
+        return version == span[0] and first <= span[1] and span[2] <= last
 
-    def touches(self, network: Network) -> bool:
-        """Whether some address of a network is in the set."""
-        wanted = _range(network)
-        return any(v == wanted[0] and f <= wanted[2] and wanted[1] <= last for v, f, last in self._ranges)
+    def within(self, span: Range) -> "Ranges":
+        """The addresses of the set that lie in a span."""
+        found = Ranges()
+        version, first, last = span
+        found._ranges = [(version, max(first, start), min(last, end)) for _, start, end in self._near(span)]
+        return found
+
+    def _near(self, span: Range) -> list[Range]:
+        """The ranges that a span touches."""
+        version, first, last = span
+        start = max(0, bisect_right(self._ranges, (version, first, _ABOVE)) - 1)
+        return [
+            one for one in self._ranges[start : bisect_right(self._ranges, (version, last, _ABOVE))]
+            if one[0] == version and one[2] >= first
+        ]  # fmt: skip
 
 
 def _range(network: Network) -> Range:
@@ -202,21 +232,23 @@ def red_flags(blocks: Iterable[Block], scopes: Sequence[Scope], scans: Sequence[
         named = authorised.get(block.site, nothing)
         if sources.get(block.site) == {"kubernetes"} and not len(named):
             continue
-        if why := _flag(block, named & Ranges([block.network]), done.get(block.site, nothing)):
+        if why := _flag(block, named, done.get(block.site, nothing)):
             found.append(RedFlag(block.site, str(block.network), block.endpoints, why))
     return tuple(sorted(found, key=lambda flag: (-flag.endpoints, flag.site, flag.network)))
 
 
-def _flag(block: Block, named: Ranges, done: Ranges) -> str | None:
-    """Why a block is not covered, where ``named`` of it may be scanned and ``done`` was; None where it is."""
-    if done.holds(block.network):
+def _flag(block: Block, authorised: Ranges, done: Ranges) -> str | None:
+    """Why a block is not covered, where ``authorised`` may be scanned and ``done`` was; None where it is."""
+    if done.holds(block.span):
         return None
+    named = authorised.within(block.span)
     if not len(named):
         return "no scope has it: nobody may look there, and endpoints are known"
-    if not len(named - done):
+    left = len(named - done)
+    if not left:
         return None
     return (
-        "only a part of it was scanned to the end" if len(named & done) else "authorised, and never scanned to the end"
+        "only a part of it was scanned to the end" if left < len(named) else "authorised, and never scanned to the end"
     )
 
 

@@ -24,7 +24,7 @@ from inventory.coverage import (
     time_to_govern,
     unknowns,
 )  # fmt: skip
-from inventory.listing import block_network
+from inventory.listing import block_span
 from inventory.model import Change, Kind, Scope
 from inventory.space import Block, RedFlag, Space, red_flags, spaces
 from inventory.store.database import Database, batches
@@ -126,7 +126,7 @@ def _scopes(session: Session) -> list[Scope]:
 
 def _blocks(session: Session) -> list[Block]:
     rows = sa_select(col(BlockRow.site), col(BlockRow.key), col(BlockRow.count)).order_by(BlockRow.site, BlockRow.key)
-    return [Block(site, block_network(key), count) for site, key, count in session.connection().execute(rows)]
+    return [Block(site, block_span(key), count) for site, key, count in session.connection().execute(rows)]
 
 
 def _seconds_to_govern(session: Session) -> list[float]:

@@ -8,8 +8,8 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from inventory.lifecycle import PresenceRule
-from inventory.listing import Changed, Order, Page, Point
-from inventory.model import Endpoint, Exposure, Listener, Membership, Routing, Scan, utc_now
+from inventory.listing import Changed, Order, Page, Point, Way
+from inventory.model import Endpoint, Listener, Membership, Routing, Scan, utc_now
 from inventory.query import Query, parse
 from inventory.settings import Settings
 from inventory.store import folding, paging
@@ -147,7 +147,7 @@ class EndpointRepository:
         query = sa_select(*columns).execution_options(yield_per=POINTS_AT_ONCE)
         with self._database.read() as session:
             for *plain, exposures, cluster in session.connection().execute(query):
-                ways = tuple(Exposure.model_construct(**way) for way in exposures)
+                ways = tuple(Way(way["via"], way["url"]) for way in exposures)
                 yield Point._make([*plain, ways, Membership.model_validate(cluster) if cluster else None])
 
     def count(self, filter_text: str = "") -> int:

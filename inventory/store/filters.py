@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, ColumnElement, Integer, Text, and_, case, cast, false, func, not_, or_, true
 from sqlalchemy.orm import InstrumentedAttribute
+from sqlmodel import col
 
 from inventory.query import Group, Query, Term
 from inventory.store.governance_tables import CallRow
@@ -31,6 +32,8 @@ def _term(term: Term | Group, now: datetime, table: Table) -> Condition:
 
 
 def _positive(term: Term, now: datetime, table: Table) -> Condition:
+    if term.field is None and table is EndpointRow:
+        return col(EndpointRow.words).contains(term.values[0], autoescape=True)
     if term.field is None:
         return or_(*(_text(_column(table, name)).contains(term.values[0], autoescape=True) for name in term.words))
     column = _column(table, term.field)

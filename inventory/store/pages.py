@@ -20,7 +20,7 @@ from inventory.model import Endpoint, Governance, Kind, Presence, Routing
 from inventory.query import TEXT_FIELDS, Query
 from inventory.store import facets
 from inventory.store.database import Database
-from inventory.store.paging import split
+from inventory.store.paging import parts_of
 from inventory.store.rows import TABLE, by_ids, read_endpoints, select_endpoints
 from inventory.store.tables import EndpointRow, FacetRow
 
@@ -36,14 +36,14 @@ class EndpointPages:
 
     def keys(self, query: Query, order: Order, now: datetime, *, gaps: bool = False) -> list[str]:
         """The ids of the endpoints that match, in order; ``gaps`` keeps only those of ``coverage.is_gap``."""
-        parts = split(query, now)
-        of_facets = [*parts.facet, *([_gap()] if gaps else [])]
-        found: Select[Any] = sa_select(TABLE.c.place).where(*parts.row)
-        if order.by in BY_FACET:
-            found = found.join_from(TABLE, FacetRow, TABLE.c.facet == col(FacetRow.id)).where(*of_facets)
-        elif of_facets:
-            found = found.where(TABLE.c.facet.in_(sa_select(col(FacetRow.id)).where(*of_facets)))
         with self._database.read() as session:
+            parts = parts_of(session, query, now)
+            of_facets = [*parts.facet, *([_gap()] if gaps else [])]
+            found: Select[Any] = sa_select(TABLE.c.place).where(*parts.row)
+            if order.by in BY_FACET:
+                found = found.join_from(TABLE, FacetRow, TABLE.c.facet == col(FacetRow.id)).where(*of_facets)
+            elif of_facets:
+                found = found.where(TABLE.c.facet.in_(sa_select(col(FacetRow.id)).where(*of_facets)))
             text = session.connection().execute(_joined(session, found, _sorting(order))).scalar()
         return text.split("\n") if text else []
 

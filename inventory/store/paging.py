@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, and_, func, literal_column, or_
 from sqlalchemy import select as sa_select
+from sqlalchemy.sql import visitors
 from sqlmodel import Session, col
 
 from inventory.listing import BY_FACET, BY_ROW, Cursor, Order, Page, place_key, read_cursor
@@ -26,6 +27,9 @@ from inventory.store.tables import EndpointRow, FacetRow
 FEW: Final = 20_000
 """So many rows are fetched and sorted in a few hundredths of a second; of more, an index is walked."""
 
+LISTED: Final = 2000
+"""So many places are named in a statement."""
+
 AT_ONCE: Final = 5000
 """Rows read at a time where a whole list is asked for."""
 
@@ -37,7 +41,7 @@ INDEXED: Final = frozenset({"id", "address", "port", "last_seen", "first_seen"})
 class Parts:
     """A query's terms: those that the facets decide, and those that need the row.
 
-    ``selective`` says that an index of the rows alone leaves only a few of them.
+    ``selective`` says that the rows' terms leave only a few, which an index finds.
     """
 
     facet: tuple[Condition, ...]
@@ -53,9 +57,17 @@ def split(query: Query, now: datetime) -> Parts:
     return Parts(where(of_facets, now, FacetRow), where(of_rows, now))
 
 
-def _parts(session: Session, query: Query, now: datetime) -> Parts:
-    """The conditions of a query, and whether an index leaves few rows of them: counted no further than to know."""
+def parts_of(session: Session, query: Query, now: datetime) -> Parts:
+    """The conditions of a query, and whether an index leaves few rows of them: counted no further than to know.
+
+    Words are looked up first, since for them all rows are gone through: once, and not for each part of a list.
+    """
     parts = split(query, now)
+    for word in (one for one in _flat(query.terms) if isinstance(one, Term) and one.field is None and not one.negated):
+        holds = where(Query((word,)), now)
+        places = session.connection().execute(sa_select(TABLE.c.place).where(*holds).limit(LISTED + 1)).scalars().all()
+        if len(places) <= LISTED:
+            return replace(parts, row=(*parts.row, TABLE.c.place.in_(places)), selective=True)
     for term in (one for one in _flat(query.terms) if _has_index(one)):
         some = sa_select(TABLE.c.place).where(*where(Query((term,)), now)).limit(FEW + 1)
         found = session.connection().execute(sa_select(func.count()).select_from(some.subquery())).scalar_one()
@@ -85,7 +97,7 @@ def _has_index(term: Term | Group) -> bool:
 
 def count(session: Session, query: Query, now: datetime) -> int:
     """How many endpoints match: from the facets alone where they decide it."""
-    parts = _parts(session, query, now)
+    parts = parts_of(session, query, now)
     if not parts.row:
         total = session.connection().execute(sa_select(func.sum(FacetRow.count)).where(*parts.facet)).scalar()
         return int(total or 0)
@@ -97,7 +109,7 @@ def count(session: Session, query: Query, now: datetime) -> int:
 def page(session: Session, query: Query, order: Order, limit: int, after: str | None, now: datetime) -> Page:
     """A page of a list. Raises CursorError."""
     cursor = read_cursor(after) if after is not None else None
-    parts = _parts(session, query, now)
+    parts = parts_of(session, query, now)
     if order.by in BY_FACET:
         rows = _by_facet(session, parts, order, limit + 1, cursor)
     else:
@@ -194,7 +206,11 @@ def _rows(
 ) -> Found:
     """The first rows of those conditions, by one column and then by place, as (column, place)."""
     keys = [column] if column is TABLE.c.place else [column, TABLE.c.place]
-    query = sa_select(column, TABLE.c.place.label("at")).where(*parts.row).limit(limit)
+    terms = parts.row
+    if parts.facet and total <= FEW and not parts.selective:
+        # Of these few the index of facets says all: SQLite might take that of another term, which leaves many.
+        terms = tuple(_unindexed(session, term) for term in terms)
+    query = sa_select(column, TABLE.c.place.label("at")).where(*terms).limit(limit)
     sorting: list[ColumnElement[Any]] = [*keys]
     if total <= FEW or parts.selective:
         # These few are to be sorted, not looked for along an index.
@@ -219,6 +235,17 @@ def _plain(session: Session, column: Column[Any]) -> ColumnElement[Any]:
     if session.get_bind().dialect.name != "sqlite":
         return column
     return literal_column(f"+{column.table.name}.{column.name}", column.type)
+
+
+def _unindexed(session: Session, term: Condition) -> Condition:
+    """A term in a form that SQLite uses no index for."""
+
+    def plain(element: Any, **_: Any) -> ColumnElement[Any] | None:
+        own = isinstance(element, Column) and element.table is TABLE and element.name in INDEXED
+        return _plain(session, element) if own else None
+
+    found: Condition = visitors.replacement_traverse(term, {}, plain)
+    return found
 
 
 def _moment(value: object) -> datetime:

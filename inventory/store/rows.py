@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from inventory.changes import WATCHED, Event, Look, diff
 from inventory.listing import place_key
 from inventory.model import Endpoint, Listener, Routing
-from inventory.query import IN_CLUSTER, value_of
+from inventory.query import IN_CLUSTER, searched, value_of
 from inventory.store.database import batches, clock_of, insert_into
 from inventory.store.events import append
 from inventory.store.facets import BlockDeltas, FacetDeltas
@@ -131,6 +131,7 @@ def keep(session: Session, endpoints: Iterable[Due], now: datetime, known: Mappi
                 "facet": deltas.joins(one),
                 "clock": clock,
                 "due_at": due.due_at,
+                "words": searched(one),
             }
             rows.append(one.model_dump() | stored)
         session.connection().execute(upsert, rows)

@@ -112,24 +112,31 @@ def known_values(name: str, *columns: str) -> Index:
     return Index(f"ix_endpoint_{name}", *columns, sqlite_where=known, postgresql_where=known)
 
 
+CARRIED = ("address", "port", "first_seen", "last_seen")
+"""What the indexes that lists are walked along carry besides: a term about it reads no row, and rows are wide."""
+
+
 class EndpointRow(SQLModel, table=True):
     """An endpoint: the fold of its observations with triage, routing and risk laid over it.
 
     ``place`` is ``listing.place_key``; ``facet`` names the row's combination of values; ``clock`` is the
-    version of the store that wrote the row last; ``due_at`` is when time alone will change what it says.
-    ``membership`` is what the value calls ``cluster``; the column of that name, ``namespace`` and
-    ``workload`` are of it, for filters.
+    version of the store that wrote the row last; ``due_at`` is when time alone will change what it says;
+    ``words`` is what a bare word is looked for in: see ``query.searched``. ``membership`` is what the value
+    calls ``cluster``; the column of that name, ``namespace`` and ``workload`` are of it, for filters.
     """
 
     __tablename__ = "endpoint"
     __table_args__ = (
         Index("ix_endpoint_listener", "address", "port", "site"),
-        Index("ix_endpoint_port", "port", "place", "facet"),
-        Index("ix_endpoint_place", "place", "facet"),
-        Index("ix_endpoint_facet", "facet", "place"),
+        Index("ix_endpoint_port", "port", "place", "facet", *CARRIED[2:]),
+        Index("ix_endpoint_place", "place", "facet", *CARRIED),
+        Index("ix_endpoint_facet", "facet", "place", *CARRIED),
         Index("ix_endpoint_last_seen", "last_seen", "place", "facet"),
         Index("ix_endpoint_first_seen", "first_seen", "place", "facet"),
         Index("ix_endpoint_clock", "clock"),
+        # A word may be anywhere in it, so all of it is read: that is a hundredth of the rows. Long texts, such as
+        # titles, do not fit into an index of PostgreSQL, which keeps the long columns of rows apart anyway.
+        Index("ix_endpoint_words", "words", "place").ddl_if(dialect="sqlite"),
         known_values("due_at", "due_at"),
         known_values("workload_uid", "workload_uid"),
         known_values("tls_key", "site", "tls_key"),
@@ -140,6 +147,7 @@ class EndpointRow(SQLModel, table=True):
     facet: int = Field(sa_column=Column(BigInteger, nullable=False))
     clock: int = Field(sa_column=Column(BigInteger, nullable=False))
     due_at: datetime | None = moment(nullable=True)
+    words: str = text()
     site: str
     scope: str
     address: str = text()

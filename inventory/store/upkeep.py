@@ -15,6 +15,7 @@ from sqlmodel import Session, col
 
 from inventory.listing import block_key, place_key
 from inventory.model import Endpoint, Listener, utc_now
+from inventory.query import searched
 from inventory.store.database import Database, batches
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.facets import COLUMNS, facet_id, facet_values
@@ -112,17 +113,19 @@ class UpkeepRepository:
         now = utc_now()
         folded = {one.id: one for one in self._endpoints.folded(session, listeners, now)}
         stored = by_ids(session, folded)
-        derived = {id_: (place, facet, due) for id_, place, facet, due in session.connection().execute(
-            sa_select(TABLE.c.id, TABLE.c.place, TABLE.c.facet, TABLE.c.due_at).where(TABLE.c.id.in_(list(stored)))
+        derived = {id_: (due, *kept) for id_, due, *kept in session.connection().execute(
+            sa_select(*(TABLE.c[name] for name in ("id", "due_at", "place", "facet", "words")))
+            .where(TABLE.c.id.in_(list(stored)))
         )} if stored else {}  # fmt: skip
         for id_, one in folded.items():
             if id_ not in stored:
                 yield Problem("missing", id_, f"{one.url} was observed and has no row")
                 continue
-            overdue = derived[id_][2] is not None and derived[id_][2] <= now
+            due, *kept = derived[id_]
+            overdue = due is not None and due <= now
             yield from _differences(stored[id_], one, overdue=overdue)
-            if derived[id_][:2] != (_place(stored[id_]), facet_id(facet_values(stored[id_]))):
-                yield Problem("index", id_, "its place or facet is not that of its values")
+            if kept != [_place(stored[id_]), facet_id(facet_values(stored[id_])), searched(stored[id_])]:
+                yield Problem("index", id_, "its place, facet or words are not those of its values")
         for id_, row in rows_on(session, listeners).items():
             if id_ not in folded and row.workload is None:
                 yield Problem("extra", id_, "no observation folds into this row")

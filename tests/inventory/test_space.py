@@ -29,8 +29,10 @@ def test_ranges_are_sets_of_addresses(one, two, probe):
     assert len(a - b) == len(addresses(one) - addresses(two))
     assert len(a | b) == len(addresses(one) | addresses(two))
     assert len(a & b) == len(addresses(one) & addresses(two))
-    assert a.holds(probe) == (set(probe) <= addresses(one))
-    assert a.touches(probe) == bool(set(probe) & addresses(one))
+    block = Block.of("default", probe, 1)
+    assert block.network == probe
+    assert a.holds(block.span) == (set(probe) <= addresses(one))
+    assert len(a.within(block.span)) == len(set(probe) & addresses(one))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_the_parts_of_a_space_are_all_of_it(scans):
 
 def test_a_block_with_endpoints_that_nobody_scanned_is_a_red_flag():
     def block(network: str, count: int = 1, site: str = "default") -> Block:
-        return Block(site, ipaddress.ip_network(network), count)
+        return Block.of(site, ipaddress.ip_network(network), count)
 
     whole = scan(targets=("10.0.0.0/24", "10.0.1.0/26"))
     blocks = [block("10.0.0.0/24", 9), block("10.0.1.0/24", 2), block("10.0.2.0/24", 5),
@@ -87,5 +89,5 @@ def test_a_block_with_endpoints_that_nobody_scanned_is_a_red_flag():
 @pytest.mark.parametrize(("sources", "flags"), [(["kubernetes"], 0), (["kubernetes", "subnet"], 1), ([], 1)])
 def test_a_site_of_clusters_alone_has_no_space_to_cover(sources, flags):
     scans = [scan(id=f"s{n}", source=source, targets=("127.0.0.0/30",)) for n, source in enumerate(sources)]
-    known = Block("default", ipaddress.ip_network("10.0.1.0/24"), 3)
+    known = Block.of("default", ipaddress.ip_network("10.0.1.0/24"), 3)
     assert len(red_flags([known], [], scans)) == flags

@@ -115,7 +115,7 @@ def _power_of_two(room: int) -> int:
 
 def _flags(scopes: Sequence[Scope], scans: Sequence[Scan], hosts: Hosts, width: int) -> list[Line]:
     """Where endpoints are known and no complete scan looked at all of it, with the reason."""
-    flags = red_flags([known.Block(site, net, count) for (site, net), count in hosts.items()], scopes, scans)
+    flags = red_flags([known.Block.of(site, net, count) for (site, net), count in hosts.items()], scopes, scans)
     lines = [heading("KNOWN HOSTS IN UNSCANNED SPACE", width, plural(len(flags), "block"))]
     if not flags:
         return [*lines, line(Run("● every known host is in space that was scanned to the end", Tone.GOOD))]
