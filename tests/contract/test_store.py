@@ -150,7 +150,21 @@ SORT_KEYS = {"endpoint": None, "seen": "last_seen", "new": "first_seen"}
     st.sampled_from(ORDERS),
     st.booleans(),
     st.integers(1, 3),
-    st.sampled_from(["", "kind:notebook", "port<5003", "127.0.0.9", "address:127.0.0.*", "id:*a*", "owner:* seen<9w"]),
+    st.sampled_from(
+        [
+            "",
+            "kind:notebook",
+            "port<5003",
+            "127.0.0.9",
+            "address:127.0.0.*",
+            "id:*a*",
+            "owner:* seen<9w",
+            "port:5001 seen<9w -owner:*",
+            "kind:notebook new<9w address:127.*",
+            "127.0.0.9 kind:notebook",
+            "-flask ana",
+        ]
+    ),
     st.sampled_from([0, 20_000]),
 )
 def test_the_pages_of_any_order_and_filter_are_the_whole_sorted_list(
@@ -161,7 +175,7 @@ def test_the_pages_of_any_order_and_filter_are_the_whole_sorted_list(
     see(store, *here)
     order = Order(by, descending=descending)
     paged, after = [], None
-    with patch.object(paging, "FEW", few):
+    with patch.object(paging, "FEW", few), patch.object(paging, "LISTED", few):
         while True:
             part = store.endpoints.page(filter_text, order=order, limit=limit, after=after)
             paged += part.rows
