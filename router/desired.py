@@ -162,16 +162,22 @@ def hold(spec: RouteSpec, told: Mapping[str, object] | None) -> RouteSpec:
 def parse_limit(text: str, *, candidate: bool) -> RateLimit:
     """``principal=60/1m`` as a limit: for each principal or team, or for the route; in s, m, h or d.
 
-    RouteError where it is not one.
+    ``principal=60/1m,shared`` is counted together over all gateways. RouteError where it is not one.
     """
     found = _LIMIT.fullmatch(text)
     if found is None:
         raise RouteError(f"{text!r} is not a limit like principal=60/1m: principal, team or route, and s, m, h or d")
-    by, requests, count, unit = found.groups()
+    by, requests, count, unit, shared = found.groups()
     seconds = int(count or 1) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[unit]
     try:
         return RateLimit.model_validate(
-            {"by": by, "requests": int(requests), "seconds": seconds, "candidate": candidate}
+            {
+                "by": by,
+                "requests": int(requests),
+                "seconds": seconds,
+                "candidate": candidate,
+                "shared": bool(shared),
+            }
         )
     except ValidationError as error:
         raise RouteError(f"{text!r}: {error.errors()[0]['msg']}") from error
@@ -252,7 +258,7 @@ def known(spec: RouteSpec, backend: str) -> Backend:
         raise RouteError(f"{spec.name} has no backend {backend!r}; its backends are {names}") from None
 
 
-_LIMIT = re.compile(r"(principal|team|route)=([0-9]{1,9})/([0-9]{0,5})([smhd])")
+_LIMIT = re.compile(r"(principal|team|route)=([0-9]{1,9})/([0-9]{0,5})([smhd])(,shared)?")
 _PATTERN = re.compile(r"/[A-Za-z0-9._~!$&'()+,;=:@%/*-]{0,500}")
 
 

@@ -14,6 +14,7 @@ from inventory.model import ApiKey, Issuer, Principal, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
 from router.audit.force import Watched
+from router.audit.limits import Limiter
 from router.audit.recorder import Recorder
 from router.controller import Beside, Companion
 from router.errors import GatewayError
@@ -54,7 +55,7 @@ class Governing:
             )
         keep = timedelta(days=settings.calls_days) if settings.calls_days else None
         # Engines are not for several threads at once: each part has its own.
-        self._keep = keep
+        self._keep, self._limiter = keep, Limiter()
         self._recorder = self._recorder_of(calls_file(state), settings.gateway_id)
         self._authorizer = Authorizer(store, ask_socket(state), self._watched(), self._recording)
         self._granting, self._one_at_a_time = self._watched(), threading.Lock()
@@ -81,7 +82,7 @@ class Governing:
             log.error("no gateway of another machine is served: %s", error)  # noqa: TRY400 - one sentence
 
     def _recorder_of(self, path: Path, gateway: str) -> Recorder:
-        return Recorder(self._store, path, self._watched(), gateway=gateway, keep=self._keep)
+        return Recorder(self._store, path, self._watched(), gateway=gateway, limiter=self._limiter, keep=self._keep)
 
     async def _govern(self, here: Beside, stop: asyncio.Event) -> None:
         certificates = self._settings.gateway_client_ca is not None

@@ -148,13 +148,16 @@ class Decision(Value):
 class RateLimit(Value):
     """So many requests in so many seconds for each caller, each team, or the route as a whole.
 
-    A candidate is counted and recorded, and refuses nobody.
+    A candidate is counted and recorded, and refuses nobody. A limit that is not ``shared`` is divided among the
+    gateways, each of which counts by itself. A ``shared`` one is counted together over all gateways of one gnomon,
+    which ask its authorisation service for each request; where that is away, each gateway counts all of it alone.
     """
 
     by: Literal["principal", "team", "route"]
     requests: int = Field(ge=1)
     seconds: int = Field(default=60, ge=1, le=86_400)
     candidate: bool = True
+    shared: bool = False
 
 
 class Access(Value):
@@ -178,6 +181,16 @@ class Access(Value):
         if len(set(kinds)) != len(kinds):
             raise ValueError("a route has at most one limit by principal, team and route, and one candidate of each")
         return self
+
+    @property
+    def decided_by_asking(self) -> bool:
+        """Whether the answer to a question for each request is what enforces the policies."""
+        return self.recorded or (self.enforce and self.ask != "never")
+
+    @property
+    def shared_limits(self) -> tuple[RateLimit, ...]:
+        """The limits that are in force and counted together over gateways."""
+        return tuple(limit for limit in self.limits if limit.shared and not limit.candidate)
 
 
 class Call(Value):

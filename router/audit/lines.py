@@ -24,6 +24,7 @@ _SMALL = 2**31 - 1
 _LARGE = 2**53
 _FIRST_MS, _LAST_MS = 946_684_800_000, 4_102_444_800_000
 _LOST = "lost"
+_TOO_MANY = 429
 
 Refused = Literal["", "token", "policy", "limit", "service"]
 _REFUSALS: tuple[tuple[str, Refused], ...] = (
@@ -86,7 +87,7 @@ def parse(line: bytes, issuers: Mapping[str, Issuer]) -> Line | None:
             micros=_number(fields, "us", _SMALL),
             model=_text(fields, "model", MAX_WORD) or None,
             purpose=_text(fields, "purpose", MAX_WORD) or None,
-            refused_by=refused_by(_text(fields, "det", MAX_NAME)),
+            refused_by=refused_by(_text(fields, "det", MAX_NAME), _number(fields, "code", _SMALL)),
         )
     except ValidationError as error:
         raise MalformedLineError(f"{error.errors()[0]['loc'][0]} is not as it should be") from error
@@ -130,11 +131,14 @@ def client_of(agent: str) -> str:
     return words[0][:64] if words and agent != "-" else ""
 
 
-def refused_by(details: str) -> Refused:
-    """What refused a call, from Envoy's RESPONSE_CODE_DETAILS; "" where nothing of the gateway's did."""
+def refused_by(details: str, status: int) -> Refused:
+    """What refused a call, from Envoy's RESPONSE_CODE_DETAILS; "" where nothing of the gateway's did.
+
+    The authorisation service refuses by a shared limit too, and says so by its status.
+    """
     for beginning, refused in _REFUSALS:
         if details.startswith(beginning):
-            return refused
+            return "limit" if status == _TOO_MANY else refused
     return ""
 
 

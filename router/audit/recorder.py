@@ -53,7 +53,8 @@ class Recorder:
     """Records the calls of one gateway. ``run`` it once.
 
     ``in_force`` gives what is in force; it is asked for each batch, in a thread, and may raise StoreError. ``reopen``
-    makes the gateway open its log anew, for rotation. ``keep`` is how long calls are kept, None for ever.
+    makes the gateway open its log anew, for rotation. ``limiter`` counts candidate limits, over all gateways whose
+    recorders have the same. ``keep`` is how long calls are kept, None for ever.
 
     ``broken`` counts the lines that told of no call, ``unrouted`` requests to no route; ``behind`` is the bytes that
     wait, and ``failing`` why the store takes nothing now, "" where it does.
@@ -66,6 +67,7 @@ class Recorder:
         in_force: Callable[[], InForce],
         *,
         gateway: str = "local",
+        limiter: Limiter | None = None,
         reopen: Callable[[], Awaitable[None]] | None = None,
         keep: timedelta | None = None,
         most_behind: int = MOST_BEHIND,
@@ -76,7 +78,7 @@ class Recorder:
         self._store, self._in_force, self._gateway = store, in_force, gateway
         self._log = Log(path)
         self._reopen, self._rotate_at, self._most_behind, self._keep = reopen, rotate_at, most_behind, keep
-        self._decider, self._limiter = Decider(), Limiter()
+        self._decider, self._limiter = Decider(), limiter or Limiter()
         self._callers = Callers(store)
         self._known: Recording | None = None
         self._lines: list[Line] = []
@@ -188,7 +190,7 @@ class Recorder:
         calls = []
         for one, (enforced, candidate) in zip(asked, self._decider.decide(asked, in_force), strict=True):
             access = in_force.routes.get(one.call.route, NOTHING)
-            over = self._limiter.over(one.call, access, one.attributes) if access.limits else ()
+            over = self._limiter.over(one.call, access, one.attributes, self._gateway) if access.limits else ()
             calls.append(one.call.model_copy(update={"enforced": enforced, "candidate": candidate, "over": over}))
         return calls
 

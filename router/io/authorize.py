@@ -1,21 +1,25 @@
 """The authorisation service: answers a gateway about one request at a time, on a Unix socket.
 
-Only routes that ask for it pay for it. 200 lets a request pass, 403 refuses it, with the policies that decided in a
-header. Interface: Envoy's external authorisation over HTTP.
+Only routes that ask for it pay for it. 200 lets a request pass; 403 refuses it, with the policies that decided in a
+header; 429 refuses it where a shared limit is reached: all gateways that ask here are counted together. Interface:
+Envoy's external authorisation over HTTP.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
 from aiohttp import web
 
-from inventory.model import ANONYMOUS, Access, Attribute, Decision, utc_now
+from inventory.model import ANONYMOUS, Access, Attribute, Decision, RateLimit, utc_now
 from inventory.store import Store, StoreError
 from router.audit.decide import InForce
+from router.audit.limits import Buckets, whose
+from router.audit.lines import network_of
 from router.identity.issuers import attributes_of
 from router.policy import Question
 from router.policy.asking import AskedError, Told, told
@@ -41,6 +45,7 @@ class Authorizer:
         self._store, self._socket = store, socket
         self._in_force, self._recording = in_force, recording
         self._known: dict[str, tuple[float, Mapping[str, Attribute]]] = {}
+        self._buckets = Buckets()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until ``stop`` is set. The socket is private to this user."""
@@ -75,10 +80,31 @@ class Authorizer:
             raise LookupError(f"nothing is known of the route {asked.route}")
         if access.recorded and not self._recording():
             return _response(allowed=False, by=NOT_RECORDED)
-        if not access.enforce:
-            return _response(allowed=True, by="")
-        decision = self._decision(asked, force, access)
-        return _response(allowed=decision.allowed, by=",".join(decision.policies or decision.errors))
+        by = ""
+        if access.enforce and access.decided_by_asking:
+            decision = self._decision(asked, force, access)
+            by = ",".join(decision.policies or decision.errors)
+            if not decision.allowed:
+                return _response(allowed=False, by=by)
+        if limits := access.shared_limits:
+            return self._counted(asked, limits, self._attributes(asked, force)) or _response(allowed=True, by=by)
+        return _response(allowed=True, by=by)
+
+    def _counted(
+        self, asked: Told, limits: Sequence[RateLimit], attributes: Mapping[str, Attribute]
+    ) -> web.Response | None:
+        """The refusal of a request that is over a limit. One that is over none takes from the bucket of each."""
+        now, network = monotonic(), network_of(str(asked.context.get("network", "")))
+        buckets = [
+            ((asked.route, limit, whose(limit.by, asked.principal, network, attributes)), limit) for limit in limits
+        ]
+        wait, over = max(((self._buckets.wait(name, limit, now), limit) for name, limit in buckets), key=_longest)
+        if wait > 0:
+            headers = {POLICY_HEADER: f"limit by {over.by}", "retry-after": str(math.ceil(wait))}
+            return web.Response(status=429, headers=headers)
+        for name, limit in buckets:
+            self._buckets.take(name, limit, now)
+        return None
 
     def _decision(self, asked: Told, force: InForce, access: Access) -> Decision:
         known = self._attributes(asked, force)
@@ -101,6 +127,10 @@ class Authorizer:
                 self._known.clear()
             self._known[asked.principal] = (monotonic(), known)
         return known
+
+
+def _longest(found: tuple[float, RateLimit]) -> float:
+    return found[0]
 
 
 def _response(*, allowed: bool, by: str) -> web.Response:

@@ -14,7 +14,7 @@ import grpc
 import pytest
 from making import route
 
-from inventory.model import Access, Invitation, RouteSpec, utc_now
+from inventory.model import Access, Invitation, RateLimit, RouteSpec, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
 from router.errors import GatewayError
@@ -280,13 +280,42 @@ async def test_calls_made_there_are_recorded_here_and_questions_are_answered(
         async with joined(there):
             await until(lambda: has(store, number))
             port = there.gateway_port
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET /x HTTP/1.1\r\nhost: {HOST}:{port}\r\nconnection: close\r\n\r\n".encode())
-            answer = await reader.read()
-            writer.close()
-            assert answer.startswith(b"HTTP/1.1 200"), answer[:200]
+            assert await status_at(port) == 200
             await until(lambda: store.calls.count() == 1)
             recording = store.calls.recording("paris")
             assert recording is not None
             assert recording.cursor > 0
             assert store.calls.verify().broken is None
+
+
+async def test_gateways_count_a_shared_limit_together_and_alone_where_nobody_counts(
+    fleet: Any, store: Store, control: Settings, tmp_path: Path, backends: Any, until: Any
+) -> None:
+    there = elsewhere(control, tmp_path)
+    limit = RateLimit(by="route", requests=6, seconds=3600, candidate=False, shared=True)
+    ports = [control.gateway_port, there.gateway_port]
+    async with contextlib.AsyncExitStack() as machine:
+        async with fleet() as rig:
+            number = await rig.put(spec_of(await backends("origin"), access=Access(limits=(limit,))))
+            await enrol(store, control, there)
+            await machine.enter_async_context(joined(there))
+            await until(lambda: has(store, number))
+            assert [await status_at(ports[n % 2]) for n in range(8)] == [200] * 6 + [429] * 2
+            head = (await answer_at(ports[1])).lower()
+            assert b"retry-after: " in head
+            assert b"x-gnomon-policy: limit by route" in head
+            await until(lambda: store.calls.count("refused_by:limit") == 3)
+        # It was asked for five there: what it counted by itself while gnomon counted for all holds now.
+        assert [await status_at(ports[1]) for _ in range(2)] == [200, 429]
+
+
+async def answer_at(port: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /x HTTP/1.1\r\nhost: {HOST}:{port}\r\nconnection: close\r\n\r\n".encode())
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def status_at(port: int) -> int:
+    return int((await answer_at(port)).split()[1])

@@ -53,6 +53,9 @@ def test_callers_are_observed_then_held_then_let_go(gnomon, routed: str, tmp_pat
     assert after is not None
     assert after.attributes == {"department": "research"}
     assert [one.requests for one in after.limits] == [60, 9]
+    assert gnomon("access", "iris", "--limit", "route=50/1s,shared").code == 3
+    assert "50 requests in 1 s by route, over all gateways" in gnomon("access", "iris").out.splitlines()
+    assert gnomon("access", "iris", "--limit", "route=50/1s,alone").code == 2
     assert gnomon("access", "iris", "--no-limits").code == 3
     assert gnomon("access", "iris", "--off").code == 3
     assert held(routed) is None

@@ -31,7 +31,7 @@ AttributeOption = Annotated[
 ]
 LimitOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="BY=N/TIME", help="A limit, like principal=60/1m, team=1000/1h, route=50/1s."),
+    typer.Option(metavar="BY=N/TIME", help="A limit, like principal=60/1m, team=1000/1h, route=50/1s,shared."),
 ]
 CandidateLimitOption = Annotated[
     list[str] | None, typer.Option(metavar="BY=N/TIME", help="A limit that is counted and refuses nobody.")
@@ -67,12 +67,15 @@ def access(
     """Say what the callers of a route are held to; without options, show it.
 
     With any option the route's calls are recorded (`gnomon audit`). Start by --observe: policies and candidate limits
-    are evaluated on live traffic, and nobody is refused.
+    are evaluated on live traffic, and nobody is refused. Each gateway counts an equal part of a limit by itself; of a
+    shared limit all gateways that joined count together, which costs a question for each request.
 
     Examples:
       gnomon access iris --observe --attribute department=research --candidate-limit principal=60/1m
 
       gnomon access iris --enforce --limit principal=60/1m
+
+      gnomon access iris --limit team=1000/1h,shared
 
       gnomon access iris --off
 
@@ -133,7 +136,8 @@ def describe(access: "Access | None") -> str:
         f"{name} = {value if isinstance(value, str) else ', '.join(value)}" for name, value in access.attributes.items()
     ]
     lines += [
-        f"{limit.requests} requests in {limit.seconds} s by {limit.by}{', as a candidate' if limit.candidate else ''}"
+        f"{limit.requests} requests in {limit.seconds} s by {limit.by}"
+        f"{', over all gateways' if limit.shared else ''}{', as a candidate' if limit.candidate else ''}"
         for limit in access.limits
     ]
     if access.ask != "never":

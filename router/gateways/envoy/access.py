@@ -75,7 +75,7 @@ def per_route(spec: RouteSpec, held: Held) -> dict[str, Any]:
     if access.enforce:
         made[REVOKED] = _ENABLED
     asked = _asked(access)
-    if access.enforce and asked == "never":
+    if access.enforce and not access.decided_by_asking:
         made[RBAC] = {"@type": f"{_FILTERS}.rbac.v3.RBACPerRoute", "rbac": {"rules": rules(spec.name, held.rule)}}
     limits = [limit for limit in access.limits if not limit.candidate]
     if limits:
@@ -90,15 +90,20 @@ def per_route(spec: RouteSpec, held: Held) -> dict[str, Any]:
 
 
 def _asked(access: Access) -> str:
-    """How each request is asked for. Where it is, the answer decides, and nothing that was decided ahead."""
-    return "closed" if access.recorded else access.ask if access.enforce else "never"
+    """How each request is asked for. Where policies ask, the answer decides, and nothing that was decided ahead."""
+    if access.recorded:
+        return "closed"
+    if access.decided_by_asking:
+        return access.ask
+    # Where nobody counts together, each gateway still counts.
+    return "open" if access.shared_limits else "never"
 
 
 def _requirement(access: Access, held: Held) -> str:
     """What is asked of tokens. Where only known callers may call, a certificate may do instead of a token."""
     if not access.enforce:
         return OBSERVE
-    if _asked(access) != "never":
+    if access.decided_by_asking:
         return VALID
     return VALID if held.rule.default_allowed or not held.tokens or held.certificates else REQUIRE
 
@@ -186,8 +191,11 @@ def _entry(action: dict[str, Any]) -> dict[str, str]:
 
 
 def _bucket(limit: RateLimit, gateways: int) -> dict[str, Any]:
-    """The part of a limit that is one gateway's. What was not used of one interval is not saved up for the next."""
-    mine = max(1, limit.requests // gateways)
+    """The part of a limit that is one gateway's. What was not used of one interval is not saved up for the next.
+
+    Of a shared limit it is all: another counts over the gateways, and this one holds while that is away.
+    """
+    mine = limit.requests if limit.shared else max(1, limit.requests // gateways)
     return {"max_tokens": mine, "tokens_per_fill": mine, "fill_interval": f"{limit.seconds}s"}
 
 

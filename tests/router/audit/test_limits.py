@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.model import Access, Call, RateLimit
-from router.audit.limits import Limiter
+from router.audit.limits import Buckets, Limiter
 
 START = datetime(2026, 11, 27, 10, 30, tzinfo=UTC)
 
@@ -50,6 +51,27 @@ def test_anonymous_callers_are_told_apart_by_network() -> None:
     assert limiter.over(call(0, ""), access, {}) == ()
     assert limiter.over(call(0, "", network="10.0.1.0/24"), access, {}) == ()
     assert limiter.over(call(0, ""), access, {}) == ("principal",)
+
+
+@pytest.mark.parametrize(("shared", "over"), [(False, [0, 0]), (True, [0, 1])])
+def test_only_a_shared_limit_counts_gateways_together(shared: bool, over: list[int]) -> None:
+    access, limiter = Access(limits=(RateLimit(by="principal", requests=1, shared=shared),)), Limiter()
+    assert [len(limiter.over(call(0), access, {}, gateway)) for gateway in ("local", "paris")] == over
+
+
+@given(st.lists(st.floats(0, 30), max_size=30), st.integers(1, 5), st.integers(1, 20))
+def test_a_bucket_says_how_long_until_it_has_a_token(at: list[float], requests: int, seconds: int) -> None:
+    limit, buckets = RateLimit(by="route", requests=requests, seconds=seconds), Buckets()
+    now = 0.0
+    for step in at:
+        now += step
+        wait = buckets.wait("one", limit, now)
+        assert buckets.wait("another", limit, now) == 0
+        if wait > 1e-6:
+            assert not buckets.take("one", limit, now)
+            assert not buckets.take("one", limit, now + wait * 0.99)
+            now += wait * 1.01 + 1e-6
+        assert buckets.take("one", limit, now)
 
 
 def test_what_was_refused_before_takes_nothing() -> None:

@@ -60,20 +60,21 @@ def test_who_called(parts: dict[str, Any], principal: str, kind: PrincipalKind |
 
 
 @pytest.mark.parametrize(
-    ("details", "refused"),
+    ("details", "status", "refused"),
     [
-        ("rbac_access_denied_matched_policy[churn]", "policy"),
-        ("jwt_authn_access_denied{Jwt_is_expired}", "token"),
-        ("local_rate_limited", "limit"),
-        ("request_rate_limited", "limit"),
-        ("ext_authz_denied", "service"),
-        ("ext_authz_error", "service"),
-        ("via_upstream", ""),
-        ("", ""),
+        ("rbac_access_denied_matched_policy[churn]", 403, "policy"),
+        ("jwt_authn_access_denied{Jwt_is_expired}", 401, "token"),
+        ("local_rate_limited", 429, "limit"),
+        ("request_rate_limited", 429, "limit"),
+        ("ext_authz_denied", 403, "service"),
+        ("ext_authz_denied", 429, "limit"),
+        ("ext_authz_error", 403, "service"),
+        ("via_upstream", 429, ""),
+        ("", 0, ""),
     ],
 )
-def test_what_refused(details: str, refused: str) -> None:
-    assert refused_by(details) == refused
+def test_what_refused(details: str, status: int, refused: str) -> None:
+    assert refused_by(details, status) == refused
 
 
 @pytest.mark.parametrize(
