@@ -37,6 +37,7 @@ from inventory.placement import by_workload
 
 EVIDENCE_KEPT = 24
 
+_Precedence = tuple[bool, bool, datetime, float, str]
 F = TypeVar("F", Exposed, Identified, Postured, Questioned, Certificate, Owned, Reached, Declared)
 
 
@@ -84,13 +85,9 @@ def fold_workload(workload: Workload, port: int, observations: Iterable[Observat
 def _fold_application(
     listener: Listener, name: str, base_path: str, observations: list[Observation], place: Membership | None = None
 ) -> Endpoint:
-    exposed = _best(Exposed, observations)
-    told = _best(Identified, observations)
-    postured = _best(Postured, observations)
-    owned = _best(Owned, observations)
-    certificate = _best(Certificate, observations)
-    questioned = _best(Questioned, observations)
-    declared = _best(Declared, observations)
+    best = _Slots(observations)
+    exposed, told, postured, owned = best.of(Exposed), best.of(Identified), best.of(Postured), best.of(Owned)
+    certificate, questioned, declared = best.of(Certificate), best.of(Questioned), best.of(Declared)
     newest = max(observations, key=lambda o: (not isinstance(o.fact, Ended), o.at, o.id))
     scheme = exposed[1].scheme if exposed else Scheme.TCP
     url = f"{scheme}://{listener}{base_path if base_path != '/' else ''}"
@@ -107,7 +104,7 @@ def _fold_application(
         posture=postured[1].posture if postured else Posture.UNKNOWN,
         posture_evidence=postured[1].decided_by if postured else None,
         **(_of_certificate(certificate[1]) if certificate else {}),
-        exposures=_exposures(url, place, _best(Reached, observations)),
+        exposures=_exposures(url, place, best.of(Reached)),
         cluster=place,
         owner=owned[1].owner if owned else None,
         first_seen=min(o.at for o in observations),
@@ -174,13 +171,25 @@ def _of_certificate(fact: Certificate) -> dict[str, Any]:
     return {"certificate_names": fact.names, "tls_key": fact.key_digest, "tls_expires": fact.not_after}
 
 
-def _best(kind: type[F], observations: list[Observation]) -> tuple[Observation, F] | None:
-    """The greatest observation of one kind of fact, with that fact; None where there is none."""
-    found = [(o, o.fact) for o in observations if isinstance(o.fact, kind)]
-    return max(found, key=lambda pair: _precedence(pair[0])) if found else None
+class _Slots:
+    """Of each kind of fact, the greatest observation."""
+
+    def __init__(self, observations: Iterable[Observation]) -> None:
+        self._best: dict[type[object], tuple[_Precedence, Observation]] = {}
+        for one in observations:
+            kind, rank = type(one.fact), _precedence(one)
+            if kind not in self._best or rank > self._best[kind][0]:
+                self._best[kind] = rank, one
+
+    def of(self, kind: type[F]) -> tuple[Observation, F] | None:
+        """The greatest observation of one kind of fact, with that fact; None where there is none."""
+        found = self._best.get(kind)
+        if found is None or not isinstance(found[1].fact, kind):
+            return None
+        return found[1], found[1].fact
 
 
-def _precedence(observation: Observation) -> tuple[bool, bool, datetime, float, str]:
+def _precedence(observation: Observation) -> _Precedence:
     """The total order of a slot. An undecided posture never hides a decided one of the same application."""
     fact = observation.fact
     conclusive = not isinstance(fact, Identified) or fact.conclusive
