@@ -68,6 +68,7 @@ class EnvoyGateway:
         self._shared = of_all(self._schema, self._governance)
         self._changing = asyncio.Lock()
         self._good: dict[str, Revision] = {}
+        self._copying: set[str] = set()
         self._made: dict[str, Named] = {}
         self._tables = Tables(self._schema)
         self._fleet = self._joined()
@@ -100,7 +101,7 @@ class EnvoyGateway:
     def seed(self, served: Iterable[Revision]) -> None:
         """What it served when last heard of: what a refused change falls back to."""
         for revision in served:
-            self._good[revision.route] = revision
+            self._hold(revision)
             self._made[revision.route] = of_route(self._schema, revision, self._governance.of(revision.route))
 
     def last_good(self) -> tuple[Revision, ...]:
@@ -159,7 +160,7 @@ class EnvoyGateway:
             await self._fleet.stop()
         await self.process.stop()
         await self._ads.stop()
-        await self.keep()
+        await self.keep(whole=True)
 
     def admit(self, members: Iterable[Member]) -> None:
         """Who belongs to the fleet from now on."""
@@ -228,7 +229,8 @@ class EnvoyGateway:
 
     def forget_others(self, routes: Collection[str]) -> None:
         """What is remembered from an earlier run and is none of these routes is nothing to fall back to."""
-        self._good = {route: revision for route, revision in self._good.items() if route in routes}
+        for route in self._good.keys() - set(routes):
+            self._lose(route)
         self._unkept = True
 
     async def _listening(self) -> None:
@@ -297,13 +299,26 @@ class EnvoyGateway:
             self._rejected[route] = Rejection(number=action.number, error=error)
             log.error("revision %d of %s was refused: %s", action.number, route, error)
         elif action.after is None:
-            self._good.pop(route, None)
+            self._lose(route)
             self._rejected.pop(route, None)
             self._unkept = True
         elif self._has(named):
-            self._good[route] = action.after
+            self._hold(action.after)
             self._rejected.pop(route, None)
             self._unkept = True
+
+    def _hold(self, revision: Revision) -> None:
+        """Remember what is served of a route."""
+        self._good[revision.route] = revision
+        if revision.spec is not None and revision.spec.shadow is not None:
+            self._copying.add(revision.route)
+        else:
+            self._copying.discard(revision.route)
+
+    def _lose(self, route: str) -> None:
+        """Remember a route no longer."""
+        self._good.pop(route, None)
+        self._copying.discard(route)
 
     async def _settled(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> None:
         """Wait for the local Envoy's verdict; not again while it is away."""
@@ -327,12 +342,17 @@ class EnvoyGateway:
         self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
         return stats.traffic(moved, now)
 
-    async def keep(self) -> None:
-        """Write the last known good configuration where it changed, and bound what was captured."""
+    async def keep(self, *, whole: bool = False) -> None:
+        """Keep the last known good configuration where it changed, and bound what was captured.
+
+        ``whole``: all of it is written anew.
+        """
         try:
             if self._unkept:
                 self._unkept = False
-                await asyncio.to_thread(self._keeper.keep, dict(self._good), self._governance)
+                kept, held = dict(self._good), self._governance
+                if not await asyncio.to_thread(self._keeper.keep, kept, held, whole=whole):
+                    self._unkept = True
             await asyncio.to_thread(self._bound_capture)
         except OSError as error:
             self._unkept = True
@@ -353,7 +373,9 @@ class EnvoyGateway:
         return stats.traffic(counted, counted)
 
     async def copied(self) -> dict[str, Copied]:
-        """How much was copied to shadows since Envoy was started, by route."""
+        """How much was copied to shadows since Envoy was started, by route. Nothing where no route has a shadow."""
+        if not self._copying:
+            return {}
         try:
             counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES)
         except OSError:
