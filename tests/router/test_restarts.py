@@ -139,7 +139,9 @@ async def test_a_gateway_alone_is_taken_over_without_a_failed_request(
         assert await rig.process.owns_port()
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "there is no last"), ("{", "cannot be read"), ("[]", "cannot be read")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "there is no last"), ("{", "cannot be read"), ("[]", "cannot be read")]
+)
 async def test_without_a_last_good_configuration_a_gateway_alone_says_so(
     settings: Any, content: str | None, said: str
 ) -> None:
