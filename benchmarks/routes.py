@@ -90,6 +90,19 @@ def resident(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
+def processor(pid: int) -> float:
+    """Seconds of a processor that a process had. Source: proc(5), utime and stime of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def shares(measured: list[float]) -> str:
+    """The median and the 99th percentile of times in milliseconds."""
+    ordered = sorted(measured)
+    at = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
+    return f"median {statistics.median(ordered):.1f} ms, p99 {at:.1f} ms"
+
+
 async def weights(store: Store, spec: RouteSpec, port: int, changes: int) -> None:
     measured = []
     for number in range(changes):
@@ -101,9 +114,7 @@ async def weights(store: Store, spec: RouteSpec, port: int, changes: int) -> Non
         await asyncio.to_thread(store.routes.put, desired.shift(spec, moved), who="bench", why="a change")
         await waiting
         measured.append((time.perf_counter() - began) * 1000)
-    measured.sort()
-    at = measured[min(len(measured) - 1, int(len(measured) * 0.99))]
-    print(f"{changes} weight changes: to effect median {statistics.median(measured):.1f} ms, p99 {at:.1f} ms")
+    print(f"{changes} weight changes: to effect {shares(measured)}")
 
 
 async def status(port: int, host: str) -> int:
@@ -127,7 +138,7 @@ async def come_and_go(store: Store, port: int, backends: dict[str, int], count: 
                 await asyncio.sleep(0.001)
             measured[what].append((time.perf_counter() - began) * 1000)
     for what, found in measured.items():
-        print(f"{count} {what}: to effect median {statistics.median(found):.1f} ms, most {max(found):.1f} ms")
+        print(f"{count} {what}: to effect {shares(found)}")
 
 
 async def main(routes: int, changes: int, added: int, kills: int) -> None:
@@ -150,7 +161,8 @@ async def main(routes: int, changes: int, added: int, kills: int) -> None:
                 envoy = int((folder / "state" / "gateway" / "envoy.pid").read_text(encoding="ascii"))
                 print(
                     f"{routes} routes: loaded and acknowledged in {time.perf_counter() - began:.1f} s, "
-                    f"gnomon {resident(running.pid):.0f} MiB, Envoy {resident(envoy):.0f} MiB"
+                    f"gnomon {resident(running.pid):.0f} MiB and {processor(running.pid):.1f} s of a processor, "
+                    f"Envoy {resident(envoy):.0f} MiB and {processor(envoy):.1f} s"
                 )
                 callers = Callers(port)
                 if changes:

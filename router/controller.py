@@ -7,8 +7,10 @@ however many routes there are: only routes that were written, or that stirred in
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,12 @@ HEARTBEAT_SECONDS = 1.0
 COMPANION_SECONDS = 5.0
 LIMITS = Limits(routes=500)
 """One plan touches no more routes than this; the rest follows at once in the next."""
+
+AT_ONCE = 500
+"""Routes that one look begins with, beside all that share a host or a change with one of them."""
+
+MANY = 1000
+"""Routes, beyond which a collection of garbage is felt."""
 
 
 class Beside(NamedTuple):
@@ -72,8 +80,9 @@ class Controller:
         self._catalogue = Catalogue()
         self._running = asyncio.Event()
         self._wake = asyncio.Event()
-        self._dirty: set[str] = set()
-        self._settled = False
+        # In the order in which they became so: what is late waits behind what was not looked at yet.
+        self._dirty: dict[str, None] = {}
+        self._settled = self._whole = False
         self._version: int | None = None
         self._cursor = 0
         self._acknowledged: dict[str, int] = {}
@@ -145,12 +154,12 @@ class Controller:
             mine = told.get(self._settings.gateway_id)
             self._acknowledged = dict(mine.revisions) if mine else {}
             # Served by an earlier run, or told of it: looked at once, so that nothing of it stays by mistake.
-            self._dirty |= self._catalogue.desired.keys() | self._acknowledged.keys()
+            self._stir(sorted(self._catalogue.desired.keys() | self._acknowledged.keys()))
             served = Observed(routes=self._catalogue.served)
             self._catalogue = Catalogue()
             self._catalogue.observe(served.routes, served)
         self._catalogue.desire(news.revisions)
-        self._dirty |= {revision.route for revision in news.revisions}
+        self._stir(revision.route for revision in news.revisions)
         self._version, self._cursor = version, news.cursor
 
     def _news(self) -> tuple[int, News] | None:
@@ -160,33 +169,48 @@ class Controller:
     async def _round(self) -> bool:
         """One look at what may have changed, and one plan. Whether another is due at once."""
         first = not self._running.is_set()
-        self._dirty |= self.gateway.stirred()
+        self._stir(sorted(self.gateway.stirred()))
         if not self._dirty and not first:
             return False
-        routes = self._catalogue.around(self._dirty)
+        routes = self._catalogue.around(islice(self._dirty, AT_ONCE))
+        for route in routes:
+            self._dirty.pop(route, None)
         before = [self._catalogue.served[route] for route in routes if route in self._catalogue.served]
         if self.gateway.healthy or first:
             self._catalogue.observe(routes, self.gateway.observed(routes))
         part = self._catalogue.part(routes)
         plan = reconcile(part.desired, part.observed, LIMITS)
+        # What waits for its look is left for another plan as well: until it had one, nothing old may be removed.
+        plan = plan.model_copy(update={"postponed": plan.postponed + len(self._dirty)})
         for action in plan.actions:
             log.info("%s %s: %s", action.step.value, action.route, action.reason)
-        if plan.actions or first:
+        whole = not plan.postponed and not self._whole
+        if plan.actions or first or whole:
             await self.gateway.apply(plan)
+        self._whole = self._whole or whole
         if self.gateway.healthy:
             self._catalogue.observe(routes, self.gateway.observed(routes))
         part = self._catalogue.part(routes)
         # All that is left, beyond the limit of one plan too: it is looked at next.
         left = reconcile(part.desired, part.observed)
-        self._dirty = set(left.routes) | (self.gateway.stirred() - routes)
+        self._stir(left.routes)
+        self._stir(sorted(self.gateway.stirred() - routes))
         await self._roll_back(part.observed.rejected)
         self._tell(routes, before, left.refused, settled=not left.actions)
-        if not left.actions and not self._settled:
+        if not self._dirty and not self._settled:
             self._settled = True
             wanted = self._catalogue.desired.items()
             self.gateway.forget_others([route for route, revision in wanted if revision.spec is not None])
+            if len(wanted) > MANY:
+                # What was read and made of them stays: a collection that went through it would stop every change.
+                gc.collect()
+                gc.freeze()
         self._running.set()
         return bool(self._dirty) and self.gateway.healthy
+
+    def _stir(self, routes: Iterable[str]) -> None:
+        """These are to be looked at."""
+        self._dirty.update(dict.fromkeys(routes))
 
     def _tell(
         self, routes: Iterable[str], before: Iterable[Revision], refused: Mapping[str, str], *, settled: bool
@@ -259,7 +283,7 @@ class Controller:
             self._said = str(error)
         if self._running.is_set():
             return False
-        self._dirty |= self._catalogue.desired.keys()
+        self._stir(self._catalogue.desired)
         with contextlib.suppress(StoreError):
             return await self._round()
         return False

@@ -95,7 +95,7 @@ class Rollouts:
     async def _sight(self, seen: _Seen) -> Sight:
         rollout = seen.rollout
         if seen.served != seen.revision.number:
-            observed = self._gateway.observed()
+            observed = self._gateway.observed([rollout.route])
             served, rejected = observed.routes.get(rollout.route), observed.rejected.get(rollout.route)
             seen.served = served.number if served else None
             seen.refused = rejected.error if rejected and rejected.number == seen.revision.number else None

@@ -16,6 +16,8 @@ from inventory.store.tables import RevisionRow
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Revisions = list[Revision]
 
+_ROWS = 200
+
 
 class StaleError(LookupError):
     """A change that was made for a state which is no longer there. Its text says which route moved on."""
@@ -35,6 +37,7 @@ class RouteRepository:
         self._database = database
         self._listing = threading.Lock()
         self._latest: dict[str, Revision] = {}
+        self._known: dict[str, Revision] = {}
         self._cursor = 0
 
     def put(self, spec: RouteSpec, *, who: str, why: str) -> Revision:
@@ -84,20 +87,36 @@ class RouteRepository:
         """
         with self._listing:
             news = self.since(self._cursor)
-            if news.revisions:
-                latest = self._latest | {one.route: one for one in news.revisions}
-                self._latest = {route: latest[route] for route in sorted(latest) if latest[route].spec is not None}
+            added = False
+            for one in news.revisions:
+                if one.spec is None:
+                    self._latest.pop(one.route, None)
+                else:
+                    added = added or one.route not in self._latest
+                    self._latest[one.route] = one
+            if added:
+                self._latest = dict(sorted(self._latest.items()))
             self._cursor = news.cursor
             return [*self._latest.values()]
 
     def since(self, cursor: int) -> News:
-        """What changed after a cursor, by name; 0 is the beginning, and gives every route that ever was."""
+        """What changed after a cursor, by name; 0 is the beginning, and gives every route that ever was.
+
+        Who asks gets the same objects as whoever asked before: ten thousand routes are in memory once.
+        """
         newest = select(func.max(RevisionRow.id)).where(col(RevisionRow.id) > cursor).group_by(col(RevisionRow.route))
-        query = select(RevisionRow).where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
+        query = select(RevisionRow.id, RevisionRow.route, RevisionRow.number, RevisionRow.body)
+        query = query.where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
+        found, last = [], cursor
         with self._database.read() as session:
-            rows = session.exec(query).all()
-        last = max((row.id for row in rows if row.id is not None), default=cursor)
-        return News([Revision.model_validate(row.body) for row in rows], last)
+            # Some rows at a time: all of them at once are more than what is kept of them.
+            for id_, route, number, body in session.exec(query).yield_per(_ROWS):
+                known = self._known.get(route)
+                if known is None or known.number != number:
+                    known = self._known[route] = Revision.model_validate(body)
+                found.append(known)
+                last = max(last, id_ or 0)
+        return News(found, last)
 
     def history(self, name: str) -> Revisions:
         """Every revision of a route, newest first."""

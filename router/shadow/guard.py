@@ -122,7 +122,7 @@ class Guard:
         wanted = revision is not None and revision.spec is not None and revision.spec.shadow is not None
         if revision is None or not wanted or revision.number <= self._off_at.get(route, _NEVER):
             return
-        served = self._gateway.observed().routes.get(route)
+        served = self._gateway.observed([route]).routes.get(route)
         if served is not None and served.number == revision.number:
             await gateway.switch_off_shadow(route, off=False)
             self._looks.pop(route, None)

@@ -14,11 +14,11 @@ import grpc
 import pytest
 from making import route
 
-from inventory.model import Access, Invitation, RateLimit, RouteSpec, utc_now
+from inventory.model import Access, Invitation, RateLimit, RouteSpec, Shadow, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
 from router.errors import GatewayError
-from router.gateways.envoy import admin, membership, wire
+from router.gateways.envoy import admin, membership, switch, wire
 from router.gateways.envoy.files import Files
 from router.gateways.envoy.joined import ExpelledError, JoinedGateway
 from router.governing import Governing
@@ -319,3 +319,113 @@ async def answer_at(port: int) -> bytes:
 
 async def status_at(port: int) -> int:
     return int((await answer_at(port)).split()[1])
+
+
+def certified(backend: Any) -> RouteSpec:
+    """The route of a backend whose certificate only a machine that has ``ca.pem`` can check."""
+    url = backend.url.replace("http://", "https://")
+    origin = {"name": "origin", "url": url, "weight": 100, "authority_file": "ca.pem"}
+    return route("iris", hosts=(HOST,), backends=(origin,))
+
+
+@pytest.fixture
+def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Goes to one of two machines: what is started then finds its files there. Only the first has ``ca.pem``."""
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "here" / "ca.pem").write_bytes(certificates.authority(utc_now()).certificate)
+
+    def go(name: str) -> None:
+        monkeypatch.chdir(tmp_path / name)
+
+    go("here")
+    return go
+
+
+async def test_what_one_gateway_refuses_is_taken_back_at_all(
+    fleet: Any, store: Store, control: Settings, tmp_path: Path, backends: Any, until: Any, load: Any, machines: Any
+) -> None:
+    there, origin = elsewhere(control, tmp_path), await backends("origin")
+    async with fleet() as rig:
+        number = await rig.put(spec_of(origin))
+        await enrol(store, control, there)
+        machines("there")
+        async with joined(there):
+            await until(lambda: has(store, number))
+            callers = await served(there, load)
+            listed = ({"name": "origin", "url": origin.url, "weight": 100},)
+            changed = {"iris": certified(origin), "rose": route("rose", hosts=("rose.localhost",), backends=listed)}
+            store.routes.change(changed, who="tester", why="a test")
+            await until(lambda: has(store, number + 2))
+            for name, spec in (("iris", spec_of(origin)), ("rose", None)):
+                latest = store.routes.get(name)
+                assert latest is not None
+                assert latest.spec == spec
+                assert "at the gateway paris: Cluster iris/origin@" in latest.why
+                assert "ca.pem" in latest.why
+            assert rig.status().revisions == {"iris": number + 2}
+            assert (await rig.ask("rose.localhost")).status == 404
+            assert (await rig.ask(HOST)).json["from"] == "origin"
+            await callers.passed(50)
+            await callers.stop()
+            assert callers.failed == []
+            # Nothing was held against what comes after.
+            number = await rig.put(spec_of(await backends("other")))
+            await until(lambda: has(store, number))
+
+
+async def test_a_gateway_that_was_away_takes_nothing_back_and_says_so(
+    fleet: Any, store: Store, control: Settings, tmp_path: Path, backends: Any, until: Any, machines: Any
+) -> None:
+    there, origin = elsewhere(control, tmp_path), await backends("origin")
+    async with fleet() as rig:
+        await enrol(store, control, there)
+        number = await rig.put(certified(origin))
+        machines("there")
+        async with joined(there):
+            refused = await until(lambda: next((one.errors.get("iris") for one in store.gateways.list()
+                                                if one.id == "paris"), None))  # fmt: skip
+            assert "Cluster iris/origin@" in refused
+            assert "this gateway was away or late" in refused
+            # It is no member whose word is waited for, until it has what the others have.
+            latest = store.routes.get("iris")
+            assert latest is not None
+            assert latest.number == number
+            assert rig.status().revisions == {"iris": number}
+
+
+async def test_pairs_are_captured_there_and_the_off_switch_acts_there(
+    fleet: Any, store: Store, control: Settings, tmp_path: Path, backends: Any, until: Any
+) -> None:
+    there = elsewhere(control, tmp_path)
+    origin, replacement = await backends("origin"), await backends("replacement")
+    listed = (
+        {"name": "origin", "url": origin.url, "weight": 100},
+        {"name": "replacement", "url": replacement.url, "weight": 0},
+    )
+    spec = route("iris", hosts=(HOST,), backends=listed, shadow=Shadow(backend="replacement", percent=100))
+    async with fleet() as rig:
+        number = await rig.put(spec)
+        await enrol(store, control, there)
+        async with joined(there):
+            await until(lambda: has(store, number))
+            caller = type(rig.connection)(there.gateway_port)
+            assert (await caller.ask(HOST)).json["from"] == "origin"
+            await until(lambda: {one["role"] for one in rig.captured()} == {"p", "s"})
+            first, second = rig.captured()
+            assert first["rid"] == second["rid"]
+            gateway = rig.controller.gateway
+            await gateway.switch_off_shadow("iris")
+            await until(lambda: switch.switched_off(Files(there.state_folder).admin) == {"iris"})
+            copied = len(replacement.seen)
+            for _ in range(20):
+                assert (await caller.ask(HOST)).json["from"] == "origin"
+            await gateway.switch_off_shadow("iris", off=False)
+            await until(lambda: switch.switched_off(Files(there.state_folder).admin) == set())
+            await caller.ask(HOST)
+            await replacement.received(lambda seen: len(seen) == copied + 1)
+            # One that is turned past gnomon, as `gnomon shadow --off` does, is turned there too.
+            await asyncio.to_thread(switch.turn, Files(control.state_folder).admin, "iris", off=True)
+            assert await gateway.switched_off() == {"iris"}
+            await until(lambda: switch.switched_off(Files(there.state_folder).admin) == {"iris"})
+            caller.close()

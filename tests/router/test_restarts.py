@@ -139,7 +139,9 @@ async def test_a_gateway_alone_is_taken_over_without_a_failed_request(
         assert await rig.process.owns_port()
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "there is no last"), ("{", "cannot be read"), ("[]", "is none")])
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "there is no last"), ("{", "cannot be read"), ("[]", "cannot be read")]
+)
 async def test_without_a_last_good_configuration_a_gateway_alone_says_so(
     settings: Any, content: str | None, said: str
 ) -> None:
@@ -162,6 +164,7 @@ async def test_what_cannot_be_kept_is_said_once_and_serving_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(lastgood, "write", full)
+        patched.setattr(lastgood, "append", full)
         await rig.put(spec_of(other))
         await until(lambda: "cannot be kept: [Errno 28] No space left" in caplog.text)
         assert (await rig.ask(HOST)).json["from"] == "other"

@@ -1,7 +1,6 @@
 """The gateway without a controller: Envoy with the last good configuration, kept running until gnomon is back."""
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -9,7 +8,9 @@ from inventory.settings import Settings
 from router.errors import GatewayError
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.files import Files
+from router.gateways.envoy.keeper import kept_form
 from router.gateways.envoy.process import EnvoyProcess
+from router.gateways.envoy.start import start_of
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ class Alone:
     def __init__(self, settings: Settings) -> None:
         """Nothing is started. GatewayError where there is no Envoy on this machine."""
         self._files = Files(settings.state_folder)
+        self._start = start_of(settings, self._files)
         self.process = EnvoyProcess(
             envoy_binary(),
             self._files,
@@ -44,11 +46,9 @@ class Alone:
     def _form(self) -> dict[str, Any]:
         path = self._files.standalone
         try:
-            form = json.loads(path.read_bytes())
+            form = kept_form(self._files, self._start)
         except FileNotFoundError as error:
             raise GatewayError(f"there is no last good configuration {path}: `gnomon serve` keeps one") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise GatewayError(f"the last good configuration {path} cannot be read: start `gnomon serve`") from error
-        if not isinstance(form, dict):
-            raise GatewayError(f"the last good configuration {path} is none: start `gnomon serve`")
         return form

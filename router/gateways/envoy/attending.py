@@ -6,7 +6,7 @@ It is told of a route once its own Envoy acknowledged it: what it keeps on disk 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from inventory.model import Refusal, Revision
 from router.gateways.envoy.refusals import words
@@ -16,17 +16,22 @@ from router.governance import Governance
 
 _MOST_ADDRESSES = 1000
 
+ALONE: Final = "the others serve it: this gateway was away or late when they were asked"
+"""Why a refusal by one gateway takes nothing back: in time, it would have."""
+
 
 class Serving(NamedTuple):
     """What the fleet is to serve, asked again and again: revisions, the resources made of each, what is enforced.
 
-    ``meant`` gives the routes that are meant by those that a node says have stirred.
+    ``meant`` gives the routes that are meant by those that a node says have stirred, ``trying`` those of which a
+    change is under way.
     """
 
     good: Callable[[], Mapping[str, Revision]]
     made: Callable[[str], Mapping[tuple[str, str], Resource]]
     governance: Callable[[], Governance]
     meant: Callable[[Iterable[str]], set[str]]
+    trying: Callable[[], frozenset[str]] = frozenset
 
 
 class Attending:
@@ -49,6 +54,7 @@ class Attending:
         self._sync: NodeSync | None = None
         self._seen: dict[str, Revision] = {}
         self._has: dict[str, Revision] = {}
+        self._waiting: set[str] = set()
 
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take in what the gateway says of itself. ValueError, TypeError or KeyError for what makes no sense."""
@@ -75,7 +81,10 @@ class Attending:
         found |= {route for route, revision in good.items() if self._seen.get(route) is not revision}
         found |= self._seen.keys() - good.keys()
         self._seen = dict(good)
-        for route in found:
+        # While a change is tried, what a route has is neither the old nor the new.
+        found |= self._waiting
+        self._waiting = found & serving.trying()
+        for route in found - self._waiting:
             revision = good.get(route)
             named = serving.made(route)
             if revision is not None and named and has_all(sync, named):
@@ -86,7 +95,8 @@ class Attending:
                 number = revision.number if revision is not None else None
                 known = self._has.get(route) if revision is not None else self._has.pop(route, None)
                 kept = known.number if known is not None and revision is not None else None
-                self.news[route] = kept, Refusal(error=error, number=number) if error else None
+                refused = Refusal(error=f"{error} ({ALONE})", number=number) if error else None
+                self.news[route] = kept, refused
 
     def messages(self, sent: "Sent", good: Mapping[str, Revision], *, complete: bool) -> Iterator[dict[str, Any]]:
         """What is to be kept on its disk, beside what it was sent before over this connection."""

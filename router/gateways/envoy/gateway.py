@@ -14,7 +14,7 @@ from router.errors import GatewayError
 from router.gateways import Copied, Joint
 from router.gateways.envoy import admin, lastgood, stats, switch
 from router.gateways.envoy.ads import AdsServer
-from router.gateways.envoy.attending import Serving, has_all, refusal
+from router.gateways.envoy.attending import Serving
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import bootstrap
 from router.gateways.envoy.descriptors import load_schema
@@ -27,15 +27,13 @@ from router.gateways.envoy.process import EnvoyProcess
 from router.gateways.envoy.start import start_of, write_certificate
 from router.gateways.envoy.sync import SCOPE, NodeSync, Resource
 from router.gateways.envoy.tables import PIECE, Tables
+from router.gateways.envoy.verdicts import ACKNOWLEDGE_SECONDS, Verdicts
 from router.governance import ALL, Governance, changed
 from router.io.enrol import authority_of
 from router.observed import Observed, Rejection
 from router.plan import Action, Plan, Step, hosts_of
 
 log = logging.getLogger(__name__)
-
-ACKNOWLEDGE_SECONDS = 5.0
-"""How long one plan waits for the gateway's verdict before the next look at what is desired."""
 
 _WARM_SECONDS = 5.0
 _AT_ONCE = 100
@@ -68,13 +66,15 @@ class EnvoyGateway:
         self._shared = of_all(self._schema, self._governance)
         self._changing = asyncio.Lock()
         self._good: dict[str, Revision] = {}
+        self._copying: set[str] = set()
         self._made: dict[str, Named] = {}
         self._tables = Tables(self._schema)
+        self._verdicts = Verdicts(self._ads, self._tables, settings.gateway_id, self._real, lambda: self.healthy)
         self._fleet = self._joined()
         self._rejected: dict[str, Rejection] = {}
         self._moving: frozenset[str] = frozenset()
+        self._trying: frozenset[str] = frozenset()
         self._listens: int | None = None
-        self._away = False
         self.unknown_hosts = 0
         self._said = ""
         self._counters: dict[str, int] = {}
@@ -100,7 +100,7 @@ class EnvoyGateway:
     def seed(self, served: Iterable[Revision]) -> None:
         """What it served when last heard of: what a refused change falls back to."""
         for revision in served:
-            self._good[revision.route] = revision
+            self._hold(revision)
             self._made[revision.route] = of_route(self._schema, revision, self._governance.of(revision.route))
 
     def last_good(self) -> tuple[Revision, ...]:
@@ -116,7 +116,8 @@ class EnvoyGateway:
         served = {
             route: self._good[route]
             for route in asked
-            if route in self._good and ((route in self._moving and self.healthy) or self._has(self._made.get(route)))
+            if route in self._good
+            and ((route in self._moving and self.healthy) or self._verdicts.has(self._made.get(route)))
         }
         rejected = self._rejected if routes is None else {r: self._rejected[r] for r in asked if r in self._rejected}
         return Observed(routes=served, rejected=dict(rejected))
@@ -159,7 +160,7 @@ class EnvoyGateway:
             await self._fleet.stop()
         await self.process.stop()
         await self._ads.stop()
-        await self.keep()
+        await self.keep(whole=True)
 
     def admit(self, members: Iterable[Member]) -> None:
         """Who belongs to the fleet from now on."""
@@ -178,7 +179,9 @@ class EnvoyGateway:
         """The gateways of other machines, where the settings let any join."""
         if self._settings.join_address is None:
             return None
-        serving = Serving(lambda: self._good, self._real, lambda: self._governance, self._tables.routes_of)
+        serving = Serving(
+            lambda: self._good, self._real, lambda: self._governance, self._tables.routes_of, lambda: self._trying
+        )
         authority = authority_of(self._settings.state_folder)
         life = timedelta(seconds=self._settings.join_seconds)
         return Fleet(self._ads, self._files, serving, authority, life)
@@ -187,10 +190,11 @@ class EnvoyGateway:
         """Do a plan. What is refused goes back to what it was, with its whole change and the gateway's words kept."""
         async with self._changing:
             self._moving = frozenset(self.observed(plan.routes).routes)
+            self._trying = frozenset(plan.routes)
             try:
                 await self._apply(plan)
             finally:
-                self._moving = frozenset()
+                self._moving = self._trying = frozenset()
         await self._listening()
 
     @property
@@ -215,12 +219,12 @@ class EnvoyGateway:
             self._moving = frozenset(self.observed(wanted).routes)
             try:
                 self._bring(wanted, complete=False)
-                await self._settled({**wanted, "": self._shared}, made)
-                refused = [error for one in (self._shared, *wanted.values()) if (error := self._refusal(one))]
+                await self._verdicts.settled({**wanted, "": self._shared}, made)
+                refused = [error for one in (self._shared, *wanted.values()) if (error := self._verdicts.refusal(one))]
                 if refused:
                     self._governance, self._shared = before, shared
                     self._bring(made, complete=False)
-                    await self._settled({**made, "": shared}, wanted)
+                    await self._verdicts.settled({**made, "": shared}, wanted)
                     raise GatewayError(f"the gateway refused what is to be enforced: {refused[0]}")
             finally:
                 self._moving = frozenset()
@@ -228,7 +232,8 @@ class EnvoyGateway:
 
     def forget_others(self, routes: Collection[str]) -> None:
         """What is remembered from an earlier run and is none of these routes is nothing to fall back to."""
-        self._good = {route: revision for route, revision in self._good.items() if route in routes}
+        for route in self._good.keys() - set(routes):
+            self._lose(route)
         self._unkept = True
 
     async def _listening(self) -> None:
@@ -252,8 +257,8 @@ class EnvoyGateway:
         others = {route: named for route, named in others.items() if route not in refused}
         self._bring(others, complete=complete)
         wanted |= others
-        await self._settled({route: named for route, named in wanted.items() if route not in refused}, before)
-        refused |= {route: error for route in wanted if (error := self._refusal(wanted[route]))}
+        await self._verdicts.settled({route: named for route, named in wanted.items() if route not in refused}, before)
+        refused |= {route: error for route in wanted if (error := self._verdicts.refusal(wanted[route]))}
         refused = _with_their_change(plan, refused)
         for action in plan.actions:
             if action.step in {Step.SERVE, Step.WITHDRAW}:
@@ -261,7 +266,7 @@ class EnvoyGateway:
         back = {route: before[route] for route in refused if route in wanted}
         if back:
             self._bring(back, complete=complete)
-            await self._settled(back, wanted)
+            await self._verdicts.settled(back, wanted)
 
     async def _bring_new(
         self, plan: Plan, changes: Mapping[str, Revision | None]
@@ -297,20 +302,26 @@ class EnvoyGateway:
             self._rejected[route] = Rejection(number=action.number, error=error)
             log.error("revision %d of %s was refused: %s", action.number, route, error)
         elif action.after is None:
-            self._good.pop(route, None)
+            self._lose(route)
             self._rejected.pop(route, None)
             self._unkept = True
-        elif self._has(named):
-            self._good[route] = action.after
+        elif self._verdicts.has(named):
+            self._hold(action.after)
             self._rejected.pop(route, None)
             self._unkept = True
 
-    async def _settled(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> None:
-        """Wait for the local Envoy's verdict; not again while it is away."""
-        began = time.monotonic()
-        if not self._away or self.healthy:
-            await self._ads.settled(lambda: self._decided(wanted, before), ACKNOWLEDGE_SECONDS)
-            self._away = not self.healthy and time.monotonic() - began >= ACKNOWLEDGE_SECONDS
+    def _hold(self, revision: Revision) -> None:
+        """Remember what is served of a route."""
+        self._good[revision.route] = revision
+        if revision.spec is not None and revision.spec.shadow is not None:
+            self._copying.add(revision.route)
+        else:
+            self._copying.discard(revision.route)
+
+    def _lose(self, route: str) -> None:
+        """Remember a route no longer."""
+        self._good.pop(route, None)
+        self._copying.discard(route)
 
     async def traffic(self) -> list[Traffic]:
         """What passed since the last call, at gateways that joined too. Nothing of an Envoy that cannot be asked."""
@@ -327,12 +338,17 @@ class EnvoyGateway:
         self.unknown_hosts += moved.get(stats.UNKNOWN_HOSTS, 0)
         return stats.traffic(moved, now)
 
-    async def keep(self) -> None:
-        """Write the last known good configuration where it changed, and bound what was captured."""
+    async def keep(self, *, whole: bool = False) -> None:
+        """Keep the last known good configuration where it changed, and bound what was captured.
+
+        ``whole``: all of it is written anew.
+        """
         try:
             if self._unkept:
                 self._unkept = False
-                await asyncio.to_thread(self._keeper.keep, dict(self._good), self._governance)
+                kept, held = dict(self._good), self._governance
+                if not await asyncio.to_thread(self._keeper.keep, kept, held, whole=whole):
+                    self._unkept = True
             await asyncio.to_thread(self._bound_capture)
         except OSError as error:
             self._unkept = True
@@ -353,7 +369,9 @@ class EnvoyGateway:
         return stats.traffic(counted, counted)
 
     async def copied(self) -> dict[str, Copied]:
-        """How much was copied to shadows since Envoy was started, by route."""
+        """How much was copied to shadows since Envoy was started, by route. Nothing where no route has a shadow."""
+        if not self._copying:
+            return {}
         try:
             counted = await asyncio.to_thread(admin.counters, self._files.admin, stats.COPIES)
         except OSError:
@@ -371,9 +389,13 @@ class EnvoyGateway:
     async def switched_off(self) -> set[str]:
         """The routes whose copying was switched off."""
         try:
-            return await asyncio.to_thread(switch.switched_off, self._files.admin)
+            found = await asyncio.to_thread(switch.switched_off, self._files.admin)
         except OSError:
             return set()
+        # A switch that somebody turned here, past this process, is turned at gateways that joined as well.
+        if self._fleet is not None and not found <= self._fleet.off:
+            self._fleet.switch(self._fleet.off | found)
+        return found
 
     def _bring(self, wanted: Mapping[str, Named], *, complete: bool) -> None:
         """Make these the resources of their routes, in the target of every node."""
@@ -421,27 +443,6 @@ class EnvoyGateway:
             except ValueError as error:
                 refused[route] = str(error)
         return wanted, refused
-
-    def _has(self, named: Named | None) -> bool:
-        node = self._ads.node(self._settings.gateway_id)
-        return named is not None and bool(named) and node is not None and has_all(node, self._tables.real(named))
-
-    def _decided(self, wanted: Mapping[str, Named], before: Mapping[str, Named]) -> bool:
-        """Whether the node has, or refused, what is wanted, and no longer has a host that is not."""
-        node = self._ads.node(self._settings.gateway_id)
-        hosts = [name for route in wanted for kind, name in before.get(route, ()) if kind == SCOPE]
-        hosts += [name.partition("/")[0] for route in wanted for kind, name in before.get(route, ()) if kind == PIECE]
-        left = [self._tables.beside(before[route]) for route in wanted if route in before and not wanted[route]]
-        gone = [name for name in hosts if name not in self._ads.target[SCOPE]]
-        return (
-            node is not None
-            and not any(node.acknowledged(SCOPE, name) for name in gone)
-            and all(not named or self._refusal(named) or self._has(named) for named in (*wanted.values(), *left))
-        )
-
-    def _refusal(self, named: Named) -> str | None:
-        node = self._ads.node(self._settings.gateway_id)
-        return refusal(node, self._tables.real(named)) if node is not None else None
 
     async def _warmed(self, node: str) -> None:
         """Wait until an Envoy has resolved the names of its new clusters."""

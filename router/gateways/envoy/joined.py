@@ -22,7 +22,7 @@ from router.gateways.envoy import admin, lastgood, membership, stats, switch, wi
 from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.bootstrap import MEMBER, Control, bootstrap, certificate
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.keeper import Keeper
+from router.gateways.envoy.keeper import Keeper, kept_form
 from router.gateways.envoy.process import EnvoyProcess
 from router.gateways.envoy.shipping import Shipper
 from router.gateways.envoy.start import start_of, write_certificate
@@ -118,11 +118,11 @@ class JoinedGateway:
         if self._attended.is_set():
             return bootstrap(self._start)
         try:
-            form = json.loads(self._files.standalone.read_bytes())
-        except (OSError, ValueError) as error:
+            form = kept_form(self._files, self._start)
+        except (OSError, ValueError, TypeError) as error:
             raise GatewayError(f"{self._control} does not answer, and nothing was served here before") from error
         log.warning("%s does not answer: what was served last is served", self._control)
-        return dict(form)
+        return form
 
     def _connect(self) -> Any:
         credentials = grpc.ssl_channel_credentials(self._authority, self._own.key, self._own.certificate)
@@ -239,7 +239,8 @@ class JoinedGateway:
             try:
                 if self._unkept:
                     self._unkept = False
-                    await asyncio.to_thread(self._keeper.keep, dict(self._served), self._governance)
+                    kept, held = dict(self._served), self._governance
+                    self._unkept = not await asyncio.to_thread(self._keeper.keep, kept, held) or self._unkept
             except OSError as error:
                 self._unkept = True
                 log.warning("the last good configuration cannot be kept: %s", error)

@@ -1,11 +1,14 @@
 """What is kept on disk of what is served: for the next gnomon, and for an Envoy that starts while there is none.
 
-Each route is turned into text once, when it changes, so that keeping ten thousand costs little more than writing them.
+Each route is turned into text once, when it changes. Two files hold all that is served; what changed since they were
+written is appended to a log, so that a change among ten thousand routes is on disk for the price of one line.
 """
 
 import json
+import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from inventory.model import Revision
 from router.gateways.envoy import lastgood, tables
@@ -16,37 +19,119 @@ from router.governance import Governance, Held
 
 _CLUSTERS, _SCOPES, _PIECES = "@clusters@", "@scopes@", "@pieces@"
 
+SHARE = 50
+"""Writing all anew waits so many times as long as it took the last time: it has two percent of a processor at most."""
+
+
+class _Kept(NamedTuple):
+    """What is kept of one route, its texts compressed: ten thousand routes are held here all the time."""
+
+    revision: Revision
+    held: Held
+    text: bytes
+    clusters: bytes
+    scopes: bytes
+    pieces: Mapping[str, str]
+
 
 class Keeper:
-    """Writes two files: the revisions that are served, and a configuration of Envoy that serves them by itself."""
+    """Writes what is served: the revisions, and a configuration of Envoy that serves them by itself."""
 
     def __init__(self, files: Files, start: Start) -> None:
         """Nothing is written before ``keep``."""
         self._files = files
         self._start = start
-        self._texts: dict[str, tuple[Revision, Held, str, str, str, dict[str, str]]] = {}
+        self._kept: dict[str, _Kept] = {}
+        self._governance: Governance | None = None
+        self._due = 0.0
 
-    def keep(self, served: Mapping[str, Revision], governance: Governance) -> None:
-        """Write what is served and enforced. OSError where it cannot be written; what was there stays then."""
-        for route in self._texts.keys() - served.keys():
-            del self._texts[route]
+    def keep(self, served: Mapping[str, Revision], governance: Governance, *, whole: bool = False) -> bool:
+        """Keep what is served and enforced: at the least in the log, all anew if that is due, or where it is asked for.
+
+        Whether nothing is left to write. OSError where something cannot be written; what was there stays then.
+        """
+        began = time.monotonic()
+        if governance is not self._governance:
+            # Before the routes: what is enforced must be known to whoever serves them.
+            lastgood.write(self._files.governance, governance.kept())
+        fresh, gone = self._differ(served, governance)
+        if not whole and began < self._due:
+            lastgood.append(self._files.lastgood, (revision for revision, _ in fresh), gone)
+            self._take(fresh, gone, governance)
+            return False
+        self._take(fresh, gone, governance)
+        texts = (_plain(self._kept[route].text) for route in sorted(self._kept))
+        # Once the revisions are written, the log says nothing new: an end between the two costs nothing.
+        lastgood.save(self._files.lastgood, texts)
+        lastgood.write(self._files.standalone, self._configuration(governance))
+        self._due = time.monotonic() + SHARE * (time.monotonic() - began)
+        return True
+
+    def form(self, served: Iterable[Revision], governance: Governance) -> dict[str, Any]:
+        """The configuration of an Envoy that serves these routes by itself. Nothing is written."""
+        self._take([(one, governance.of(one.route)) for one in served], (), governance)
+        return dict(json.loads("".join(self._configuration(governance))))
+
+    def _differ(
+        self, served: Mapping[str, Revision], governance: Governance
+    ) -> tuple[list[tuple[Revision, Held]], list[str]]:
+        """The routes that are not kept as they are served, and those that are served no longer."""
+        same = governance is self._governance
+        fresh: list[tuple[Revision, Held]] = []
         for route, revision in served.items():
-            known = self._texts.get(route)
+            known = self._kept.get(route)
+            if known is not None and known.revision is revision and same:
+                continue
             held = governance.of(route)
-            if known is None or known[0] is not revision or known[1] != held:
-                self._texts[route] = (revision, held, revision.model_dump_json(), *_texts(revision, held))
-        ordered = [self._texts[route] for route in sorted(self._texts)]
-        # Before the routes: what is enforced must be known to whoever serves them.
-        lastgood.write(self._files.governance, governance.kept())
-        lastgood.save(self._files.lastgood, (text for _, _, text, _, _, _ in ordered))
-        clusters = ",".join(text for _, _, _, text, _, _ in ordered if text)
-        pieces = [(name, text) for *_, named in ordered for name, text in named.items()]
-        scopes = ",".join([*(text for _, _, _, _, text, _ in ordered if text), *_tables(pieces)])
+            if known is None or known.revision is not revision or known.held != held:
+                fresh.append((revision, held))
+        return fresh, sorted(self._kept.keys() - served.keys())
+
+    def _take(self, fresh: Iterable[tuple[Revision, Held]], gone: Iterable[str], governance: Governance) -> None:
+        for route in gone:
+            del self._kept[route]
+        for revision, held in fresh:
+            clusters, scopes, pieces = _texts(revision, held)
+            text = _packed(revision.model_dump_json())
+            self._kept[revision.route] = _Kept(revision, held, text, _packed(clusters), _packed(scopes), pieces)
+        self._governance = governance
+
+    def _configuration(self, governance: Governance) -> Iterator[str]:
+        """The text of the configuration, in parts."""
+        ordered = [self._kept[route] for route in sorted(self._kept)]
         whole = json.dumps(standalone(self._start, [_CLUSTERS], [_SCOPES], governance))
+        head, _, rest = whole.partition(f'"{_CLUSTERS}"')
+        middle, _, tail = rest.partition(f'"{_SCOPES}"')
+        yield head
+        clusters = lastgood.listed(_plain(one.clusters) for one in ordered)
+        first = next(clusters, None)
+        yield first or ""
+        yield from clusters
+        yield middle if first else middle.removeprefix(", ")
+        pieces = [(name, text) for one in ordered for name, text in one.pieces.items()]
+        scopes = lastgood.listed([*(_plain(one.scopes) for one in ordered), *_tables(pieces)])
         # With no route the list of scopes would be empty, which Envoy refuses: one that nobody can ask for stands in.
-        listed = f'"{_CLUSTERS}", ' if not clusters else f'"{_CLUSTERS}"'
-        form = whole.replace(listed, clusters).replace(f'"{_SCOPES}"', scopes or _NOBODY)
-        lastgood.write(self._files.standalone, form)
+        yield next(scopes, _NOBODY)
+        yield from scopes
+        yield tail
+
+
+def kept_form(files: Files, start: Start) -> dict[str, Any]:
+    """The configuration of an Envoy that serves what was served last. OSError, ValueError or TypeError without one."""
+    form = json.loads(files.standalone.read_bytes())
+    if not isinstance(form, dict):
+        raise TypeError("it is none")
+    if not lastgood.has_log(files.lastgood):
+        return form
+    return Keeper(files, start).form(lastgood.load(files.lastgood), lastgood.governance(files.governance))
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), 1)
+
+
+def _plain(packed: bytes) -> str:
+    return zlib.decompress(packed).decode()
 
 
 def _texts(revision: Revision, held: Held) -> tuple[str, str, dict[str, str]]:
