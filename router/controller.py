@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
@@ -25,7 +26,7 @@ from router.gateways import Gateway, capture_file, make_gateway
 from router.io.addresses import own_addresses
 from router.meter import Meter
 from router.observed import Observed, Rejection
-from router.plan import Limits, reconcile
+from router.plan import Limits, Step, reconcile
 from router.scribe import Scribe
 from router.stages import stages
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 COMPANION_SECONDS = 5.0
+FIRST_SECONDS = 30.0
+"""How long the first look at all routes may put off what is kept on disk."""
+
 LIMITS = Limits(routes=500)
 """One plan touches no more routes than this; the rest follows at once in the next."""
 
@@ -183,7 +187,8 @@ class Controller:
         # What waits for its look is left for another plan as well: until it had one, nothing old may be removed.
         plan = plan.model_copy(update={"postponed": plan.postponed + len(self._dirty)})
         for action in plan.actions:
-            log.info("%s %s: %s", action.step.value, action.route, action.reason)
+            level = logging.INFO if action.step in {Step.SERVE, Step.WITHDRAW} else logging.DEBUG
+            log.log(level, "%s %s: %s", action.step.value, action.route, action.reason)
         whole = not plan.postponed and not self._whole
         if plan.actions or first or whole:
             await self.gateway.apply(plan)
@@ -290,10 +295,13 @@ class Controller:
 
     async def _beat(self, stop: asyncio.Event) -> None:
         """Each second: a heartbeat, the traffic, the last good configuration, and a look at the gateway."""
+        began = time.monotonic()
         while not stop.is_set():
             await self._meter.count(self.gateway)
             self._scribe.status(self._status(healthy=self.gateway.healthy))
-            await self.gateway.keep()
+            # While all routes are first read, each second would write down a part of them.
+            if self._settled or time.monotonic() - began > FIRST_SECONDS:
+                await self.gateway.keep()
             self._wake.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)

@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 """How often callers are looked at again, and how long a silent bell is trusted."""
 
+GIVE_WAY_SECONDS = 0.02
+"""How long after a write it begins to look."""
+
 ALIVE_SECONDS = 10.0
 """How old the heartbeat of a gateway may be that shares the limits of rates."""
 
@@ -90,6 +93,8 @@ class Governor:
         try:
             while not stop.is_set():
                 patience = min(await ear.listen(), LOOK_SECONDS)
+                # What was just written is most often a route, which callers wait for: its change goes first.
+                await asyncio.sleep(GIVE_WAY_SECONDS)
                 wake.clear()
                 await self._look(self._gateway)
                 with contextlib.suppress(TimeoutError):

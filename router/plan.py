@@ -160,25 +160,30 @@ def _actions(route: str, before: Revision | None, latest: Revision | None) -> It
     after = latest if latest is not None and latest.spec is not None else None
     asked: dict[str, Any] = {"change": latest.change, "number": latest.number} if latest is not None else {}
     had, has = _backends(before), _backends(after)
+    warmed = [has[key] for key in has.keys() - had.keys()]
+    retired = [had[key] for key in had.keys() - has.keys()]
     if after is None:
         why = f"the route was removed{f': {latest.why}' if latest is not None else ''}"
     elif before is None:
         why = f"revision {after.number} is new here: {after.why}"
     else:
         why = f"revision {before.number} is served, {after.number} is desired: {after.why}"
-    for backend in sorted(has - had, key=lambda one: one.name):
+    for backend in sorted(warmed, key=lambda one: one.name):
         yield Action(step=Step.WARM, route=route, backend=backend, reason=f"{route} will send requests to it", **asked)
     step = Step.WITHDRAW if after is None else Step.SERVE
     yield Action(step=step, route=route, before=before, after=after, reason=why, **asked)
-    for backend in sorted(had - has, key=lambda one: one.name):
+    for backend in sorted(retired, key=lambda one: one.name):
         yield Action(step=Step.RETIRE, route=route, backend=backend, reason=f"{route} no longer names it", **asked)
 
 
-def _backends(revision: Revision | None) -> frozenset[Backend]:
-    """The backends of a revision, their weights aside: a weight is the route's business."""
+def _backends(revision: Revision | None) -> dict[tuple[tuple[str, object], ...], Backend]:
+    """The backends of a revision by all that they are, their weights aside: a weight is the route's business."""
     if revision is None or revision.spec is None:
-        return frozenset()
-    return frozenset(backend.model_copy(update={"weight": 0}) for backend in revision.spec.backends)
+        return {}
+    return {
+        tuple(item for item in backend if item[0] != "weight"): backend.model_copy(update={"weight": 0})
+        for backend in revision.spec.backends
+    }
 
 
 def _rejected(latest: Mapping[str, Revision], observed: Observed) -> dict[str, str]:

@@ -15,6 +15,7 @@ from inventory.store import Store, StoreError
 log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 1.0
+_GATHER_SECONDS = 0.02
 
 State = tuple[int | None, Refusal | None]
 """What a gateway has of a route: the number that is served, and what it refused."""
@@ -52,6 +53,8 @@ class Scribe:
         """Write whatever is told, until cancelled."""
         while True:
             await self._news.wait()
+            # What is told of one change comes in parts, and a writer of the next must not find the store taken.
+            await asyncio.sleep(_GATHER_SECONDS)
             if not await self.flush():
                 await asyncio.sleep(_AGAIN_SECONDS)
 

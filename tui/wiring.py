@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 
 Service = Callable[[asyncio.Event], Coroutine[None, None, None]]
+
+SWITCH_SECONDS = 0.001
+"""How long one thread of the daemon may have the interpreter while another waits for it."""
 """Something that runs until the event is set."""
 
 
@@ -160,6 +164,8 @@ def daemon(here: Workspace, *, gateway: bool, schedules: bool, clusters: bool) -
     """
 
     async def run() -> None:
+        # A change of a route goes through the event loop, and must not wait long for a thread that is at work.
+        sys.setswitchinterval(SWITCH_SECONDS)
         async with _stop_on_signals() as stop:
             parts: list[Service] = [notifier(here)]
             if gateway:

@@ -387,7 +387,9 @@ class EnvoyGateway:
         await asyncio.to_thread(switch.turn, self._files.admin, route, off=off)
 
     async def switched_off(self) -> set[str]:
-        """The routes whose copying was switched off."""
+        """The routes whose copying was switched off. Nothing where no route has a shadow."""
+        if not self._copying:
+            return set()
         try:
             found = await asyncio.to_thread(switch.switched_off, self._files.admin)
         except OSError:

@@ -1,6 +1,7 @@
 """Pure: how Envoy speaks to the servers of a backend, and which of them it trusts with requests."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Any
 
 from inventory.model import Backend, HealthCheck
@@ -12,6 +13,7 @@ API = "type.googleapis.com/envoy"
 _IDLE = "1.5s"
 
 
+@lru_cache(4096)
 def is_address(host: str) -> bool:
     """Whether a host is an address, not a name."""
     try:
