@@ -1,25 +1,35 @@
 """The terminal UI at scale: first useful paint, key to repaint while others write, and memory.
 
-A real store with endpoints of ordinary size; another process changes 500 of them a second. Keys are posted to the
-app, and a repaint counts when the compositor has drawn the screen after the cursor moved.
+The real command in a terminal of its own (a pty of 200x60 cells) on a real store with endpoints of ordinary size.
+Another process changes 500 of them a second, in batches as a scan's journal writes them. A first paint is counted
+from the start of the process, the interpreter's own included. A key counts from the byte that is written to the
+terminal until the screen with the row it leads to, read and under the cursor, was drawn and handed to the terminal.
 
-Run: python benchmarks/terminal.py [ENDPOINTS] [KEYS]     (default 100000 and 300)
+Run: python benchmarks/terminal.py [ENDPOINTS] [KEYS] [FILE]     (default 100000 and 300; FILE is made where it is not)
 """
 
-import asyncio
+import fcntl
+import json
+import os
+import pty
 import random
-import resource
+import select
+import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from textual import events
-
+from inventory.listing import Order
 from inventory.model import (
     Asked,
     Endpoint,
@@ -33,18 +43,20 @@ from inventory.model import (
     Scheme,
     utc_now,
 )
-from inventory.settings import Settings
+from inventory.query import Query
 from inventory.store import Store, open_store
 from inventory.store.folding import assessed
 from inventory.store.rows import Due, keep
-from tui.app import GnomonApp
-from tui.widgets.table import RowTable
 
 BATCH = 5000
-SIZE = (200, 60)
+COLUMNS, LINES = 200, 60
 UPDATES = 500
-BATCHES_A_SECOND = 25
+BATCHES_A_SECOND = 4
+CHANGING = 20_000
+SPAWNS = 3
+PAUSE = 0.03
 KEYS = ("j", "j", "j", "pagedown", "k", "j", "pageup", "j", "G", "k", "g", "pagedown")
+BYTES = {"pagedown": b"\x1b[6~", "pageup": b"\x1b[5~"}
 
 
 def endpoint(number: int, dice: random.Random) -> Endpoint:
@@ -87,123 +99,201 @@ def fill(store: Store, count: int) -> None:
 
 
 def write_on(url: str) -> None:
-    """Change endpoints until somebody ends this: the other process."""
+    """Change endpoints until somebody ends this: the other process. It says each second how many it changed."""
     dice = random.Random(2)
     with open_store(url) as store:
-        ids = [one.id for one in store.endpoints.list(limit=20_000)]
-        due = time.monotonic()
+        its = {one.id: one for one in store.endpoints.list(limit=CHANGING)}
+        ids, size = sorted(its), UPDATES // BATCHES_A_SECOND
+        began = due = time.monotonic()
+        done = 0
+        print("ready", flush=True)
         while True:
-            some = store.pages.rows(dice.sample(ids, UPDATES // BATCHES_A_SECOND))
-            changed = [
-                one.model_copy(update={"risk": dice.randrange(101), "last_seen": utc_now()}) for one in some.values()
-            ]
+            fresh = {"last_seen": utc_now()}
+            some = [its[n].model_copy(update={"risk": dice.randrange(101), **fresh}) for n in dice.sample(ids, size)]
             with store._database.write() as session:  # noqa: SLF001 - rows without their observations
-                keep(session, [Due(one, None) for one in changed], utc_now())
+                keep(session, [Due(one, None) for one in some], utc_now())
+            done += size
+            print(f"{done} {time.monotonic() - began}", flush=True)
             due += 1 / BATCHES_A_SECOND
             time.sleep(max(due - time.monotonic(), 0))
 
 
-class Watched(GnomonApp):
-    """Notes when the screen was drawn."""
+def show_on(url: str, report: int) -> None:
+    """The real command, which tells through a pipe what each drawing of the screen showed."""
+    from tui.app import GnomonApp
+    from tui.cli import app
+    from tui.widgets.table import RowTable
 
-    drawn = drawn_cpu = 0.0
+    told = {"moves": 0, "painted": 0}
+    draw, row, move = GnomonApp._display, RowTable._row, RowTable.move_to  # noqa: SLF001
 
-    def _display(self, *given: object) -> None:
-        super()._display(*given)
-        self.drawn, self.drawn_cpu = time.perf_counter(), time.thread_time()
+    def moved(table: RowTable, place: int) -> None:
+        told["moves"] += 1
+        move(table, place)
 
+    def painted(table: RowTable, place: int, width: int) -> Any:
+        strip = row(table, place, width)
+        if place == table.place and "\u2026" not in strip.text[:8]:
+            told["painted"] = told["moves"]
+        return strip
 
-async def until(holds, seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - it watches from outside, on what sets no event
-            await asyncio.sleep(0.001)
+    def drawn(screen: GnomonApp, *given: Any) -> None:
+        draw(screen, *given)
+        page = screen.screen_stack[-1]
+        place = getattr(page, "PLACE", "")
+        ready = bool(page.feed.rows) if hasattr(page, "feed") else screen.session.loaded
+        line = {"at": time.monotonic(), "place": place, "ready": ready, "painted": told["painted"]}
+        os.write(report, json.dumps(line).encode() + b"\n")
 
-
-async def measure(url: str, folder: Path, keys: int) -> None:
-    with open_store(url) as store:
-        settings = Settings(database=url, state_folder=folder)
-        for name, place in (("pulse", "pulse"), ("endpoints", "endpoints")):
-            await first_paint(store, settings, name, place)
-        started = store.version()
-        await until(lambda: store.version() > started)
-        app = Watched(store, settings)
-        async with app.run_test(size=SIZE) as pilot:
-            await pilot.press("2")
-            await app.settled()
-            await pilot.pause()
-            began, at = time.monotonic(), store.version()
-            found = [await one_key(app, KEYS[n % len(KEYS)]) for n in range(keys)]
-            rate = (store.version() - at) / (time.monotonic() - began) * (UPDATES / BATCHES_A_SECOND)
-        print(f"{'changes a second meanwhile':44}{rate:12,.0f}   (store at {store.version() - started} writes)")
-        report("key to repaint", [wall for wall, _ in found])
-        report("of which the UI's thread computed", [cpu for _, cpu in found])
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{'memory':44}{memory:12,.0f} MB peak")
+    GnomonApp._display, RowTable._row, RowTable.move_to = drawn, painted, moved  # noqa: SLF001
+    sys.argv = ["gnomon", "--database", url, "tui"]
+    app()
 
 
-async def first_paint(store: Store, settings: Settings, name: str, place: str) -> None:
-    began = time.perf_counter()
-    app = Watched(store, settings)
-    async with app.run_test(size=SIZE):
-        if place == "endpoints":
-            app.post_message(events.Key("2", "2"))
-            await until(lambda: place == app.screen.PLACE and app.screen.is_mounted)
-            await until(lambda: bool(app.screen.feed.rows))
-        else:
-            await until(lambda: app.session.loaded)
-        ready = time.perf_counter()
-        await until(lambda: app.drawn > ready)
-        print(f"{f'first useful paint of {name}':44}{1000 * (app.drawn - began):12,.0f} ms")
+@dataclass
+class Screen:
+    """A running terminal UI: its terminal, and what it tells of each drawing."""
+
+    process: subprocess.Popen[bytes]
+    terminal: int
+    report: int
+    began: float
+    bytes_shown: int = 0
+    rest: bytes = b""
+
+    def type(self, key: str) -> float:
+        """Type a key. When that was."""
+        at = time.monotonic()
+        os.write(self.terminal, BYTES.get(key, key.encode()))
+        return at
+
+    def until(self, holds: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+        """The first drawing of which that holds."""
+        end = time.monotonic() + seconds
+        for told in self.drawings(end):
+            if holds(told):
+                return told
+        raise TimeoutError("the screen never showed it")
+
+    def drawings(self, end: float) -> Iterator[dict[str, Any]]:
+        """What it tells until then, while what it shows is taken from the terminal."""
+        while (left := end - time.monotonic()) > 0:
+            ready, _, _ = select.select([self.terminal, self.report], [], [], left)
+            if self.terminal in ready:
+                self.bytes_shown += len(os.read(self.terminal, 1 << 20))
+            if self.report in ready:
+                *lines, self.rest = (self.rest + os.read(self.report, 1 << 16)).split(b"\n")
+                yield from (json.loads(line) for line in lines)
+
+    def of_process(self, name: str) -> int:
+        """A line of /proc/PID/status, in kB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith(name)).split()[1])
+
+    def cpu(self) -> float:
+        """Seconds of a core that the process used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def one_key(app: Watched, key: str) -> tuple[float, float]:
-    """From a key to the screen that shows its effect: milliseconds, and those that the UI's thread computed."""
-    table = app.screen.query_one(RowTable)
-    moved = asyncio.Event()
-    move = table.move_to
-    table.move_to = lambda row: (move(row), moved.set())  # type: ignore[method-assign]
-    began, cpu = time.perf_counter(), time.thread_time()
-    app.post_message(events.Key(key, key if len(key) == 1 else None))
-    await moved.wait()
-    at = time.perf_counter()
-    await until(
-        lambda: (
-            app.drawn > at and all(k in app.screen.feed.rows for k in table.keys_shown[table.place : table.place + 1])
-        )
+@contextmanager
+def screen(url: str, folder: Path) -> Iterator[Screen]:
+    """The terminal UI in a terminal of its own."""
+    terminal, inner = pty.openpty()
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+    report, told = os.pipe()
+    env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "XDG_STATE_HOME": str(folder)}
+    env.pop("NO_COLOR", None)
+    command = [sys.executable, __file__, "--show", url, str(told)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, stdin=inner, stdout=inner, stderr=inner, env=env, pass_fds=[told], start_new_session=True
     )
-    table.move_to = move  # type: ignore[method-assign]
-    await asyncio.sleep(0.02)
-    return 1000 * (app.drawn - began), 1000 * (app.drawn_cpu - cpu)
+    os.close(inner)
+    os.close(told)
+    try:
+        yield Screen(process, terminal, report, began)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        os.close(terminal)
+        os.close(report)
 
 
-def report(what: str, found: Sequence[float]) -> None:
-    found = sorted(found)
-    print(f"{what + ', median':44}{statistics.median(found):12,.1f} ms")
-    print(f"{what + ', 99 of 100':44}{found[int(len(found) * 0.99) - 1]:12,.1f} ms")
+def measure(url: str, folder: Path, keys: int, writer: subprocess.Popen[str]) -> None:
+    first, second = [], []
+    for _ in range(SPAWNS):
+        with screen(url, folder) as one:
+            first.append(one.until(lambda told: told["ready"] and told["place"] == "pulse")["at"] - one.began)
+            at = one.type("2")
+            second.append(one.until(lambda told: told["ready"] and told["place"] == "endpoints")["at"] - at)
+    assert writer.stdout is not None
+    said(f"first useful paint, from the start, median of {SPAWNS}", statistics.median(first) * 1000, "ms", 1000)
+    said("from 2 to the first rows of all endpoints, median", statistics.median(second) * 1000, "ms")
+    with screen(url, folder) as one:
+        one.until(lambda told: told["ready"])
+        one.type("2")
+        told = one.until(lambda told: told["ready"] and told["place"] == "endpoints")
+
+        list(one.drawings(time.monotonic() + 2))
+        os.set_blocking(writer.stdout.fileno(), False)
+        before, began, cpu = written(writer), time.monotonic(), one.cpu()
+        found, painted = [], told["painted"]
+        for n in range(keys):
+            at = one.type(KEYS[n % len(KEYS)])
+            seen = one.until(lambda told, last=painted: told["painted"] > last)
+            painted = seen["painted"]
+            found.append(1000 * (seen["at"] - at))
+            list(one.drawings(time.monotonic() + PAUSE))
+        took = time.monotonic() - began
+        said("changes a second meanwhile", (written(writer) - before) / took, "", UPDATES)
+        found.sort()
+        said("key to repaint, median", statistics.median(found), "ms", 50)
+        said("key to repaint, 99 of 100", found[min(int(len(found) * 0.99), len(found) - 1)], "ms", 150)
+        said("the screen's process used of a core", 100 * (one.cpu() - cpu) / took, "%")
+        said("memory at most", one.of_process("VmHWM") / 1024, "MB", 300)
+
+
+def written(writer: subprocess.Popen[str]) -> int:
+    """How many changes the other process made so far."""
+    assert writer.stdout is not None
+    time.sleep(0.3)
+    lines = os.read(writer.stdout.fileno(), 1 << 20).decode().splitlines()
+    return int(lines[-1].split()[0])
+
+
+def said(what: str, value: float, unit: str, bar: float | None = None) -> None:
+    print(f"{what:54}{value:10,.0f} {unit:4}{f'  (bar {bar:,.0f})' if bar else ''}", flush=True)
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--write"]:
-        write_on(sys.argv[2])
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     keys = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     with tempfile.TemporaryDirectory() as name:
-        given = Path(sys.argv[3]) if len(sys.argv) > 3 else None
-        url = f"sqlite:///{given or Path(name) / 'inventory.db'}"
-        if given is None:
+        file = Path(sys.argv[3]) if len(sys.argv) > 3 else Path(name) / "inventory.db"
+        url = f"sqlite:///{file}"
+        if not file.exists():
             subprocess.run([sys.executable, __file__, "--fill", url, str(count)], check=True)
-        print(f"{'endpoints':44}{count:12,}")
-        writer = subprocess.Popen([sys.executable, __file__, "--write", url])
+        with open_store(url) as store:
+            said("endpoints", len(store.order.read(Query(), Order(), utc_now()).keys), "")
+        writer = subprocess.Popen([sys.executable, __file__, "--write", url], stdout=subprocess.PIPE, text=True)
         try:
-            asyncio.run(measure(url, Path(name), keys))
+            assert writer.stdout is not None
+            writer.stdout.readline()
+            measure(url, Path(name), keys, writer)
         finally:
             writer.kill()
             writer.wait()
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--fill"]:
-        with open_store(sys.argv[2]) as filled:
-            fill(filled, int(sys.argv[3]))
-    else:
-        main()
+    match sys.argv[1:]:
+        case ["--fill", url, count]:
+            with open_store(url) as filled:
+                fill(filled, int(count))
+        case ["--write", url]:
+            write_on(url)
+        case ["--show", url, report]:
+            show_on(url, int(report))
+        case _:
+            main()

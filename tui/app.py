@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import App
 
@@ -23,6 +23,9 @@ from tui.screens.changing import REFUSALS
 from tui.screens.registry import FIRST, OPENED
 from tui.session import Session, empty
 from tui.theme.themes import DEFAULTS, SIXTEEN, THEMES, chosen_theme, no_colour
+
+if TYPE_CHECKING:
+    from tui.screens.filtering import Filtering
 
 ROOT_DEPTH = 2
 """Textual's own blank screen, and one of the first screens on it; what is above was opened from there."""
@@ -45,14 +48,19 @@ class GnomonApp(App[None]):
         *,
         keys: Mapping[str, str] | None = None,
         clock: Callable[[], datetime] = utc_now,
+        ready: Callable[[], None] = lambda: None,
     ) -> None:
-        """Raises KeymapError, with a sentence, where ``keys`` cannot be used."""
+        """``ready`` is called once the first screen shows what the store holds.
+
+        Raises KeymapError, with a sentence, where ``keys`` cannot be used.
+        """
         chosen = keymap(keys)
         # Without colours the terminal's own are kept, and a filter of Textual's takes those out.
         colourless = no_colour()
         super().__init__(ansi_color=True if colourless else None)
         self.session = Session(store, settings, clock, chosen, read_only, empty(clock()))
         self._live = Live(self, self.session)
+        self.ready = ready
         for name, page in FIRST.items():
             self.install_screen(page(self.session), name)
         for theme in THEMES:
@@ -74,7 +82,14 @@ class GnomonApp(App[None]):
 
     async def action_look(self) -> None:
         """Look at once, after a change of one's own."""
+        self.hurry()
+        if (page := self._on_top()) is not None:
+            page.hurry()
         await self._live.look()
+
+    def hurry(self) -> None:
+        """Read a snapshot at the next look, whatever was read lately."""
+        self._live.hurry()
 
     async def settled(self) -> None:
         """Return once everything that was asked for is read: for pictures and tests."""
@@ -99,6 +114,12 @@ class GnomonApp(App[None]):
         """The page on top; None under a form, and while the app comes or goes."""
         top = self.screen_stack[-1] if self.screen_stack else None
         return top if isinstance(top, Page) and top.is_mounted else None
+
+    @property
+    def shows_figures(self) -> bool:
+        """Whether the screen on top shows figures of the whole inventory."""
+        page = self._on_top()
+        return page is not None and page.FIGURES
 
     def draw_bars(self) -> None:
         """Draw the bars of every page."""
@@ -173,7 +194,7 @@ class GnomonApp(App[None]):
         self.session.frozen = not self.session.frozen
         self.draw_bars()
         if not self.session.frozen:
-            await self._live.look()
+            await self.action_look()
 
     async def _do_change_undo(self) -> None:
         await self._step_back(self.session.undo, self.session.redo)
@@ -212,6 +233,12 @@ class GnomonApp(App[None]):
         """Open a page about something on top of what is shown."""
         here = self.session.history.here
         self.show(Location(here.root, (*here.opened, Opened(place, key))))
+
+    def list_endpoints(self, text: str) -> None:
+        """Go to the list of endpoints, with a filter."""
+        self.show(Location("endpoints"))
+        listing = cast("Filtering", self.get_screen("endpoints"))
+        self.call_after_refresh(listing.set_filter, text)
 
     def show(self, location: Location) -> None:
         """Go somewhere; back leads here again."""

@@ -1,4 +1,8 @@
-"""The endpoints of one listing: every id in order, and whole endpoints only where the next key may lead."""
+"""The endpoints of one listing: every id in order, and whole endpoints only where the next key may lead.
+
+The order is read once. After that what was written since is read, put into its place, and of the rows that are
+held only those are read again that it is about.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,11 +13,16 @@ from inventory.listing import Order
 from inventory.model import Endpoint
 from inventory.query import Query
 from inventory.store import Store
+from inventory.store.order import Ordered, patched
 
 AROUND = 1
 """Pages that are read before and after the one in view, so that the next key finds them."""
-REST = 1.5
-"""After the order was read, it is left alone for this many times as long as that took."""
+PAUSE = 0.5
+"""Seconds between one look at what changed and the next: with the look itself, changes appear within a second."""
+REST = 4.0
+"""After a look, the store is left alone for this many times as long as that took, where that is longer."""
+WHOLE_AFTER = 30.0
+"""Seconds after which a filtered order that changed is read whole: time alone decides about ages."""
 
 
 class Feed:
@@ -22,33 +31,63 @@ class Feed:
     def __init__(self, store: Store, order: Order, *, gaps: bool = False) -> None:
         self._store, self._gaps = store, gaps
         self.query, self.order = Query(), order
-        self.keys: list[str] = []
         self.rows: dict[str, Endpoint] = {}
-        self.loaded = False
-        self._read_at: dict[str, int] = {}
-        self._ordered_at = -1
-        self._rest_until = 0.0
+        self._ordered: Ordered | None = None
+        self._of: tuple[Query, Order] | None = None
+        self._old: set[str] = set()
+        self._absent: set[str] = set()
+        self._flying: set[str] = set()
+        self._rest_until = self._whole_until = 0.0
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The ids of the listing in order."""
+        return self._ordered.keys if self._ordered else ()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether anything was read yet."""
+        return self._ordered is not None
 
     def ask(self, query: Query, order: Order) -> None:
-        """Ask for other endpoints, or for another order. ``reorder`` reads it."""
-        if (query, order) != (self.query, self.order):
-            self.query, self.order = query, order
-            self._ordered_at = -1
+        """Ask for other endpoints, or for another order. ``follow`` reads it."""
+        self.query, self.order = query, order
+        if (query, order) != self._of:
             self._rest_until = 0.0
 
     def due(self, version: int) -> bool:
         """Whether the order may have changed since it was read, and enough time went by."""
-        return version != self._ordered_at and monotonic() >= self._rest_until
+        current = self._ordered is not None and self._of == (self.query, self.order)
+        return not (current and self._ordered and self._ordered.version >= version) and monotonic() >= self._rest_until
 
-    async def reorder(self, version: int, now: datetime) -> None:
-        """Read the ids in order, until they are of what was asked last."""
+    async def follow(self, now: datetime) -> None:
+        """Bring the order to what the store holds, until it is of what was asked last."""
         while True:
             asked, started = (self.query, self.order), monotonic()
-            keys = await asyncio.to_thread(self._store.pages.keys, *asked, now, gaps=self._gaps)
+            ordered, changed = await asyncio.to_thread(self._read, *asked, now)
             if asked == (self.query, self.order):
                 break
-        self.keys, self._ordered_at, self.loaded = keys, version, True
-        self._rest_until = monotonic() + REST * (monotonic() - started)
+        self._ordered, self._of = ordered, asked
+        held = self.rows.keys() | self._absent | self._flying
+        old = held if changed is None else held & changed
+        self._old |= old
+        self._absent -= old
+        rest = 0.0 if changed is None else REST * (monotonic() - started)
+        self._rest_until = monotonic() + max(PAUSE, rest)
+
+    def hurry(self) -> None:
+        """Be due at the next look, whatever was read lately."""
+        self._rest_until = 0.0
+
+    def _read(self, query: Query, order: Order, now: datetime) -> tuple[Ordered, frozenset[str] | None]:
+        """The order, and the ids of what was written since; None where that may be any."""
+        before, reader = self._ordered, self._store.order
+        if before is not None and self._of == (query, order) and not (query.terms and monotonic() > self._whole_until):
+            news = reader.since(before, query, order, now, gaps=self._gaps)
+            if news is not None:
+                return patched(before, news), news.changed
+        self._whole_until = monotonic() + WHOLE_AFTER
+        return reader.read(query, order, now, gaps=self._gaps), None
 
     def around(self, view: range) -> Sequence[str]:
         """The ids to read for a view: its own and its neighbours', and those of a view at either end."""
@@ -57,26 +96,31 @@ class Feed:
         end = len(view) + more
         return list(dict.fromkeys((*near, *self.keys[:end], *self.keys[-end:])))
 
-    def behind(self, view: range, version: int) -> bool:
-        """Whether a row in view is not read yet, or was read before that version."""
-        return any(self._read_at.get(key, -1) < version for key in self.keys[view.start : view.stop])
+    def behind(self, view: range) -> bool:
+        """Whether a row in view is not read yet, or is another one by now."""
+        return any(self._wanted(key) for key in self.keys[view.start : view.stop])
 
-    async def load(self, view: range, version: int) -> set[str]:
-        """Bring the rows in view to a version, and read those around it that are not there at all.
+    def _wanted(self, key: str) -> bool:
+        return key in self._old or (key not in self.rows and key not in self._absent)
 
-        Returns the keys of the rows in view that changed.
+    async def load(self, view: range) -> set[str]:
+        """Read the rows in view and around it that are not there, or are others by now.
+
+        Returns the keys of the rows that changed.
         """
         near = self.around(view)
-        seen = [key for key in self.keys[view.start : view.stop] if self._read_at.get(key, -1) < version]
-        wanted = [*seen, *(key for key in near if key not in self._read_at and key not in seen)]
+        wanted = [key for key in near if self._wanted(key)]
+        self._old -= set(wanted)
+        self._flying = set(wanted)
         found = await asyncio.to_thread(self._store.pages.rows, wanted) if wanted else {}
-        changed = {key for key in seen if self.rows.get(key) != found.get(key)}
-        for key in wanted:
-            self._read_at[key] = version
-            if key not in found:
-                self.rows.pop(key, None)
-            elif key in changed or key not in self.rows:
+        self._flying = set()
+        changed = {key for key in wanted if self.rows.get(key) != found.get(key)}
+        for key in changed:
+            if key in found:
                 self.rows[key] = found[key]
+            else:
+                self.rows.pop(key, None)
+        self._absent |= {key for key in wanted if key not in found}
         self._forget(near)
         return changed
 
@@ -84,4 +128,5 @@ class Feed:
         """Keep only what is around the view: a screen needs no more, whatever the inventory holds."""
         kept = set(near)
         self.rows = {key: row for key, row in self.rows.items() if key in kept}
-        self._read_at = {key: at for key, at in self._read_at.items() if key in kept}
+        self._old &= kept
+        self._absent &= kept

@@ -18,8 +18,10 @@ REDRAW_LOOKS = 40
 """After this many looks without news, ages are drawn anew and gateways asked for their heartbeat."""
 SLOW_LOOKS = 12
 """A look that takes as long as this many is called stale."""
+PAUSE = 0.5
+"""Seconds between one snapshot and the next: with the reading itself, changes appear within a second."""
 REST = 3.0
-"""After reading a snapshot, the store is left alone for this many times as long as that took."""
+"""After reading a snapshot, the store is left alone for this many times as long as that took, where that is longer."""
 
 
 class Live:
@@ -41,6 +43,10 @@ class Live:
                 self._stale("the database takes long to answer")
             return
         self._app.run_worker(self.look(), group="look", exclusive=False)
+
+    def hurry(self) -> None:
+        """Have the next look read a snapshot, whatever was read lately."""
+        self._rest_until = 0.0
 
     async def look(self) -> None:
         """Look at once."""
@@ -71,7 +77,7 @@ class Live:
                 self._app.draw_bars()
             return
         session.shown = version
-        if session.snapshot.version != version and monotonic() >= self._rest_until:
+        if self._behind(version) and monotonic() >= self._rest_until:
             self._snapshot.ask()
         self._app.tell_news()
         self._quiet = 0 if news else self._quiet + 1
@@ -81,13 +87,22 @@ class Live:
             session.snapshot = replace(session.snapshot, gateways=gateways)
             self._app.redraw()
 
+    def _behind(self, version: int) -> bool:
+        """Whether the snapshot lacks something that the screen on top shows."""
+        snapshot = self._session.snapshot
+        return snapshot.version != version or (self._app.shows_figures and snapshot.figures_of != version)
+
     async def _read(self) -> None:
-        started = monotonic()
-        snapshot = await asyncio.to_thread(read, self._session.store, self._session.clock())
-        self._rest_until = monotonic() + REST * (monotonic() - started)
-        if not (self._session.frozen and self._session.loaded):
-            self._session.snapshot, self._session.loaded = snapshot, True
+        started, session = monotonic(), self._session
+        figures = self._app.shows_figures or not session.loaded
+        snapshot = await asyncio.to_thread(read, session.store, session.clock(), session.snapshot, figures=figures)
+        self._rest_until = monotonic() + max(PAUSE, REST * (monotonic() - started))
+        if not (session.frozen and session.loaded):
+            first = not session.loaded
+            session.snapshot, session.loaded = snapshot, True
             self._app.redraw()
+            if first:
+                self._app.call_after_refresh(self._app.ready)
 
     def _failed(self, error: StoreError) -> None:
         self._stale(str(error))

@@ -1,5 +1,6 @@
 """One consistent look at the store: everything that the screens show beside endpoints, read in a worker thread."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from inventory.coverage import metrics, scope_gaps
@@ -15,31 +16,39 @@ TRENDS = 40
 CHANGES = 200
 
 
-def read(store: Store, now: datetime) -> Snapshot:
-    """Read it. Raises StoreError.
+def read(store: Store, now: datetime, before: Snapshot | None = None, *, figures: bool = True) -> Snapshot:
+    """Read it; without ``figures``, those stay what they were ``before``. Raises StoreError.
 
     The version is read first: whatever is written meanwhile makes a newer version, and is read next.
     """
     version = store.version()
     scans = tuple(store.scans.list(limit=SCANS))
-    facets = store.coverage.facets()
-    return Snapshot(
+    read = replace(
+        before or Snapshot(version, now),
         version=version,
         at=now,
-        facets=facets,
-        metrics=metrics(facets, scans),
-        worst=tuple(store.pages.worst(WORST)),
+        facets=store.coverage.facets(),
         scope_gaps=scope_gaps(scans),
-        red_flags=store.coverage.red_flags(),
-        trend=store.coverage.trend(limit=TRENDS),
-        found=tuple(store.pages.found_by_day(now, DAYS)),
-        changes=tuple(store.changes.list(limit=CHANGES)),
         views={view.name: view.filter for view in store.views.list()},
         scopes=tuple(store.scopes.list()),
         schedules=tuple(store.schedules.list()),
         scans=scans,
         routes=tuple(_route(store, revision) for revision in store.routes.list()),
         gateways=tuple(store.gateways.list()),
+    )
+    return _with_figures(store, now, read) if figures else read
+
+
+def _with_figures(store: Store, now: datetime, read: Snapshot) -> Snapshot:
+    return replace(
+        read,
+        figures_of=read.version,
+        metrics=metrics(read.facets, read.scans),
+        worst=tuple(store.pages.worst(WORST)),
+        red_flags=store.coverage.red_flags(),
+        trend=store.coverage.trend(limit=TRENDS),
+        found=tuple(store.pages.found_by_day(now, DAYS)),
+        changes=tuple(store.changes.list(limit=CHANGES)),
     )
 
 

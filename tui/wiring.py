@@ -235,9 +235,11 @@ def notifier(here: Workspace) -> Service:
 
 def show(here: Workspace, *, read_only: bool) -> None:
     """Open the terminal UI."""
+    from tui import pace
     from tui.app import GnomonApp
 
-    GnomonApp(here.store, here.settings, read_only=read_only, keys=here.settings.keys).run()
+    settings = here.settings
+    GnomonApp(here.store, settings, read_only=read_only, keys=settings.keys, ready=pace.started).run()
 
 
 def serve_screen(options: Sequence[str], host: str, port: int, *, read_only: bool) -> None:

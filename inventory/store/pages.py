@@ -1,31 +1,20 @@
-"""Endpoints for a screen: all ids in order, the rows in view, and counts. Nothing here reads every endpoint.
-
-A screen that can jump anywhere in a hundred thousand rows needs their order at once, which pages do not give. It is
-the ids alone: the index over facets and places holds them, and the database puts them into one text.
-"""
+"""Endpoints for a screen: the rows in view, and counts. Nothing here reads every endpoint."""
 
 import ipaddress
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, or_
+from sqlalchemy import ColumnElement, and_, case, func, not_, or_
 from sqlalchemy import select as sa_select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
-from sqlmodel import Session, col
+from sqlmodel import col
 
 from inventory.coverage import BEHIND_THE_GATEWAY
-from inventory.listing import BY_FACET, BY_ROW, Order
 from inventory.model import Endpoint, Governance, Kind, Presence, Routing
-from inventory.query import TEXT_FIELDS, Query
+from inventory.query import TEXT_FIELDS
 from inventory.store import facets
 from inventory.store.database import Database
-from inventory.store.paging import parts_of
 from inventory.store.rows import TABLE, by_ids, read_endpoints, select_endpoints
 from inventory.store.tables import EndpointRow, FacetRow
-
-_BEFORE_THE_ID = {4: 1 + 8 + 4, 6: 1 + 32 + 4}
-"""How many characters of a place come before the id, by the version of its address (see ``place_key``)."""
 
 
 class EndpointPages:
@@ -33,19 +22,6 @@ class EndpointPages:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def keys(self, query: Query, order: Order, now: datetime, *, gaps: bool = False) -> list[str]:
-        """The ids of the endpoints that match, in order; ``gaps`` keeps only those of ``coverage.is_gap``."""
-        with self._database.read() as session:
-            parts = parts_of(session, query, now)
-            of_facets = [*parts.facet, *([_gap()] if gaps else [])]
-            found: Select[Any] = sa_select(TABLE.c.place).where(*parts.row)
-            if order.by in BY_FACET:
-                found = found.join_from(TABLE, FacetRow, TABLE.c.facet == col(FacetRow.id)).where(*of_facets)
-            elif of_facets:
-                found = found.where(TABLE.c.facet.in_(sa_select(col(FacetRow.id)).where(*of_facets)))
-            text = session.connection().execute(_joined(session, found, _sorting(order))).scalar()
-        return text.split("\n") if text else []
 
     def rows(self, ids: Collection[str]) -> dict[str, Endpoint]:
         """The endpoints of those ids that there are, by id. Meant for what fits on a screen."""
@@ -56,9 +32,9 @@ class EndpointPages:
         """The riskiest gaps."""
         found: list[Endpoint] = []
         with self._database.read() as session:
-            risks = sa_select(col(FacetRow.risk)).where(_gap()).distinct().order_by(col(FacetRow.risk).desc())
+            risks = sa_select(col(FacetRow.risk)).where(of_gaps()).distinct().order_by(col(FacetRow.risk).desc())
             for risk in session.connection().execute(risks).scalars().all():
-                those = sa_select(col(FacetRow.id)).where(_gap(), col(FacetRow.risk) == risk)
+                those = sa_select(col(FacetRow.id)).where(of_gaps(), col(FacetRow.risk) == risk)
                 query = select_endpoints().where(TABLE.c.facet.in_(those)).order_by(TABLE.c.place)
                 found += read_endpoints(session, query.limit(limit - len(found)))
                 if len(found) >= limit:
@@ -117,6 +93,18 @@ class EndpointPages:
         with self._database.read() as session:
             return [(where_, _network(start), count) for where_, start, count in session.connection().execute(query)]
 
+    def namespaces(self) -> dict[tuple[str, str], int]:
+        """How many endpoints that are not gone each namespace has, by its cluster and its name."""
+        cluster, name = col(FacetRow.cluster), col(FacetRow.namespace)
+        query = (
+            sa_select(cluster, name, func.sum(col(FacetRow.count)))
+            .where(cluster.is_not(None), name.is_not(None), col(FacetRow.presence) != Presence.GONE.value)
+            .group_by(cluster, name)
+        )
+        with self._database.read() as session:
+            rows = session.connection().execute(query)
+            return {(str(where_), str(space)): int(count) for where_, space, count in rows}
+
 
 def _network(start: str) -> str:
     """The network whose places begin so."""
@@ -125,31 +113,7 @@ def _network(start: str) -> str:
     return f"{address}/{8 * len(digits)}"
 
 
-def _sorting(order: Order) -> list[Any]:
-    """What a list is sorted by: as ``store.endpoints.page`` does."""
-    place = TABLE.c.place
-    if order.by == "endpoint":
-        return [place.desc() if order.descending else place.asc()]
-    key = getattr(FacetRow, order.by) if order.by in BY_FACET else TABLE.c[BY_ROW[order.by]]
-    keys = [key.is_(None), key] if order.by in BY_FACET and order.by != "risk" else [key]
-    sorting = [each.desc() if order.descending else each.asc() for each in keys]
-    falls = order.descending and order.by not in BY_FACET
-    return [*sorting, place.desc() if falls else place.asc()]
-
-
-def _joined(session: Session, found: Select[Any], sorting: Sequence[Any]) -> Select[Any]:
-    """One text of the ids, in order, a line each: the driver makes one value of it, while the screen goes on."""
-    place = TABLE.c.place
-    first = case((place.startswith("4"), _BEFORE_THE_ID[4] + 1), else_=_BEFORE_THE_ID[6] + 1)
-    name = func.substr(place, first)
-    if session.get_bind().dialect.name == "postgresql":
-        return found.with_only_columns(func.string_agg(name, aggregate_order_by(literal("\n"), *sorting)))
-    # SQLite takes the rows of an ordered subquery as they come; a test holds it to that.
-    inner = found.with_only_columns(name.label("id")).order_by(*sorting).subquery()
-    return sa_select(func.group_concat(inner.c.id, "\n"))
-
-
-def _gap() -> ColumnElement[bool]:
+def of_gaps() -> ColumnElement[bool]:
     """``coverage.is_gap`` as a condition on facets; a test compares the two over every combination of traits."""
     ml = [kind.value for kind in Kind if kind.is_ml]
     behind = [routing.value for routing in BEHIND_THE_GATEWAY]

@@ -101,7 +101,7 @@ def count(session: Session, query: Query, now: datetime) -> int:
     if not parts.row:
         total = session.connection().execute(sa_select(func.sum(FacetRow.count)).where(*parts.facet)).scalar()
         return int(total or 0)
-    facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+    facet = plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
     rows = sa_select(func.count()).select_from(EndpointRow).where(*_in_facets(parts.facet, facet), *parts.row)
     return int(session.connection().execute(rows).scalar_one())
 
@@ -214,12 +214,12 @@ def _rows(
     sorting: list[ColumnElement[Any]] = [*keys]
     if total <= FEW or parts.selective:
         # These few are to be sorted, not looked for along an index.
-        facet = _plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
+        facet = plain(session, TABLE.c.facet) if parts.selective else TABLE.c.facet
         query = query.where(*_in_facets(parts.facet, facet))
         if parts.facet or parts.selective:
-            sorting = [_plain(session, key) for key in keys]
+            sorting = [plain(session, key) for key in keys]
     else:
-        query = query.where(*_in_facets(parts.facet, _plain(session, TABLE.c.facet)))
+        query = query.where(*_in_facets(parts.facet, plain(session, TABLE.c.facet)))
     query = query.order_by(*(key.desc() if descending else key.asc() for key in sorting))
     return [(value, place) for value, place in session.connection().execute(query)]
 
@@ -230,7 +230,7 @@ def _in_facets(conditions: tuple[Condition, ...], facet: ColumnElement[Any]) -> 
     return (facet.in_(sa_select(col(FacetRow.id)).where(*conditions)),)
 
 
-def _plain(session: Session, column: Column[Any]) -> ColumnElement[Any]:
+def plain(session: Session, column: Column[Any]) -> ColumnElement[Any]:
     """A column that SQLite shall use no index for. PostgreSQL has statistics, and is left to choose."""
     if session.get_bind().dialect.name != "sqlite":
         return column
@@ -240,11 +240,11 @@ def _plain(session: Session, column: Column[Any]) -> ColumnElement[Any]:
 def _unindexed(session: Session, term: Condition) -> Condition:
     """A term in a form that SQLite uses no index for."""
 
-    def plain(element: Any, **_: Any) -> ColumnElement[Any] | None:
+    def unindexed(element: Any, **_: Any) -> ColumnElement[Any] | None:
         own = isinstance(element, Column) and element.table is TABLE and element.name in INDEXED
-        return _plain(session, element) if own else None
+        return plain(session, element) if own else None
 
-    found: Condition = visitors.replacement_traverse(term, {}, plain)
+    found: Condition = visitors.replacement_traverse(term, {}, unindexed)
     return found
 
 

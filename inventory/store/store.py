@@ -22,6 +22,7 @@ from inventory.store.issuers import IssuerRepository
 from inventory.store.keys import KeyRepository
 from inventory.store.migrate import migrate
 from inventory.store.observations import ObservationRepository
+from inventory.store.order import EndpointOrder
 from inventory.store.pages import EndpointPages
 from inventory.store.policies import PolicyRepository
 from inventory.store.principals import PrincipalRepository
@@ -50,6 +51,7 @@ class Store:
         self.observations = ObservationRepository(database)
         self.endpoints = EndpointRepository(database, settings or Settings())
         self.pages = EndpointPages(database)
+        self.order = EndpointOrder(database)
         self.triage = TriageRepository(database, self.endpoints)
         self.identities = IdentityRepository(database, self.endpoints)
         self.coverage = CoverageRepository(database, self.endpoints)

@@ -40,14 +40,14 @@ def test_the_ids_in_order_are_the_list_in_order(store: Store) -> None:
     for by, descending in itertools.product(ORDERS, (True, False)):
         order = Order(by, descending)
         listed = [one.id for one in store.endpoints.list("kind:notebook,ml-ui", order=order)]
-        assert store.pages.keys(parse("kind:notebook,ml-ui"), order, NOW) == listed, order
-    assert store.pages.keys(parse("owner:nobody"), Order(), NOW) == []
+        assert store.order.read(parse("kind:notebook,ml-ui"), order, NOW).keys == listed, order
+    assert store.order.read(parse("owner:nobody"), Order(), NOW).keys == []
 
 
 def test_gaps_and_counts_are_those_of_the_endpoints(store: Store) -> None:
     every = store.endpoints.list()
     gaps = [one for one in every if is_gap(one)]
-    assert store.pages.keys(Query(), Order(), NOW, gaps=True) == [one.id for one in gaps]
+    assert store.order.read(Query(), Order(), NOW, gaps=True).keys == [one.id for one in gaps]
     assert [one.id for one in store.pages.worst(20)] == [one.id for one in gaps[:20]]
     found = store.pages.found_by_day(NOW, 4)
     assert sum(found) == len(every)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tui import pace
 from tui.exits import CommandError
 from tui.wiring import Options, serve_screen, show, workspace
 
@@ -44,6 +45,7 @@ def tui(
     in_browser = bool(os.environ.get("TEXTUAL_DRIVER"))
     if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise CommandError("the terminal UI needs a terminal: in a pipe use `gnomon endpoints` and `gnomon coverage`")
+    pace.starting()
     with workspace(context.obj) as here:
         show(here, read_only=read_only)
 

@@ -37,6 +37,8 @@ class Page(Screen[None]):
 
     PLACE: ClassVar[str] = ""
     HEADLINE: ClassVar[str] = ""
+    FIGURES: ClassVar[bool] = False
+    """Whether it shows what a snapshot has only where it is asked for: see ``Snapshot``."""
     BINDINGS: ClassVar[list[Any]] = bindings("app")
 
     def __init__(self, session: Session, key: str = "") -> None:
@@ -68,6 +70,9 @@ class Page(Screen[None]):
 
     def news(self) -> None:
         """Look at what the screen shows of the store itself: there may be a newer version. Cheap where there is not."""
+
+    def hurry(self) -> None:
+        """Let the next ``news`` be looked for at once: something was changed here. By default it always is."""
 
     def performers(self) -> Iterable[Widget]:
         """Widgets that carry out actions even where the focus is elsewhere."""

@@ -52,18 +52,22 @@ class Inventory(Triaging, Filtering):
             return
         if self.feed.due(self.session.shown):
             self._ordering.ask()
-        if self.is_mounted and self.feed.behind(self.table.view, self.session.shown):
+        if self.is_mounted and self.feed.behind(self.table.view):
             self._loading.ask()
 
+    @override
+    def hurry(self) -> None:
+        self.feed.hurry()
+
     async def _reorder(self) -> None:
-        await self.feed.reorder(self.session.shown, self.now)
+        await self.feed.follow(self.now)
         self.marks = self.marks.kept(self.feed.keys) if not self.feed.query.terms else self.marks
         self.draw()
         self.draw_bars()
         self.news()
 
     async def _load(self) -> None:
-        changed = await self.feed.load(self.table.view, self.session.shown)
+        changed = await self.feed.load(self.table.view)
         self.table.refresh_rows(changed)
         if self.table.key in changed:
             self.draw_pane()
@@ -167,6 +171,8 @@ class Inventory(Triaging, Filtering):
 
     @on(RowTable.Sorted)
     def _clicked(self, message: RowTable.Sorted) -> None:
+        if message.table is not self.table:
+            return
         if message.column == self.feed.order.by:
             self._do_find_reverse()
         else:

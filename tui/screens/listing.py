@@ -27,6 +27,11 @@ class Listing(Page):
         self._pane_key: str | None = None
         self._pane_waits = False
 
+    @property
+    def front(self) -> RowTable:
+        """The table that the pane is about."""
+        return self.table
+
     def fill(self, table: RowTable) -> None:
         """Put the rows into the table. A listing without rows of its own leaves it empty."""
 
@@ -94,7 +99,7 @@ class Listing(Page):
         pane = self.pane
         if not pane.display:
             return
-        key = self.table.key
+        key = self.front.key
         pane.show(lambda width: self.pane_lines(key, width) if key else [])
         if key != self._pane_key:
             self._pane_key = key

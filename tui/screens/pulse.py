@@ -12,6 +12,7 @@ class PulsePage(Sheet):
 
     PLACE = "pulse"
     HEADLINE = "Pulse"
+    FIGURES = True
 
     @override
     def note(self) -> str:
@@ -26,3 +27,8 @@ class PulsePage(Sheet):
         if not self.session.loaded:
             return [line(Run("◌ reading the inventory …", Tone.INFO))]
         return pulse.page(self.session.snapshot, width, self.now)
+
+    @override
+    def news(self) -> None:
+        if self.session.loaded and self.session.snapshot.figures_of != self.session.snapshot.version:
+            self.gnomon.hurry()

@@ -41,4 +41,5 @@ class SpacePage(Sheet):
         if self._version < -1:
             return [line(Run("◌ reading …", Tone.INFO))]
         snapshot, stale = self.session.snapshot, timedelta(seconds=self.session.settings.stale_after)
-        return space.page(snapshot.scopes, snapshot.scans, self._hosts, width, self.now, stale)
+        scopes = [scope for scope in snapshot.scopes if self.key in {"all", scope.name}]
+        return space.page(scopes, snapshot.scans, self._hosts, width, self.now, stale)

@@ -34,6 +34,9 @@ class RouteState:
 class Snapshot:
     """What the store held at one version, without the endpoints themselves: its size does not grow with theirs.
 
+    What only Pulse shows is of the version ``figures_of``, which lags while another screen is looked at: ``metrics``,
+    ``worst``, ``red_flags``, ``trend``, ``found`` and ``changes``.
+
     ``worst`` are the riskiest gaps among them, ``red_flags`` the blocks with endpoints that nobody scanned whole,
     ``trend`` what coverage was after each of the latest scans, the oldest first, ``found`` how many were first seen
     on each of the last days, ``views`` the saved filters by name.
@@ -41,6 +44,7 @@ class Snapshot:
 
     version: int
     at: datetime
+    figures_of: int = -1
     facets: tuple[Facet, ...] = ()
     metrics: tuple[Metric, ...] = ()
     worst: tuple[Endpoint, ...] = ()

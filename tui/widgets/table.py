@@ -78,7 +78,8 @@ class RowTable(Scrolled, Toned, can_focus=True):
         self._told: tuple[int, int] = (0, 0)
         self._strips: dict[str, dict[tuple[bool, bool, bool], tuple[object, Strip]]] = {}
         self._strips_until = 0.0
-        self._shown: object = None
+        self._frame: object = None
+        self._lines: list[tuple[str, bool, bool]] = []
         self._cursor = 0
         self._key: str | None = None
         self._placed: tuple[Placed, ...] = ()
@@ -125,19 +126,21 @@ class RowTable(Scrolled, Toned, can_focus=True):
         self._refresh_if_changed()
 
     def _refresh_if_changed(self) -> None:
-        """Draw again where other rows are in view, or where they are old enough for their ages to have changed."""
+        """Draw again what is another row than was drawn there, and all where rows are old enough for their ages."""
         table, view = self._table, self.view
-        shown = (
-            self._placed, tuple(table.keys[view.start : view.stop]), view.start, self._cursor, table.empty,
-            table.sorted_by, table.descending, frozenset(self._marked) & set(table.keys[view.start : view.stop]),
-        )  # fmt: skip
+        frame = (self._placed, view.start, view.stop, table.empty, table.sorted_by, table.descending, len(table) == 0)
         if monotonic() >= self._strips_until:
             self._strips.clear()
             self._strips_until = monotonic() + AGE_SECONDS
-            self._shown = None
-        if shown != self._shown or any(self._stale(key) for key in shown[1]):
-            self._shown = shown
+            self._frame = None
+        lines = [(key := table.key(row), row == self._cursor, key in self._marked) for row in view]
+        if frame != self._frame:
             self.refresh()
+        else:
+            for row, now, before in zip(view, lines, self._lines, strict=True):
+                if now != before or self._stale(now[0]):
+                    self._refresh_row(row)
+        self._frame, self._lines = frame, lines
 
     def _stale(self, key: str) -> bool:
         """Whether a row is another one than was drawn."""

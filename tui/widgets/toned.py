@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region, Spacing
 from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
@@ -16,12 +17,32 @@ TONES: set[str] = {f"tone--{tone}" for tone in Tone}
 Textual inherits component classes from the first base only: each widget names these itself.
 """
 
+NO_GUTTER = Spacing()
+
 
 class Toned(Widget):
     """A widget that draws lines."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = TONES
     _drawn_with: dict[Style | None, tuple[Style, dict[Tone, Style]]] | None = None
+
+    @override
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a region. A widget without a frame has nothing to be added to them, and is drawn at once.
+
+        Textual's own way makes three more strips of each line; that is most of what a page of rows costs.
+        """
+        if self.styles.gutter != NO_GUTTER or self.opacity != 1.0:
+            return super().render_lines(crop)
+        background, filters = self.background_colors[1], self.get_line_filters()
+        whole = crop.column_span == (0, self.size.width)
+        strips = []
+        for y in crop.line_range:
+            strip = self.render_line(y)
+            for each in filters:
+                strip = strip.apply_filter(each, background)
+            strips.append(strip if whole else strip.crop(*crop.column_span))
+        return strips
 
     def strip_of(self, runs: Line, width: int, over: Style | None = None) -> Strip:
         """The line in exactly ``width`` cells. ``over`` is laid under the tones: a background, a weight."""
