@@ -3,6 +3,7 @@
 1. Bad shadows: small requests while 50 MB are uploaded, with a shadow that stalls, is dead, answers 500, resets, or
    sends a body without end. p99 as a ratio to the same gateway without a shadow, in the same run.
 2. Cost: requests a second and the median with 10 % copied and compared, against without; lost pairs at saturation.
+   Beside it, what the machine allows: the same Envoy that copies 10 % straight to the shadow, and captures nothing.
 3. Sampling: at weights 10/90 and a shadow of 10 %, the share of each arm that is copied, over 100,000 requests.
 4. Switches: milliseconds from the off switch, and from exceeding a budget, to the last copy.
 
@@ -30,6 +31,7 @@ from inventory.settings import Settings
 from inventory.store import Store, open_store
 from router.gateways import Copied
 from router.gateways.envoy import admin, stats, switch
+from router.gateways.envoy.binary import envoy_binary
 from router.gateways.envoy.files import Files
 from tui.convergence import Outcome, await_gateways
 
@@ -344,26 +346,79 @@ async def settled(gate: Gateway) -> list[ShadowEvidence]:
     return rows
 
 
-async def cost(gate: Gateway, ports: dict[str, int], rounds: int = 5) -> None:
+@contextlib.asynccontextmanager
+async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
+    """The gateway's Envoy again, that copies straight to the shadow and captures nothing: its port and its process.
+
+    Made from what the gateway keeps to start from, so everything else is the same.
+    """
+    kept = Path(gate.settings.state_folder, "gateway", "standalone.json")
+    while b"request_mirror_policies" not in await asyncio.to_thread(kept.read_bytes):  # noqa: ASYNC110 - a file
+        await asyncio.sleep(0.1)
+    form, port = json.loads(await asyncio.to_thread(kept.read_bytes)), free_port()
+    made = form["static_resources"]
+    (straight,) = (one["name"] for one in made["clusters"] if "/shadow@" in one["name"])
+    edge, hop = made["listeners"]
+    edge["address"]["socket_address"]["port_value"] = port
+    manager = edge["filter_chains"][0]["filters"][0]["typed_config"]
+    (scope,) = manager["scoped_routes"]["scoped_route_configurations_list"]["scoped_route_configurations"]
+    for entry in scope["route_configuration"]["virtual_hosts"][0]["routes"]:
+        if "request_mirror_policies" in entry.get("route", ()):
+            entry["route"]["request_mirror_policies"][0]["cluster"] = straight
+            del entry["typed_per_filter_config"]
+    del manager["access_log"], hop["filter_chains"][0]["filters"][0]["typed_config"]["access_log"]
+    with tempfile.TemporaryDirectory() as folder:
+        form["admin"] = {"address": {"pipe": {"path": f"{folder}/admin.sock"}}}
+        file = Path(folder, "envoy.json")
+        await asyncio.to_thread(file.write_text, json.dumps(form), encoding="utf-8")
+        words = ["--config-path", str(file), "--use-dynamic-base-id", "--log-level", "off"]
+        child = await asyncio.create_subprocess_exec(envoy_binary(), *words)
+        try:
+            await listening(port)
+            yield port, child.pid
+        finally:
+            child.terminate()
+            await child.wait()
+
+
+COST_ROUNDS = 7
+
+
+async def cost(gate: Gateway, ports: dict[str, int]) -> None:
     shadow = {"backend": "replacement", "percent": 10}
-    rates: dict[str, list[float]] = {"without": [], "with": []}
-    medians: dict[str, list[float]] = {"without": [], "with": []}
-    used: dict[str, list[float]] = {"without": [], "with": []}
-    for _ in range(rounds):
-        for name, wanted in (("without", None), ("with", shadow)):
-            await gate.desire(ports, wanted)
-            before = cpu_seconds(gate.envoy), cpu_seconds(gate.pid)
-            rates[name].append(await requests(gate.port, 6000))
-            used[name].append((cpu_seconds(gate.envoy) - before[0]) / 6000 * 1e6)
-            medians[name].append(await median_of_one(gate.port, 400))
-    ratio = statistics.median(one / other for one, other in zip(rates["with"], rates["without"], strict=True))
-    added = statistics.median(one - other for one, other in zip(medians["with"], medians["without"], strict=True))
-    print(
-        f"10 % copied and compared: {ratio:.2f} of the requests a second without "
-        f"({statistics.median(rates['with']):.0f} and {statistics.median(rates['without']):.0f}); "
-        f"median {added:+.3f} ms; Envoy {statistics.median(used['with']):.0f} µs of CPU a request, and "
-        f"{statistics.median(used['without']):.0f} without"
-    )
+    await gate.desire(ports, shadow)
+    async with mirror_alone(gate) as (bare_port, bare_pid):
+        rows: dict[str, list[tuple[float, float, float, float]]] = {"no shadow": [], "mirror alone": [], "compared": []}
+        for _ in range(COST_ROUNDS):
+            for name, wanted in (("no shadow", None), ("compared", shadow), ("mirror alone", shadow)):
+                port, pid = (bare_port, bare_pid) if name == "mirror alone" else (gate.port, gate.envoy)
+                if name != "mirror alone":
+                    await gate.desire(ports, wanted)
+                rows[name].append(await _costs(port, pid, gate.pid))
+    heads = ("requests/s", "x none", "p50 ms", "added", "Envoy µs", "gnomon µs")
+    print(f"{'10 % copied':14}" + "".join(f"{head:>11}" for head in heads))
+    for name, found in rows.items():
+        pairs = list(zip(found, rows["no shadow"], strict=True))
+        rate, median, proxy, own = (statistics.median(column) for column in zip(*found, strict=True))
+        ratio = statistics.median(one[0] / none[0] for one, none in pairs)
+        added = statistics.median(one[1] - none[1] for one, none in pairs)
+        values = (f"{rate:.0f}", f"{ratio:.2f}", f"{median:.3f}", f"{added:+.3f}", f"{proxy:.0f}", f"{own:.0f}")
+        print(f"{name:14}" + "".join(f"{value:>11}" for value in values), flush=True)
+    await gate.desire(ports, shadow)
+    await _losses(gate)
+
+
+async def _costs(port: int, envoy: int, gnomon: int) -> tuple[float, float, float, float]:
+    """Requests a second, the median alone in milliseconds, and the processor time that each request took of both."""
+    many = 6000
+    before = cpu_seconds(envoy), cpu_seconds(gnomon)
+    rate = await requests(port, many)
+    used = [(cpu_seconds(pid) - then) / many * 1e6 for pid, then in zip((envoy, gnomon), before, strict=True)]
+    return rate, await median_of_one(port, 400), *used
+
+
+async def _losses(gate: Gateway) -> None:
+    """Whether every copy of a saturated gateway becomes a pair, or is counted as lost."""
     rows = await settled(gate)
     pairs, lost = sum(row.pairs for row in rows), sum(row.lost for row in rows)
     copies, spent = gate.copies(), cpu_seconds(gate.pid)

@@ -13,7 +13,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, SQLModel, col, create_engine
 
-from inventory.store.bell import CHANNEL, Bell, FileBell, PostgresBell, ring
+from inventory.store import bell
+from inventory.store.bell import CHANNEL, Bell, FileBell, PostgresBell
 from inventory.store.errors import StoreError, explain, hide_password
 from inventory.store.tables import ClockRow
 
@@ -40,25 +41,27 @@ class Database:
             yield session
 
     @contextmanager
-    def write(self, *, notify: bool = True) -> Iterator[Session]:
+    def write(self, *, notify: bool = True, ring: bool = True) -> Iterator[Session]:
         """A transaction: all of it or nothing. Raises StoreError where the database fails.
 
         It takes the clock first, and with it its turn: on PostgreSQL as on SQLite there is one writer at
         a time, so that nobody replaces what he has not read, and versions are committed in their order.
         ``notify`` False is for heartbeats, which nobody needs to hear of at once and which wait for nobody.
+        ``ring`` False is for counts, which grow all the time: whoever asks for the version learns of them, and
+        nobody is woken who decides nothing by them.
         """
         with self._session(write=True) as session:
             if notify:
                 tick = update(ClockRow).values(value=ClockRow.value + 1).returning(col(ClockRow.value))
                 session.info[_CLOCK] = session.connection().execute(tick).scalar_one()
-                if self._file is None:
+                if ring and self._file is None:
                     session.connection().execute(text(f"NOTIFY {CHANNEL}"))
             yield session
-        if notify and self._file is not None:
-            ring(self._file)
+        if notify and ring and self._file is not None:
+            bell.ring(self._file)
 
     def bell(self) -> Bell | None:
-        """Something that becomes readable whenever a write is committed; None where there is none to be had."""
+        """Something that becomes readable whenever a write that rings is committed; None where none is to be had."""
         try:
             return PostgresBell(self._parsed) if self._file is None else FileBell(self._file)
         except OSError:

@@ -15,16 +15,14 @@ class ShadowRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def save(self, evidence: ShadowEvidence) -> None:
-        """Insert or replace the evidence of one pair of backends."""
-        row = ShadowRow(
-            route=evidence.route,
-            primary=evidence.primary,
-            shadow=evidence.shadow,
-            body=evidence.model_dump(mode="json"),
-        )
-        with self._database.write() as session:
-            session.merge(row)
+    def save(self, *evidence: ShadowEvidence) -> None:
+        """Insert or replace the evidence of some pairs of backends. Nobody is woken: it grows all the time."""
+        if not evidence:
+            return
+        with self._database.write(ring=False) as session:
+            for one in evidence:
+                body = one.model_dump(mode="json")
+                session.merge(ShadowRow(route=one.route, primary=one.primary, shadow=one.shadow, body=body))
 
     def of(self, route: str) -> list[ShadowEvidence]:
         """The evidence of every pair of backends that a route has had."""
@@ -33,8 +31,8 @@ class ShadowRepository:
             return [ShadowEvidence.model_validate(row.body) for row in session.exec(query)]
 
     def save_traffic(self, traffic: Iterable[Traffic]) -> None:
-        """Insert or replace the counts of some backends."""
-        with self._database.write() as session:
+        """Insert or replace the counts of some backends. Nobody is woken."""
+        with self._database.write(ring=False) as session:
             for one in traffic:
                 session.merge(TrafficRow(route=one.route, backend=one.backend, body=one.model_dump(mode="json")))
 

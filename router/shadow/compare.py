@@ -80,12 +80,12 @@ def _compare_grpc(primary: Record, shadow: Record, rules: Rules) -> Result:
 
 def _size(primary: Record, shadow: Record, ratio: float | None) -> Result | None:
     """That one body is too much larger than the other; None where none is, or where sizes do not matter."""
-    if ratio is None or primary.size_of_body is None or shadow.size_of_body is None:
+    if ratio is None or primary.sent is None or shadow.sent is None:
         return None
-    small, large = sorted((primary.size_of_body, shadow.size_of_body))
+    small, large = sorted((primary.sent, shadow.sent))
     if large <= small * ratio:
         return None
-    sizes = f"{primary.size_of_body} bytes", f"{shadow.size_of_body} bytes"
+    sizes = f"{primary.sent} bytes", f"{shadow.sent} bytes"
     return _differ(SIZE, *sizes, f"the larger body is more than {ratio:g} times the smaller")
 
 
@@ -95,6 +95,8 @@ def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | Non
         return "the caller left"
     if _OVER_BUDGET in shadow_flags:
         return "over the shadow's budget"
+    if shadow.cut:
+        return "the shadow's answer is larger than is read"
     if shadow_flags & _CALLER_LEFT:
         return "the copy was cut off"
     oversize = max_mirrored_bytes is not None and (primary.received or 0) > max_mirrored_bytes

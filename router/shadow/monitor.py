@@ -70,6 +70,7 @@ class Monitor:
         self._warned_at = -WARN_EVERY
         self._expired_at = -EXPIRE_EVERY
         self._version = -1
+        self._cursor = 0
         self._specs: dict[str, dict[int, RouteSpec]] = {}
         self._window = window
         self._records_before = 0
@@ -215,8 +216,7 @@ class Monitor:
         self._saved_at = time.monotonic()
         rows = self._fold.changed(utc_now())
         try:
-            for row in rows:
-                self._store.shadow.save(row)
+            self._store.shadow.save(*rows)
         except StoreError as error:
             self._warn(error)
             return False
@@ -260,11 +260,17 @@ class Monitor:
             _log.warning("the shadow's answers cannot be counted now, and will be tried again: %s", error)
 
     def _notice_changed_routes(self) -> None:
+        """Most of what is written is not about routes: our own counts, twice a second."""
         version = self._store.version()
-        if version != self._version:
-            self._version = version
-            self._specs.clear()
-            self._fold.specs_may_have_changed()
+        if version == self._version:
+            return
+        self._version = version
+        if self._specs:
+            news = self._store.routes.since(self._cursor)
+            self._cursor = news.cursor
+            if news.revisions:
+                self._specs.clear()
+                self._fold.specs_may_have_changed()
 
     def _spec_of(self, route: str, revision: int | None) -> RouteSpec | None:
         """The specification that a record was made under, the latest where the record does not say."""

@@ -7,6 +7,9 @@ from typing import Any, Literal, NamedTuple
 MAX_LINE = 1_048_576
 """Bytes of one captured line at most: far above two bodies of 64 KiB in base64."""
 
+TOO_LARGE = "response_payload_too_large"
+"""What Envoy calls an answer that it cut. Source: Envoy, ``StreamInfo::ResponseCodeDetailValues``."""
+
 _MAX_TEXT = 2048
 _MAX_INTEGER = 2**53
 
@@ -20,9 +23,9 @@ class Record(NamedTuple):
 
     ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``code`` 0 means that
     there was no answer. ``micros`` is the duration in microseconds; ``received`` and ``sent`` are bytes of
-    the request's and the response's body. ``request`` and ``body`` hold at most what the gateway kept of
-    them, ``length`` the response body's full length. ``grpc_status`` is the call's, from its trailers. None
-    means that the gateway did not say.
+    the request's and the response's body. ``request`` and ``body`` are these bodies, empty where the gateway did not
+    keep them. ``grpc_status`` is the call's, from its trailers. ``cut``: the gateway did not read on, so ``code``
+    is not the shadow's. None means that the gateway did not say.
     """
 
     rid: str
@@ -37,23 +40,18 @@ class Record(NamedTuple):
     sent: int | None
     request: bytes
     body: bytes
-    length: int | None
     content_type: str
     content_encoding: str
     method: str
     path: str
     grpc_status: int | None = None
     request_type: str = ""
-
-    @property
-    def size_of_body(self) -> int | None:
-        """Bytes of the response's whole body."""
-        return self.sent if self.length is None else self.length
+    cut: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether ``body`` is all of the response's body."""
-        return self.size_of_body is not None and self.size_of_body == len(self.body)
+        return self.sent == len(self.body)
 
     @property
     def failed(self) -> bool:
@@ -99,13 +97,13 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
         sent=_integer(fields, "tx"),
         request=_body(fields, "rb") if keep_request else b"",
         body=_body(fields, "sb"),
-        length=_integer(fields, "n"),
         content_type=_text(fields, "ct"),
         content_encoding=_text(fields, "ce"),
         method=_text(fields, "method"),
         path=_text(fields, "path").partition("?")[0],
         grpc_status=_integer(fields, "gs"),
         request_type=_text(fields, "rct"),
+        cut=fields.get("det") == TOO_LARGE,
     )
 
 

@@ -98,6 +98,6 @@ def _ask(sample: Sample, rid: str, route: str, url: str, timeout: float) -> Reco
     micros = int((time.perf_counter() - began) * 1e6)
     return Record(
         rid=rid, role="s", route=route, revision=None, backend=CANDIDATE, code=code, flags="", micros=micros,
-        received=None, sent=length, request=b"", body=body[:MOST_BYTES], length=length, content_type=content_type,
+        received=None, sent=length, request=b"", body=body[:MOST_BYTES], content_type=content_type,
         content_encoding=encoding, method=sample.method, path=sample.path,
     )  # fmt: skip

@@ -45,7 +45,7 @@ class Sample(Value):
         body = base64.b64decode(self.answer)
         return Record(
             rid=rid, role="p", route=route, revision=None, backend=backend, code=self.code, flags="",
-            micros=self.micros, received=None, sent=len(body), request=b"", body=body, length=len(body),
+            micros=self.micros, received=None, sent=len(body), request=b"", body=body,
             content_type=self.content_type, content_encoding="", method=self.method, path=self.path,
         )  # fmt: skip
 

@@ -40,12 +40,15 @@ async def test_shadow_gets_a_copy_without_credentials_and_both_answers_are_captu
     assert {one["rid"] for one in sides.values()} == {live.headers["x-request-id"]}
     assert sides["p"]["backend"] == "origin"
     assert sides["s"]["backend"] == "replacement"
-    for side in sides.values():
-        assert (side["route"], side["rev"], side["code"]) == ("iris", number, 200)
-        assert (side["method"], side["path"], side["ct"]) == ("POST", "/predict", "application/json")
-        assert base64.b64decode(side["rb"]) == b'{"x": 1}'
-        assert side["us"] > 0
-    assert base64.b64decode(sides["p"]["sb"]) == answer.body
+    for side, seen in (("p", answer.body), ("s", b'{"from": "replacement", "path": "/v2/predict?a=1", "bytes": 8}')):
+        one = sides[side]
+        assert (one["route"], one["code"], one["ct"]) == ("iris", 200, "application/json")
+        assert base64.b64decode(one["sb"]) == seen
+        assert one["tx"] == len(seen)
+        assert one["us"] > 0
+        assert "rb" not in one
+    live_side = sides["p"]
+    assert (live_side["rev"], live_side["method"], live_side["path"]) == (number, "POST", "/predict")
     assert rig.capture.stat().st_mode & 0o777 == 0o600
     assert rig.capture.parent.stat().st_mode & 0o777 == 0o700
 

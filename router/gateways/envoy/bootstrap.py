@@ -34,9 +34,6 @@ It is forty values a backend. Among ten thousand routes, Envoy's main thread nee
 it is asked for any, and takes in no change meanwhile.
 """
 
-SHADOW_KIBIBYTES = 32_768
-"""KiB a second of all shadows' answers that are read at most."""
-
 # To wait for the first configuration at the start; after it, Envoy serves what it has (404 for every host).
 _FIRST_FETCH = "15s"
 
@@ -317,25 +314,33 @@ def _hop(start: Start) -> dict[str, Any]:
     """The internal listener between a mirrored request and the shadow.
 
     It takes the whole request off the primary's hands before the shadow sees any of it: a shadow that does not
-    read stalls nobody. Answers of all shadows together are read no faster than ``SHADOW_KIBIBYTES`` a second, so
-    that one without end costs neither the processor nor the network what callers need.
+    read stalls nobody. Of an answer, ``capture.ANSWER_LIMIT`` bytes are read at most: one without end costs neither
+    the processor nor the network what callers need.
     """
     buffering = "envoy.filters.http.buffer"
     routes = [
         {
-            "match": {"prefix": "/", "headers": [{"name": LIMIT_HEADER, "string_match": {"exact": str(size)}}]},
+            "match": {
+                "prefix": "/",
+                "headers": [
+                    {"name": LIMIT_HEADER, "string_match": {"exact": str(size)}},
+                    {"name": capture.PATH_HEADER, "present_match": moved},
+                ],
+            },
             "route": {
                 "cluster_header": HOP_HEADER,
                 "timeout": SHADOW_TIMEOUT,
-                "path_rewrite": REBASED,
+                **({"path_rewrite": REBASED} if moved else {}),
             },
             "typed_per_filter_config": {
                 buffering: {
                     "@type": f"{API}.extensions.filters.http.buffer.v3.BufferPerRoute",
                     "buffer": {"max_request_bytes": size},
-                }
+                },
+                **(capture.moving() if moved else {}),
             },
         }
+        for moved in (False, True)
         for size in BODY_CLASSES
     ]
     removed = [header for header in INTERNAL_HEADERS if header != MARKER_HEADER]
@@ -350,7 +355,7 @@ def _hop(start: Start) -> dict[str, Any]:
     return {
         "name": SHADOW_LISTENER,
         "internal_listener": {},
-        "per_connection_buffer_limit_bytes": 1_048_576,
+        "per_connection_buffer_limit_bytes": capture.ANSWER_LIMIT,
         "filter_chains": [
             {
                 "filters": [
@@ -361,27 +366,13 @@ def _hop(start: Start) -> dict[str, Any]:
                             "preserve_external_request_id": True,
                             "skip_xff_append": True,
                             "route_config": {"name": "hop", "virtual_hosts": [host]},
-                            "http_filters": [buffer_filter, capture.lua_filter("s"), _throttle(), _router()],
+                            "http_filters": [buffer_filter, *capture.filters("s"), _router(counting=False)],
                             "access_log": [capture.access_log(start.capture_file, "s")],
                         }
                     )
                 ]
             }
         ],
-    }
-
-
-def _throttle() -> dict[str, Any]:
-    """What keeps the answers of all shadows together to a rate."""
-    return {
-        "name": "envoy.filters.http.bandwidth_limit",
-        "typed_config": {
-            "@type": f"{API}.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
-            "stat_prefix": "hop",
-            "enable_mode": "RESPONSE",
-            "limit_kbps": SHADOW_KIBIBYTES,
-            "fill_interval": "0.05s",
-        },
     }
 
 
@@ -414,11 +405,13 @@ def _filters(source: dict[str, Any] | None, governance: Governance) -> list[dict
     """The chain: who calls, whether they may, and then what answers need."""
     # The mark comes first: a call that is refused is written down too.
     governed = [calls.marker(), *callers.filters(source, governance), *access.filters()]
-    return [*governed, links.links_filter(), capture.lua_filter("p"), _router()]
+    return [*governed, links.links_filter(), *capture.filters("p"), _router()]
 
 
-def _router() -> dict[str, Any]:
+def _router(*, counting: bool = True) -> dict[str, Any]:
+    """The filter that sends requests on. ``counting``: answers are counted by their status, for each cluster."""
+    quiet = {} if counting else {"dynamic_stats": False, "suppress_envoy_headers": True}
     return {
         "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{API}.extensions.filters.http.router.v3.Router"},
+        "typed_config": {"@type": f"{API}.extensions.filters.http.router.v3.Router", **quiet},
     }

@@ -22,7 +22,7 @@ SHADOW_LISTENER = "gnomon-shadow"
 HOP_HEADER = "x-gnomon-hop"
 LIMIT_HEADER = "x-gnomon-limit"
 MARKER_HEADER = "x-gnomon-shadow"
-INTERNAL_HEADERS = (MARKER_HEADER, HOP_HEADER, LIMIT_HEADER, capture.PATH_HEADER, capture.REVISION_HEADER)
+INTERNAL_HEADERS = (MARKER_HEADER, HOP_HEADER, LIMIT_HEADER, capture.PATH_HEADER)
 
 REBASED = "%METADATA(CLUSTER:gnomon:base)%%PATH(NQ:PATH)%"
 """The path behind the base path of whichever backend was chosen, as a format that Envoy fills in."""
@@ -181,14 +181,15 @@ def _route_configuration(
     if shadow is not None:
         made = cluster(spec.name, spec.backend(shadow.backend), role="shadow", most=shadow.budget.in_flight)
         shadow_cluster = str(made["name"])
+        kept = capture.enable(keep_requests=spec.samples is not None)
         sampled = {
             "match": _sample(spec, shadow),
             "route": {
                 **action,
-                "request_mirror_policies": [_mirror(spec, shadow, revision.number, shadow_cluster)],
+                "request_mirror_policies": [_mirror(spec, shadow, shadow_cluster)],
             },
             "metadata": metadata,
-            "typed_per_filter_config": {**rest.get("typed_per_filter_config", {}), **capture.enable_lua()},
+            "typed_per_filter_config": {**rest.get("typed_per_filter_config", {}), **kept},
         }
         routes.insert(-1, sampled)
     return {
@@ -347,16 +348,12 @@ def switch_key(route: str) -> str:
     return f"gnomon.shadow.{route}"
 
 
-def _mirror(spec: RouteSpec, shadow: Shadow, number: int, shadow_cluster: str) -> dict[str, Any]:
+def _mirror(spec: RouteSpec, shadow: Shadow, shadow_cluster: str) -> dict[str, Any]:
     limit = next(size for size in BODY_CLASSES if size >= shadow.max_body_bytes)
-    headers = {
-        MARKER_HEADER: "1",
-        HOP_HEADER: shadow_cluster,
-        LIMIT_HEADER: str(limit),
-        capture.REVISION_HEADER: str(number),
+    headers = {MARKER_HEADER: "1", HOP_HEADER: shadow_cluster, LIMIT_HEADER: str(limit)}
+    if any(backend.base_path for backend in spec.backends):
         # The copy is made after the primary's base path was put in front: the shadow has its own.
-        capture.PATH_HEADER: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-    }
+        headers[capture.PATH_HEADER] = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
     removed = [{"remove": name} for name in CREDENTIAL_HEADERS]
     added = [
         {

@@ -45,7 +45,6 @@ def line() -> Callable[..., bytes]:
             "us": 1500,
             "rx": 10,
             "tx": len(raw),
-            "n": len(raw),
             "sb": base64.b64encode(raw).decode(),
             "ct": "application/json",
             "method": "POST",

@@ -24,7 +24,7 @@ BASE = parse(b'{"rid":"r","role":"p","route":"churn","code":200,"ct":"applicatio
 
 def answer(body: bytes | None = None, *, said: object = None, **changes: Any) -> Record:
     raw = json.dumps(said).encode() if body is None else body
-    return BASE._replace(**({"body": raw, "length": len(raw)} | changes))
+    return BASE._replace(**({"body": raw, "sent": len(raw)} | changes))
 
 
 def compared(one: Record, other: Record, **rules: Any) -> Result:
@@ -168,7 +168,7 @@ def test_bodies_that_cannot_be_opened(body: bytes, encoding: str, expected: Outc
 
 
 def test_truncated_bodies_never_agree() -> None:
-    whole, cut = answer(BODY), answer(BODY, length=len(BODY) + 1)
+    whole, cut = answer(BODY), answer(BODY, sent=len(BODY) + 1)
     for one, other in ((cut, cut), (cut, whole), (whole, cut)):
         result = compared(one, other)
         assert (result.outcome, result.reason) == (Outcome.INCOMPARABLE, "truncated")
@@ -178,7 +178,7 @@ def test_truncated_bodies_never_agree() -> None:
     ("one", "other", "path"),
     [
         (answer(BODY), answer(BODY, code=500), "status"),
-        (answer(BODY), answer(BODY, length=999, code=500), "status"),
+        (answer(BODY), answer(BODY, sent=999, code=500), "status"),
         (answer(BODY), answer(BODY, content_type="text/html"), "content-type"),
         (answer(BODY), answer(b"oops"), "body"),
         (answer(b"", content_type="image/png"), answer(b"\x89PNG\0\xff", content_type="image/png"), "body"),
@@ -269,7 +269,7 @@ VALUES = st.recursive(
 BODIES = VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=12)
 ANSWERS = st.builds(
     lambda body, kind, coding, code, extra: answer(
-        body, content_type=kind, content_encoding=coding, code=code, length=len(body) + extra
+        body, content_type=kind, content_encoding=coding, code=code, sent=len(body) + extra
     ),
     BODIES,
     st.sampled_from([JSON, "", "text/plain", "text/event-stream", "application/x-ndjson"]),

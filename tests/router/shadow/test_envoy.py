@@ -40,13 +40,9 @@ local function keep(handle, key)
   end
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set("cap", key, handle:base64Escape(table.concat(parts)))
-  return n, metadata
 end
 function envoy_on_request(handle) keep(handle, "req") end
-function envoy_on_response(handle)
-  local n, metadata = keep(handle, "resp")
-  metadata:set("cap", "n", n)
-end
+function envoy_on_response(handle) keep(handle, "resp") end
 """
 
 
@@ -120,7 +116,6 @@ def log_format(role: str, backend: str) -> dict[str, str]:
         "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
         "rx": "%BYTES_RECEIVED%", "tx": "%BYTES_SENT%",
         "rb": "%DYNAMIC_METADATA(cap:req)%", "sb": "%DYNAMIC_METADATA(cap:resp)%",
-        "n": "%DYNAMIC_METADATA(cap:n)%",
         "ct": "%RESP(CONTENT-TYPE)%", "ce": "%RESP(CONTENT-ENCODING)%",
         "method": "%REQ(:METHOD)%", "path": "%REQ(:PATH)%",
     }  # fmt: skip

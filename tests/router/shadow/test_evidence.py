@@ -32,7 +32,7 @@ def test_a_replay_counts_everything_and_loses_what_stays_alone(line: Line, spec:
         line("a", "p", {"y": 1, "took_ms": 3}), line("a", "s", {"y": 1, "took_ms": 9}),
         line("b", "s", {"y": 2}), line("b", "p", {"y": 1}),
         line("c", "p", {"y": 1}), line("c", "s", {"y": 1}, code=503),
-        line("d", "p", {"y": 1}, n=9999), line("d", "s", {"y": 1}),
+        line("d", "p", {"y": 1}, tx=9999), line("d", "s", {"y": 1}),
         line("e", "p", {"y": 1}), line("f", "s", {"y": 1}), line("f", "s", {"y": 1}),
         line("g", "p", {"y": 1}), line("g", "s", {"y": 1}, code=503, flags="UO", us=10),
     )  # fmt: skip
@@ -156,4 +156,4 @@ SPEC = RouteSpec.model_validate(
 
 def raw(rid: str, role: str, value: int) -> bytes:
     body = {0: "MA==", 1: "MQ==", 2: "Mg=="}[value]
-    return f'{{"rid":"{rid}","role":"{role}","route":"churn","code":200,"sb":"{body}","n":1}}'.encode()
+    return f'{{"rid":"{rid}","role":"{role}","route":"churn","code":200,"sb":"{body}","tx":1}}'.encode()

@@ -13,6 +13,7 @@ from inventory.model import Budget, RouteSpec, Shadow
 from router.controller import Beside
 from router.gateways import Copied
 from router.gateways.envoy import switch
+from router.gateways.envoy.capture import ANSWER_LIMIT
 from router.gateways.envoy.files import Files
 from router.gateways.envoy.stats import copied
 from router.shadow.guard import Guard, Look, excess
@@ -21,6 +22,7 @@ from router.shadow.monitor import Monitor
 Until = Callable[..., Awaitable[Any]]
 HOST = "iris.localhost"
 LARGE = 50_000_000
+LARGER = {"text": "x" * 4 * ANSWER_LIMIT}
 
 
 async def monitor(here: Beside, stop: asyncio.Event) -> None:
@@ -185,3 +187,18 @@ def test_an_excess_is_a_rate_above_the_budget(requests: int, seconds: float, mos
 def test_a_path_that_no_request_can_have_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="paths"):
         Shadow(backend="replacement", percent=1, paths=(path,))
+
+
+@pytest.mark.e2e
+async def test_an_answer_of_the_shadow_that_is_too_large_to_be_read_says_nothing_against_it(
+    run_controller: Any, backends: Any, until: Until
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement", model=lambda _: LARGER)
+    async with run_controller(companions=[monitor]) as rig:
+        await rig.put(spec_of(origin, replacement))
+        for _ in range(3):
+            assert (await rig.ask(HOST)).status == 200
+        await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [3])
+        (evidence,) = rig.store.shadow.of("iris")
+    assert evidence.incomparable_reasons == {"the shadow's answer is larger than is read": 3}
+    assert (evidence.shadow_errors, evidence.new_errors, evidence.shadow_p50) == (0, 0, None)

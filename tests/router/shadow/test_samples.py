@@ -76,7 +76,7 @@ def test_a_sample_is_private_and_without_what_is_redacted(tmp_path: Path, line: 
     [
         (b"not json", {}),
         ({"x": 1}, {"rx": 70_000}),
-        ({"x": 1}, {"n": 70_000}),
+        ({"x": 1}, {"tx": 70_000}),
         ({"x": 1}, {"code": 503}),
         ({"x": 1}, {"ce": "br"}),
     ],
