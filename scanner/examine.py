@@ -27,7 +27,7 @@ _WORTH_A_DOUBT = 3.0
 """Expected nats from which another product is looked into although one is sure already."""
 _WORTH_A_SURVEY = 0.5
 _MOST_SURVEY = 2
-_FIRST_LOOK, _MOUNTED_LOOK, _SECOND_LOOK, _ALL = 4, 10, 12, 40
+_FIRST_LOOK, _MOUNTED_LOOK, _SECOND_LOOK, _ALL = 4, 6, 12, 40
 """How many paths are tried before products are looked for, before other places of a description, and in all."""
 _FEW, _FEWER, _FEWEST, _DOUBTED = 6, 3, 2, 8
 _ALIKE = 2
@@ -157,24 +157,39 @@ def _settle(app: Application, product: Signature) -> Asks:
 def try_routes(app: Application, *, most: int = _FEW) -> Asks:
     """OPTIONS on inference paths, which runs no handler in any framework that knows its routes' methods.
 
-    It tells something only where OPTIONS of a path that does not exist does not seem to allow POST. Of the pages
-    beside a route, ``/health`` is left out where two model servers that run a model there are written in the same
-    framework: below a prefix the ledger would not know them.
+    Of the pages beside a route, ``/health`` is left out where two model servers that run a model there are written in
+    the same framework: below a prefix the ledger would not know them.
     """
     if app.canary is None or app.canary.status not in {404, 400, 401, 405}:
         return
-    told = frozenset(mentioned([app.canary, *app.pages]))
     most = min(most, _how_many(app))
     ranked = candidates([app.canary, *app.pages], most=most, below=bool(app.base))
     tried = [path for path in ranked if f"OPTIONS {path}" not in app.asked]
     if most <= _FEWER and not (yield from _glance(app, tried)):
         return
-    baseline = yield from app.ask("OPTIONS", CANARY)
-    if baseline.ok or baseline.status in {None, 501} or "POST" in _allowed(baseline):
+    yield from _try(app, app.canary, tried)
+    if app.found:
+        for path in signposts(app.pages)[:2]:
+            if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
+                yield from app.ask("GET", path)
+
+
+def _try(app: Application, unknown: Answer, tried: list[str]) -> Asks:
+    """Ask OPTIONS of one path after the other, and keep those that are routes.
+
+    It tells something only where OPTIONS of a path that does not exist does not seem to allow POST; that is asked once
+    a path is answered otherwise than a GET of one that does not exist.
+    """
+    told = frozenset(mentioned([unknown, *app.pages]))
+    alike, baseline = 0, app.named(f"OPTIONS {CANARY}") or unknown
+    if baseline is not unknown and _tells_nothing(baseline):
         return
-    alike = 0
     while tried and not app.dialogue.over and alike < _ALIKE:
         path, answer = yield from _options(app, tried.pop(0))
+        if baseline is unknown and answer.shape != unknown.shape:
+            baseline = yield from app.ask("OPTIONS", CANARY)
+            if _tells_nothing(baseline):
+                return
         alike += answer.shape == baseline.shape and baseline.status != 404
         if _takes_posts(answer, baseline):
             first = not app.found
@@ -184,10 +199,11 @@ def try_routes(app: Application, *, most: int = _FEW) -> Asks:
             kind.add(app.found[-1].path)
             if first and judge(app).model.is_model:
                 tried = [p for p in tried if p in told] if path in told else list(siblings(path))
-    if app.found:
-        for path in signposts(app.pages)[:2]:
-            if not (path.rstrip("/").endswith("/health") and "fastapi" in app.stacks):
-                yield from app.ask("GET", path)
+
+
+def _tells_nothing(baseline: Answer) -> bool:
+    """Whether OPTIONS of a path that does not exist is answered as that of a route may be."""
+    return baseline.ok or baseline.status in {None, 501} or "POST" in _allowed(baseline)
 
 
 def _glance(app: Application, paths: list[str]) -> Generator[Request, Answer, bool]:

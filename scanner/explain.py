@@ -10,7 +10,7 @@ from scanner.belief import Beliefs
 from scanner.dialogue import CANARY
 from scanner.findings import TLS_PORTS, Limits
 from scanner.knowledge import Knowledge
-from scanner.routes import MOVED, PAGES, PREFIXES, SELF, USUAL
+from scanner.routes import HIDDEN, MOVED, PAGES, PROXIED, SELF, USUAL
 from scanner.signature import Layer, Never, Signature
 
 Row = dict[str, str]
@@ -74,9 +74,11 @@ def _questions(port: int, knowledge: Knowledge) -> Iterator[Row]:
     yield _row("first", "posture", "", beside)
     pages = ", ".join(f"GET {path}/" for path in PAGES)
     yield _row("first", "base paths", pages, "pages mounted beside an API, where its root has none")
-    below = ", ".join(f"GET {path}/openapi.json" for path in PREFIXES)
-    yield _row("first", "base paths", below, "other applications on this listener, where its root has none; "
-               "paths that it links, redirects to or lists come first")  # fmt: skip
+    hidden = ", ".join(f"GET {base}{document}" for base, document in HIDDEN)
+    yield _row("first", "base paths", hidden, "other applications on this listener, or descriptions kept apart, where "
+               "FastAPI shows nothing at its root; paths that it links, redirects to or lists come first")  # fmt: skip
+    below = ", ".join(f"GET {path}/openapi.json" for path in PROXIED)
+    yield _row("first", "base paths", below, "applications behind a proxy that shows a stock page of its own")
 
 
 def _survey(port: int, knowledge: Knowledge) -> Iterator[Row]:

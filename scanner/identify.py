@@ -26,13 +26,12 @@ from scanner.exchange import Answer, Request
 from scanner.findings import Finding, Limits
 from scanner.knowledge import Knowledge
 from scanner.lexicon import page_weight
-from scanner.routes import PAGES, PREFIXES, linked_bases
+from scanner.routes import HIDDEN, PAGES, PROXIED, linked_bases
 from scanner.signature import Layer
 from scanner.verdict import findings, judge
 
 Machine = Generator[Request, Answer, tuple[Finding, ...]]
 
-_MOST_PROXIED = 12
 _TOGETHER = 6
 """How many prefixes are asked for at once: where one of the first is hit, few questions were too many."""
 _API_FRAMEWORKS = frozenset(
@@ -158,11 +157,11 @@ def _under_prefixes(app: Application, subject: Subject) -> Generator[Request, An
     """Ask below usual prefixes for a description; an answer unlike the root's shows another application there."""
     if app.canary is None or not (may_mount(app) or app.beliefs.best(Layer.FRAMEWORK) is None):
         return []
-    bases = PREFIXES if may_mount(app) else PREFIXES[:_MOST_PROXIED]
-    for first in range(0, len(bases), _TOGETHER):
-        others = [Application(base, app.dialogue, app.knowledge, subject.port)
-                  for base in bases[first : first + _TOGETHER]]  # fmt: skip
-        for other, answer in (yield from _ask_together(others, "/openapi.json")):
+    places = HIDDEN if may_mount(app) else tuple((base, "/openapi.json") for base in PROXIED)
+    for first in range(0, len(places), _TOGETHER):
+        some = [(Application(base, app.dialogue, app.knowledge, subject.port), document)
+                for base, document in places[first : first + _TOGETHER]]  # fmt: skip
+        for other, answer in (yield from _ask_together(some)):
             take_description(other, answer)
             if other.description is not None:
                 other.canary = app.canary
@@ -177,11 +176,13 @@ def _under_prefixes(app: Application, subject: Subject) -> Generator[Request, An
     return []
 
 
-def _ask_together(others: list[Application], path: str) -> Generator[Request, Answer, list[tuple[Application, Answer]]]:
-    """The answers of several applications to a GET of the same path, which may all be asked at once."""
-    ahead = [Request("GET", other.base + path, path) for other in others]
+def _ask_together(
+    places: list[tuple[Application, str]],
+) -> Generator[Request, Answer, list[tuple[Application, Answer]]]:
+    """The answers of several applications to a GET of a path each, which may all be asked at once."""
+    ahead = [Request("GET", other.base + path, path) for other, path in places]
     answers: list[tuple[Application, Answer]] = []
-    for number, other in enumerate(others, 1):
+    for number, (other, path) in enumerate(places, 1):
         answer = yield from other.ask("GET", path, ahead=tuple(ahead[number:]))
         answers.append((other, answer))
     return answers

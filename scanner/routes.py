@@ -46,12 +46,29 @@ _TELLING = 1.5
 USUAL = _usual()
 """Inference paths, the most telling first: how usual a path is, halved where its name alone would not say enough."""
 
-PREFIXES = (
-    "/api", "/ml", "/model", "/api/v1", "/ai", "/v1", "/models", "/inference", "/serving", "/predict",
-    *(f"{word}/{version}" for version in ("v1", "v2", "v3") for word in ("/model", "/ml", "/serving", "/inference")),
-    "/api/v2", "/app", "/service",
+_DOCUMENT = "/openapi.json"
+_TASKS = ("sentiment", "forecast", "risk", "anomaly", "recommend", "price", "fraud", "spam", "credit")
+"""What models below ``/ml`` do, the most usual first: tasks that three or more public repositories mount or call there,
+of some twenty that were looked for. Names of data sets stay out, however usual."""
+
+_MOUNTED = ("/ml", "/model", "/ai", "/v1", "/models", "/inference", "/serving", "/predict")
+_VERSIONED = tuple(
+    f"{word}/{version}" for version in ("v1", "v2", "v3") for word in ("/model", "/ml", "/serving", "/inference")
+)
+_SCHEMAS = ("/api", "/ml", "/model", "/inference", "/ai", "/serving", "/predict")
+"""Below which words a description called ``schema``, a usual other name for it, is looked for."""
+
+HIDDEN = (
+    *((base, _DOCUMENT) for base in ("/api", "/api/v1", *_MOUNTED, *_VERSIONED)),
+    *((base, "/schema") for base in _SCHEMAS),
 )  # fmt: skip
-"""Where proxies and parent applications mount services: a word for it, with or without a version."""
+"""Where a description may be of a service that shows none: the base path, and the document's name below it. A word for
+it with or without a version, then the other name."""
+
+PROXIED = ("/api", "/ml", "/model", "/api/v1", "/ai", "/api/ml", "/predict", "/ml-api", "/v1", "/models", "/inference",
+           "/serving", "/ml/v1", "/ai/v1", *(f"/ml/{task}" for task in _TASKS))  # fmt: skip
+"""Where proxies that show a page of their own pass requests on: a word for it, with or without a version, then
+tasks below ``/ml``, since a proxy tells nothing of the folders above."""
 
 SELF = ("/api/health", "/healthz", "/info", "/status", "/ping", "/ready")
 """Pages on which services tell of themselves, the most usual first. ``/health``, where of twenty such pages in public

@@ -94,6 +94,35 @@ def grow(half: int, count: int, seed: int = 1) -> list[Variant]:
     return grown
 
 
+_KEPT_AT = (
+    "/api/schema", "/ml/schema", "/model/schema", "/serving/schema", "/v2/openapi.json", "/ai/openapi.json",
+    "/serving/v2/openapi.json", "/internal/spec.json", "/inference/docs.json", "/churn/openapi.json",
+)  # fmt: skip
+_PROXIED_AT = (
+    "/ml", "/api/ml", "/inference", "/ml/fraud", "/ml/spam", "/ml/v1", "/models/churn", "/ai/vision", "/ml/housing", "/score",
+)  # fmt: skip
+
+
+def apart(seed: int = 1) -> list[Variant]:
+    """Models that show nothing at their root: FastAPI with its description kept elsewhere, and behind a stock proxy.
+
+    Some of the places are on the lists that are asked for, and some are on none.
+    """
+    draw = random.Random(seed)
+    grown: list[Variant] = []
+    for number, place in enumerate((*_KEPT_AT, *_PROXIED_AT)):
+        proxied = place in _PROXIED_AT
+        base = "" if proxied else place.rpartition("/")[0]
+        routes = [Route(f"{base}/{draw.choice(_USUAL)}", ["POST"], {"prediction": 1}, takes={"features": "floats"})]
+        grown.append(Variant(
+            f"apart{place}", "fastapi", draw.choice(ASGI[:2]), routes, openapi="/openapi.json" if proxied else place,
+            proxy=place if proxied else "", kind="model-endpoint", is_model=True,
+            inference=[f"POST {place if proxied else ''}{routes[0].path}"],
+            address=f"127.79.9.{1 + number}", port=80 if proxied else 8000,
+        ))  # fmt: skip
+    return grown
+
+
 def _stack(draw: random.Random) -> tuple[str, str]:
     names = [name for name in STACKS for _ in range(_OFTEN.get(name, 1))]
     framework = draw.choice(names)

@@ -4,6 +4,7 @@ Half 0 is to develop on; half 1 has other names, prefixes and look-alikes and is
 The frameworks come from `--venv`, a folder of a virtual environment that has them, and `--node`, a folder with
 `node_modules/express`.
 Run: python benchmarks/variants/run.py --venv VENV --node FOLDER [--half 0] [--count 60] [--seed 1] [--misses]
+With --apart: twenty models that show nothing at their root, in places on the lists that are asked for and on none.
 """
 
 import argparse
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from grow import Variant, grow
+from grow import Variant, apart, grow
 from interview import Interview, interview
 
 HOST = Path(__file__).parent / "host.py"
@@ -43,8 +44,11 @@ def main() -> int:
     arguments.add_argument("--count", type=int, default=60)
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--misses", action="store_true", help="say what was wrong, and what had been asked")
+    arguments.add_argument(
+        "--apart", action="store_true", help="models that show nothing at their root, instead of a half"
+    )
     given = arguments.parse_args()
-    variants = grow(given.half, given.count, given.seed)
+    variants = apart(given.seed) if given.apart else grow(given.half, given.count, given.seed)
     if given.node is None:
         variants = [variant for variant in variants if variant.framework != "express"]
     with serving(variants, given.venv, given.node):

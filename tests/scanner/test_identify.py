@@ -109,7 +109,7 @@ def test_a_host_that_answers_every_options_alike_shows_no_route(knowledge: Knowl
     everywhere = {f"OPTIONS {p}": answer(f"OPTIONS {p}", 204, allow="GET, POST") for p in ("/-/routes", "/predict")}
     (fact,), asked = ask(knowledge, {**book(FLASK), **everywhere})
     assert not fact.is_model_endpoint
-    assert "OPTIONS /predict" not in asked
+    assert [text for text in asked if text.startswith("OPTIONS")] == ["OPTIONS /predict", "OPTIONS /-/routes"]
 
 
 def test_words_on_a_page_become_routes_to_try(knowledge: Knowledge) -> None:
@@ -282,7 +282,7 @@ def test_a_404_unlike_the_roots_shows_an_application_below_a_prefix(knowledge: K
     assert [(fact.product, r.path) for fact in facts for r in fact.inference_routes] == [("flask", "/v1/score")]
 
 
-@pytest.mark.parametrize("prefix", ["/ml", "/api", "/serving"])
+@pytest.mark.parametrize("prefix", ["/ml", "/api", "/serving", "/ml/fraud"])
 def test_a_description_below_a_usual_prefix_is_found(knowledge: Knowledge, prefix: str) -> None:
     described = json.dumps({
         "openapi": "3.1.0", "info": {"title": "x", "version": "1"},
@@ -291,6 +291,18 @@ def test_a_description_below_a_usual_prefix_is_found(knowledge: Knowledge, prefi
     below = answer(f"GET {prefix}/openapi.json", 200, described, "application/json")
     facts, _ = ask(knowledge, book(NGINX, below))
     assert [r.path for fact in facts for r in fact.inference_routes] == [f"{prefix}/predict"]
+
+
+@pytest.mark.parametrize("place", ["/serving/v2/openapi.json", "/api/schema", "/ml/schema"])
+def test_a_description_that_a_service_keeps_apart_is_found(knowledge: Knowledge, place: str) -> None:
+    base = place.rpartition("/")[0]
+    described = json.dumps({
+        "openapi": "3.1.0", "info": {"title": "x"}, "paths": {f"{base}/predict": {"post": {"summary": "Predict"}}},
+    })  # fmt: skip
+    kept = answer(f"GET {place}", 200, described, "application/json")
+    facts, asked = ask(knowledge, book(FASTAPI, kept))
+    assert [r.path for fact in facts for r in fact.inference_routes] == [f"{base}/predict"]
+    assert len(asked) <= Limits().requests
 
 
 def test_a_page_of_documentation_says_where_the_description_is(knowledge: Knowledge) -> None:

@@ -1,7 +1,8 @@
 from scanner.exchange import Answer, Request
 from scanner.lexicon import words_of
 from scanner.routes import (
-    PREFIXES,
+    HIDDEN,
+    PROXIED,
     SELF,
     USUAL,
     asks_for_key,
@@ -61,7 +62,7 @@ def test_a_page_that_tells_its_callers_to_bring_a_key() -> None:
 
 
 def test_no_usual_path_or_prefix_names_a_data_set() -> None:
-    words = {word for path in (*USUAL, *PREFIXES) for word in words_of(path)}
+    words = {word for path in (*USUAL, *PROXIED, *map("".join, HIDDEN)) for word in words_of(path)}
     assert words.isdisjoint({"iris", "wine", "titanic", "mnist", "digits", "housing", "churn", "penguins"})
 
 
