@@ -17,6 +17,8 @@ from inventory.store.order import Ordered, patched
 
 AROUND = 1
 """Pages that are read before and after the one in view, so that the next key finds them."""
+AT_ONCE = 64
+"""Rows that are read in one go: about what a screen shows. Those in view come first, and wait for no others."""
 PAUSE = 0.5
 """Seconds between one look at what changed and the next: with the look itself, changes appear within a second."""
 REST = 4.0
@@ -96,20 +98,18 @@ class Feed:
         end = len(view) + more
         return list(dict.fromkeys((*near, *self.keys[:end], *self.keys[-end:])))
 
-    def behind(self, view: range) -> bool:
-        """Whether a row in view is not read yet, or is another one by now."""
-        return any(self._wanted(key) for key in self.keys[view.start : view.stop])
-
     def _wanted(self, key: str) -> bool:
         return key in self._old or (key not in self.rows and key not in self._absent)
 
-    async def load(self, view: range) -> set[str]:
-        """Read the rows in view and around it that are not there, or are others by now.
+    def lacks(self, view: range) -> list[str]:
+        """The rows in view and then those around it that are not there, or are others by now."""
+        seen = self.keys[view.start : view.stop]
+        return [key for key in dict.fromkeys((*seen, *self.around(view))) if self._wanted(key)]
 
-        Returns the keys of the rows that changed.
-        """
+    async def load(self, view: range) -> set[str]:
+        """Read the first of the rows that a view lacks. Returns the keys of those that changed."""
         near = self.around(view)
-        wanted = [key for key in near if self._wanted(key)]
+        wanted = self.lacks(view)[:AT_ONCE]
         self._old -= set(wanted)
         self._flying = set(wanted)
         found = await asyncio.to_thread(self._store.pages.rows, wanted) if wanted else {}

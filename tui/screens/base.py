@@ -205,7 +205,7 @@ class Page(Screen[None]):
             for action, key, title in chrome.TABS
         )
         logo = LOGO if width >= chrome.ROOMY else LOGO[:1]
-        self.title_bar.show((Item(logo), *tabs), (Item(self._freshness(), "live.freeze"),))
+        self.title_bar.show((Item(logo, "app.palette"), *tabs), (Item(self._freshness(), "live.freeze"),))
         self.crumbs.show((Item(chrome.crumbs(self.trail(), self.note())),))
         self.key_bar.show(*self._hints(width))
 

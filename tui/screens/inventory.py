@@ -52,7 +52,7 @@ class Inventory(Triaging, Filtering):
             return
         if self.feed.due(self.session.shown):
             self._ordering.ask()
-        if self.is_mounted and self.feed.behind(self.table.view):
+        if self.is_mounted and self.feed.lacks(self.table.view):
             self._loading.ask()
 
     @override
@@ -67,11 +67,12 @@ class Inventory(Triaging, Filtering):
         self.news()
 
     async def _load(self) -> None:
-        changed = await self.feed.load(self.table.view)
-        self.table.refresh_rows(changed)
-        if self.table.key in changed:
-            self.draw_pane()
-            self.draw_bars()
+        while self.feed.lacks(self.table.view):
+            changed = await self.feed.load(self.table.view)
+            self.table.refresh_rows(changed)
+            if self.table.key in changed:
+                self.draw_pane()
+                self.draw_bars()
 
     @on(RowTable.Looked)
     def _looked(self) -> None:
