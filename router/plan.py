@@ -144,16 +144,16 @@ def _same(one: Revision | None, other: Revision) -> bool:
 def _within(touched: list[str], latest: Mapping[str, Revision], limits: Limits | None) -> list[str]:
     if limits is None or limits.routes is None or len(touched) <= limits.routes:
         return touched
-    change = {route: latest[route].change for route in touched if route in latest}
-    taken = set(touched[: limits.routes])
-    whole = {change.get(route, "") for route in taken} - {""}
-    # The last change that does not fit waits for the next plan, unless it is the first.
-    first = change.get(touched[0], "")
-    for divided in whole - {first}:
-        members = {route for route in touched if change.get(route) == divided}
-        if not members <= taken:
-            taken -= members
-    return [route for route in touched if route in taken or (first and change.get(route) == first)]
+    whole: dict[str, list[str]] = {}
+    for route in touched:
+        change = latest[route].change if route in latest else ""
+        whole.setdefault(f"change {change}" if change else f"route {route}", []).append(route)
+    taken: set[str] = set()
+    for members in whole.values():
+        # A change that does not fit waits for the next plan, unless it is the first.
+        if not taken or len(taken) + len(members) <= limits.routes:
+            taken.update(members)
+    return [route for route in touched if route in taken]
 
 
 def _actions(route: str, before: Revision | None, latest: Revision | None) -> Iterable[Action]:

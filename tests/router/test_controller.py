@@ -440,3 +440,24 @@ async def test_companions_get_the_capture_file_and_their_failure_ends_nothing(
         await rig.put(spec_of(await backends("origin")))
         assert (await rig.ask(HOST)).status == 200
         assert given == [rig.capture]
+
+
+async def test_many_routes_are_looked_at_some_at_a_time_and_none_is_left_out(
+    run_controller: Any, store: Any, backends: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "AT_ONCE", 2)
+    origin = await backends("origin")
+    listed = ({"name": "origin", "url": origin.url, "weight": 100},)
+    names = [f"r{number}" for number in range(7)]
+    specs = {name: route(name, hosts=(f"{name}.localhost",), backends=listed) for name in names}
+    async with run_controller():
+        for spec in specs.values():
+            store.routes.put(spec, who="tester", why="a test")
+        await until(lambda: store.gateways.list()[0].revisions == dict.fromkeys(names, 1))
+    # What goes while gnomon is away is found among what a gateway had, and goes there too, after all is known.
+    store.routes.remove("r0", who="tester", why="a test")
+    async with run_controller() as rig:
+        await until(lambda: store.gateways.list()[0].revisions == dict.fromkeys(names[1:], 1))
+        await until(lambda: sorted(rig.controller.gateway.observed().routes) == names[1:])
+        assert (await rig.ask("r0.localhost")).status == 404
+        assert (await rig.ask("r6.localhost")).status == 200
