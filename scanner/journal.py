@@ -142,8 +142,7 @@ class Journal:
         now, began = utc_now(), time.monotonic()
         # Every step may be repeated: an observation written twice is one, and a fold is idempotent.
         if self._unsaved:
-            self._store.observations.append(self._unsaved)
-            self._store.endpoints.refold({one.listener for one in self._unsaved}, now)
+            self._store.endpoints.take_in(self._unsaved, now)
         self._store.declarations.append(self._undeclared)
         self._store.scans.save(self.scan)
         if self.scan.ended_at is not None:
