@@ -148,6 +148,7 @@ class SubnetRun:
         self._asked = 0
         self._requests = 0
         self._failures: list[str] = []
+        self._planned, self._told = asyncio.Event(), asyncio.Event()
         self._scan = ""
         self._found: list[Observation] = []
         self._neighbours = Neighbours()
@@ -200,15 +201,20 @@ class SubnetRun:
         self._quiet_until = self._doors.hold()
         work = asyncio.create_task(self._work())
         stopping = asyncio.create_task(stop.wait())
+        planned = asyncio.create_task(self._planned.wait())
         try:
             while not work.done() and not stop.is_set():
                 self._quiet_until = self._doors.hold()
-                await asyncio.wait({work, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+                awaited = {work, stopping} if self._told.is_set() else {work, stopping, planned}
+                await asyncio.wait(awaited, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+                tells = self._planned.is_set()
                 yield self._update()
+                if tells:
+                    self._told.set()
         finally:
-            stopping.cancel()
-            work.cancel()
-            await asyncio.wait({work, stopping})
+            for task in (stopping, planned, work):
+                task.cancel()
+            await asyncio.wait({work, stopping, planned})
             await self._questions.cancel()
         self._conclude()
         yield self._update()
@@ -231,6 +237,9 @@ class SubnetRun:
         if self._meet_neighbours is not None:
             await self._meet(self._meet_neighbours)
         record = await self._begin(await self._doors.look())
+        # Not a probe goes before there is a checkpoint to go on from.
+        self._planned.set()
+        await self._told.wait()
         async with asyncio.TaskGroup() as confirming, aclosing(self._doors.open(record)) as opened:
             before = self._settled
             async for tally in opened:
