@@ -34,7 +34,7 @@ _BYTES_EACH = 6
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _LONGEST = 3600.0
-_QUICKEST, _MARGIN, _ENOUGH = 0.05, 4.0, 100
+_QUICKEST, _ENOUGH = 0.02, 100
 _CLOCK = 1 << 32
 
 
@@ -58,7 +58,7 @@ class Record:
         self.states = view[_STATES : _STATES + self.size]
         self.attempts = view[_STATES + self.size : _STATES + 2 * self.size]
         self.moments = view[_STATES + 2 * self.size :].cast("I")
-        self._answers, self._slowest = 0, 0.0
+        self._answers, self._slowest, self._varies = 0, 0.0, 0.0
         if begins:
             self.taken = base
             self.heard(time.monotonic())
@@ -160,14 +160,20 @@ class Record:
         self._times[0] = now
 
     def answers(self, number: int, slowest: float) -> None:
-        """Note how long the slowest of some answers took, in seconds."""
+        """Note how long the slowest of some answers that came together took, in seconds."""
+        if not number:
+            return
+        if not self._answers:
+            self._slowest, self._varies = slowest, slowest / 2
+        # Smoothed as TCP does for its retransmissions (RFC 6298, 2): one straggler is forgotten again.
+        self._varies += (abs(self._slowest - slowest) - self._varies) / 4
+        self._slowest += (slowest - self._slowest) / 8
         self._answers += number
-        self._slowest = max(self._slowest, slowest)
 
     def expect(self, patience: float) -> None:
         """Note how many seconds an answer may take: at most as many, and less where many answers came sooner."""
-        quicker = self._answers >= _ENOUGH
-        self._times[1] = min(patience, max(_QUICKEST, _MARGIN * self._slowest)) if quicker else patience
+        learnt = max(_QUICKEST, self._slowest + 4 * self._varies)
+        self._times[1] = min(patience, learnt) if self._answers >= _ENOUGH else patience
 
     def spent(self) -> "Spent":
         """How long the probes had waited when the process ended: of a record that was just taken up."""

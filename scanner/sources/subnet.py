@@ -355,6 +355,9 @@ class SubnetRun:
         progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
         loss = self._doors.loss
         progress = progress.model_copy(update={"loss": loss.rate, "quiet_until": self._quiet_until})
+        if self._parts is None:
+            # Who is there may not even be known yet.
+            progress = progress.model_copy(update={"percent": 0.0, "seconds_left": None})
         return Update(tuple(found), account, self._requests, progress, self._checkpoint(), loss=loss)
 
     def _checkpoint(self) -> Checkpoint | None:

@@ -74,7 +74,7 @@ async def test_a_stopped_scan_goes_on_and_comes_to_the_same_end(
     store: Store, settings: Settings, accepted: Counter[str]
 ) -> None:
     runner = Runner(store, settings, is_open)
-    first = await stopped_at(runner, 40, rate=1500)
+    first = await stopped_at(runner, 40, rate=600)
     assert first.status is ScanStatus.INCOMPLETE
     assert first.checkpoint is not None
     begun = sum(accepted.values())
