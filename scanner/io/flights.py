@@ -18,6 +18,13 @@ Slots = NDArray[np.intp]
 NO_SLOTS: Slots = np.zeros(0, dtype=np.intp)
 
 
+def together(slots: Slots) -> slice | Slots:
+    """The same slots as a slice where they are in a row, which is several times as quick to write to."""
+    if len(slots) and int(slots[-1]) - int(slots[0]) == len(slots) - 1:
+        return slice(int(slots[0]), int(slots[-1]) + 1)
+    return slots
+
+
 class Window:
     """A ring of slots, one a probe, written by the sender and marked by the receiver.
 
@@ -43,7 +50,7 @@ class Window:
     def take(self, addresses: Numbers, ports: Ports) -> Slots:
         """Slots for some probes, no more than there is room for; they are pending now."""
         slots = self.place(addresses, ports)
-        self.state[slots] = PENDING
+        self.state[together(slots)] = PENDING
         return slots
 
     def place(self, addresses: Numbers, ports: Ports) -> Slots:
@@ -51,7 +58,8 @@ class Window:
         slots = np.arange(self.next, self.next + len(addresses), dtype=np.intp) & (self.size - 1)
         self.next += len(slots)
         self.used += len(slots)
-        self.addresses[slots], self.ports[slots] = addresses, ports
+        where = together(slots)
+        self.addresses[where], self.ports[where] = addresses, ports
         return slots
 
     def give_back(self, slots: Slots) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from scanner.batches import Batch, Numbers, Ports
 from scanner.io.control import Control
-from scanner.io.flights import Flight, Neighbourhoods, Slots, Supply, Window
+from scanner.io.flights import Flight, Neighbourhoods, Slots, Supply, Window, together
 from scanner.io.frames import Answers, parse
 from scanner.io.lanes import Lanes
 from scanner.io.record import MOST_AT_ONCE, Record, Spent, clock
@@ -31,6 +31,9 @@ from scanner.tally import LOST, OPEN, REFUSED, SILENT, Settled, Tally, settled_o
 
 _ATTEMPTS_AFTER_DROPS = 3
 _MOST_COUNTED = 255
+_SAMPLE = 32
+"""Answers of a batch whose age is looked at."""
+
 _CONTROLS = 4
 """One in so many frames of a burst is a control probe, at most."""
 _REPORT_EVERY = 0.1
@@ -148,7 +151,7 @@ class SynScan:
             self._tally.stations |= lanes.stations(self._window.addresses[opened])
             self._tally.refused += len(refused)
         self._neighbourhoods.note(answers.addresses)
-        slots = np.concatenate((opened, refused))
+        slots = np.concatenate((opened[:_SAMPLE], refused[:_SAMPLE]))
         if len(slots):
             # Of those that were asked again it is not known which of the probes they answer.
             waited = np.uint32(clock(now)) - self._moments[slots[self._attempts[slots] == 1]]
@@ -243,7 +246,7 @@ class SynScan:
             return 0, False
         addresses, ports, present = taken
         slots = window.take(addresses, ports)
-        self._attempts[slots] = 0
+        self._attempts[together(slots)] = 0
         absent, slots = slots[~present], slots[present]
         window.state[absent] = SILENT
         # A kill before this forgets them, and none of them has gone.
@@ -279,8 +282,9 @@ class SynScan:
         part, moment = flight.take(permitted, now)
         part = self._window.pending(part)
         if len(part):
-            self._moments[part] = clock(now)
-            self._attempts[part] += self._attempts[part] < _MOST_COUNTED
+            where = together(part)
+            self._moments[where] = clock(now)
+            self._attempts[where] = np.minimum(self._attempts[where], _MOST_COUNTED - 1) + 1
             self._transmit(lanes, part)
         if len(flight.waiting):
             heapq.heappush(self._again, (moment, next(self._numbers), flight))
