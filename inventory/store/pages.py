@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, func, literal, not_, or_
 from sqlalchemy import select as sa_select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlmodel import Session, col
 
 from inventory.coverage import BEHIND_THE_GATEWAY
@@ -143,6 +142,8 @@ def _joined(session: Session, found: Select[Any], sorting: Sequence[Any]) -> Sel
     first = case((place.startswith("4"), _BEFORE_THE_ID[4] + 1), else_=_BEFORE_THE_ID[6] + 1)
     name = func.substr(place, first)
     if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import aggregate_order_by
+
         return found.with_only_columns(func.string_agg(name, aggregate_order_by(literal("\n"), *sorting)))
     # SQLite takes the rows of an ordered subquery as they come; a test holds it to that.
     inner = found.with_only_columns(name.label("id")).order_by(*sorting).subquery()
