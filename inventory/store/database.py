@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, event, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlmodel import Session, SQLModel, col, create_engine
@@ -17,6 +17,9 @@ from inventory.store import bell
 from inventory.store.bell import CHANNEL, Bell, FileBell, PostgresBell
 from inventory.store.errors import StoreError, explain, hide_password
 from inventory.store.tables import ClockRow
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 BUSY_SECONDS = 30
 _CLOCK = "gnomon_clock"
@@ -149,9 +152,11 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
 
 
-def insert_into(session: Session, table: type[SQLModel]) -> postgresql.Insert | sqlite.Insert:
+def insert_into(session: Session, table: type[SQLModel]) -> "postgresql.Insert | sqlite.Insert":
     """An INSERT in the dialect of the session's database, which can say what happens on a conflict."""
     if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
         return postgresql.insert(table)
     return sqlite.insert(table)
 
