@@ -35,6 +35,10 @@ PLAN = RolloutPlan(steps=ladder(GATE, shadow=(10, 50), split=(5, 50, 100)))
 RULES = Comparison(rules=(Rule(path="$.probabilities", distance=0.3), Rule(path="$.embedding", cosine=0.99)))
 CANDIDATES = ("retrained", "defective", "rounded")
 MOST_SECONDS = 120.0
+HEAD = (
+    f"{'candidate':10} {'ended':12} {'furthest':11} {'live':>6} {'answered':>7} {'pairs agree':>14} {'failed':>6} "
+    f"{'took':>8}  what differs"
+)
 
 
 def rounded(weights: Any) -> Any:
@@ -113,15 +117,23 @@ async def calling(port: int, bodies: Iterator[bytes], tally: list[int]) -> None:
         writer.close()
 
 
-async def roll(gate: Gateway, name: str, incumbent: int, candidate: int) -> str:
+async def roll(
+    gate: Gateway,
+    name: str,
+    incumbent: int,
+    candidate: int,
+    *,
+    rules: Comparison = RULES,
+    bodies: Iterator[bytes] | None = None,
+) -> str:
     """One rollout, until it ends; what became of it, as a line."""
     listed = [
         {"name": "incumbent", "url": f"http://127.0.0.1:{incumbent}", "weight": 100},
         {"name": name, "url": f"http://127.0.0.1:{candidate}", "weight": 0},
     ]
-    spec = RouteSpec.model_validate({"name": name, "hosts": (HOST,), "backends": listed, "comparison": RULES})
+    spec = RouteSpec.model_validate({"name": name, "hosts": (HOST,), "backends": listed, "comparison": rules})
     await asyncio.to_thread(await_gateways, gate.store, [gate.store.routes.put(spec, who="bench", why="bench")], 20)
-    tally, bodies, began = [0, 0], questions(), time.monotonic()
+    tally, began, bodies = [0, 0], time.monotonic(), bodies or questions()
     callers = [asyncio.create_task(calling(gate.port, bodies, tally)) for _ in range(8)]
     rollout, shaped = rollout_moves.start(spec, PLAN, rollout_id=name, now=utc_now())
     gate.store.rollouts.begin(rollout, shaped, who="bench", why="bench")
@@ -139,13 +151,15 @@ async def roll(gate: Gateway, name: str, incumbent: int, candidate: int) -> str:
     rows = {(row.primary, row.shadow): row for row in gate.store.shadow.of(name)}
     row = rows.get(("incumbent", name))
     swaps = row.swaps.get("$.digit", {}) if row else {}
-    most = ", ".join(f"{times} x {swap}" for swap, times in list(swaps.items())[:2]) or "no label changed"
+    most = ", ".join(f"{times} x {swap}" for swap, times in list(swaps.items())[:2])
+    if not most and row is not None and row.paths:
+        most = ", ".join(f"{times} x {place} by up to {row.distances.get(place)}" for place, times in row.paths.items())
     share = live.get(name, 0) / max(1, sum(live.values()))
     gate.store.routes.remove(name, who="bench", why="done")
     agreed = f"{row.agreed} of {row.compared}" if row else "none"
     return (
         f"{name:10} {rollout.status.value:12} {highest.step.words:11} {live_percent(highest):>4} % {share:>7.1%} "
-        f"{agreed:>14} {tally[1]:>6} {took:>6.1f} s  {most}"
+        f"{agreed:>14} {tally[1]:>6} {took:>6.1f} s  {most or 'nothing'}"
     )
 
 
@@ -158,10 +172,7 @@ async def main() -> None:
     try:
         for port in ports.values():
             await listening(port)
-        print(
-            f"{'candidate':10} {'ended':12} {'furthest':11} {'live':>6} {'answered':>7} {'pairs agree':>14} "
-            f"{'failed':>6} {'took':>8}  labels"
-        )
+        print(HEAD)
         for name in CANDIDATES:
             with tempfile.TemporaryDirectory() as folder:
                 async with gateway(folder) as gate:
