@@ -5,7 +5,7 @@ import logging
 import time
 from pathlib import Path
 
-from inventory.model import Declaration, Observation, Scan, ScanStatus, utc_now
+from inventory.model import Checkpoint, Declaration, Observation, Scan, ScanStatus, utc_now
 from inventory.store import Store, StoreError
 from scanner.sources import Run, Update
 from scanner.spill import recover, spill
@@ -33,6 +33,10 @@ def save_due(elapsed: float, took: float, moved: float) -> bool:
     The last time is ``elapsed`` seconds ago and ``took`` so many; ``moved`` is the share of its probes since.
     """
     return elapsed >= SAVE_EVERY or (moved >= WORTH_SAVING and elapsed >= took / COST)
+
+
+def _belongs(earlier: Checkpoint | None, later: Checkpoint) -> bool:
+    return earlier is not None and (earlier.plan, earlier.parts) == (later.plan, later.parts)
 
 
 class JournalError(RuntimeError):
@@ -66,13 +70,14 @@ class Journal:
             "checkpoint": update.checkpoint,
             "whole": tuple(dict.fromkeys((*self.scan.whole, *update.whole))),
         }
+        begins = update.checkpoint is not None and not _belongs(self.scan.checkpoint, update.checkpoint)
         self.scan = self.scan.model_copy(update=changes)
         self._unsaved.extend(update.observations)
         self._undeclared.extend(update.declarations)
         self._empty += update.empty
         moved = (update.account.probed - self._probed) / max(1, update.account.planned)
         due = save_due(time.monotonic() - self._saved_at, self._took, moved)
-        if self._unsaved or self._undeclared or due:
+        if self._unsaved or self._undeclared or begins or due:
             await self._insist()
 
     async def emptied(self) -> list[str]:
@@ -142,8 +147,7 @@ class Journal:
         now, began = utc_now(), time.monotonic()
         # Every step may be repeated: an observation written twice is one, and a fold is idempotent.
         if self._unsaved:
-            self._store.observations.append(self._unsaved)
-            self._store.endpoints.refold({one.listener for one in self._unsaved}, now)
+            self._store.endpoints.take_in(self._unsaved, now)
         self._store.declarations.append(self._undeclared)
         self._store.scans.save(self.scan)
         if self.scan.ended_at is not None:

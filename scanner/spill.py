@@ -44,9 +44,8 @@ def recover(folder: Path, store: Store) -> int:
             continue
         assert isinstance(scan, Scan)
         kept = [one for one in observations if isinstance(one, Observation)]
-        recovered += store.observations.append(kept)
         store.scans.save(scan)
-        store.endpoints.refold({one.listener for one in kept}, scan.ended_at or scan.started_at)
+        recovered += store.endpoints.take_in(kept, scan.ended_at or scan.started_at)
         path.unlink()
     return recovered
 

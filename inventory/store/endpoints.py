@@ -1,6 +1,6 @@
 """Endpoints: the materialised fold, rebuilt listener by listener, and read by filter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -9,11 +9,12 @@ from sqlmodel import Session, col, select
 
 from inventory.lifecycle import PresenceRule
 from inventory.listing import Changed, Order, Page, Point
-from inventory.model import Endpoint, Exposure, Listener, Membership, Routing, Scan, utc_now
+from inventory.model import Endpoint, Exposure, Listener, Membership, Observation, Routing, Scan, utc_now
 from inventory.query import Query, parse
 from inventory.settings import Settings
 from inventory.store import folding, paging
 from inventory.store.database import Database
+from inventory.store.observations import append_in
 from inventory.store.rows import TABLE, by_ids, keep, read_endpoints, select_endpoints, successor_of
 from inventory.store.tables import ClockRow, TombstoneRow
 from inventory.store.trends import record_trend
@@ -41,6 +42,13 @@ class EndpointRepository:
         """
         with self._database.write() as session:
             return folding.refold(session, listeners, self._rule, now)
+
+    def take_in(self, observations: Sequence[Observation], now: datetime) -> int:
+        """Keep observations and fold whatever they are about again: all of it or nothing. How many were new."""
+        with self._database.write() as session:
+            added = append_in(session, observations)
+            folding.refold(session, {one.listener for one in observations}, self._rule, now)
+        return added
 
     def settle(self, scan: Scan, now: datetime) -> None:
         """After a scan ended: work out the presence of everything that it covered, and what time alone has changed.
