@@ -7,13 +7,15 @@ from datetime import datetime
 
 from inventory.model import Loss, Scope, utc_now
 from inventory.settings import Settings
+from scanner.io.connect import Begun
 from scanner.io.discovery import connect_scan, syn_scan
+from scanner.io.record import Record
 from scanner.io.sockets import most_in_flight
 from scanner.io.ways import Ways, find_ways
 from scanner.manners import Manners
 from scanner.plan import Plan
 from scanner.quiet import parse_quiet, quiet_until
-from scanner.tally import Settled, Tally
+from scanner.tally import Tally
 
 IN_FLIGHT = 15_000
 MISSED = 0.01
@@ -77,23 +79,21 @@ class Doors:
             raise NoWay(f"the setting discovery is 'syn', which cannot reach every address: {why}")
         self.notes.append(f"{'some ports' if self._ways.ways else 'ports'} were probed by connecting: {why}")
 
-    async def open(self, start: int) -> AsyncGenerator[tuple[Tally, Settled], None]:
-        """Probe from a position on: what happened, and what is settled since the start. Close it to end it early."""
-        before, patience = Settled(), self._settings.scan_timeout
+    async def open(self, record: Record) -> AsyncGenerator[Tally, None]:
+        """Probe what a record of the plan lacks, from its base on. Close it to end it early."""
+        patience, frames = self._settings.scan_timeout, len(self._by_frames)
         scans = []
-        if start < len(self._by_frames):
-            scans.append(syn_scan(self._by_frames, start, self._ways.ways, self._manners, patience=patience))
+        if record.base < frames:
+            scans.append(syn_scan(self._by_frames, self._ways.ways, self._manners, patience=patience, record=record))
         if self._rest:
-            pairs = self._rest.pairs(max(0, start - len(self._by_frames)))
+            begun = Begun(record, max(record.base, frames), lambda position: self._rest.pair(position - frames))
             in_flight = most_in_flight(IN_FLIGHT, self._settings.scan_concurrency + _FILES_OF_OTHERS)
-            scans.append(connect_scan(pairs, self._manners, patience=patience, in_flight=in_flight))
+            pairs = self._rest.pairs(max(0, record.taken - frames))
+            scans.append(connect_scan(pairs, self._manners, patience=patience, in_flight=in_flight, begun=begun))
         for scan in scans:
-            settled = Settled()
             async with aclosing(scan) as tallies:
                 async for tally in tallies:
-                    settled = tally.settled
-                    yield tally, before + settled
-            before += settled
+                    yield tally
 
     def conclude(self) -> str | None:
         """After the search: why it may have missed more than it should, if so. The notes tell what else there is."""

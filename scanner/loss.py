@@ -89,6 +89,12 @@ class Doubt:
         self.risk *= high**frames
         self._assumed *= (high if recent.unanswered else min(high, _UNSEEN)) ** frames
 
+    def interrupted(self, recent: Loss) -> None:
+        """Note a probe whose answer nobody was there to hear: one of those that suffice, and a proof of nothing."""
+        self.attempts += 1
+        if not recent.unanswered:
+            self._assumed *= _UNSEEN
+
     def remains(self, *, lively: bool) -> bool:
         """Whether the door is worth one more probe.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
+from inventory.model import Neighbours
 from scanner.io.ways import may_send_frames
 from scanner.targets import LARGEST_IPV6_PREFIX, Addresses, Network, TargetError, can_be_walked
 
@@ -21,17 +22,15 @@ _LINK_LOCAL = IPv6Network("fe80::/10")
 
 
 @dataclass(slots=True)
-class Neighbourhood:
-    """Who was found: hardware addresses by address, both as text. What is worth telling, and what is missing."""
-
+class _Found:
     stations: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     shortfalls: list[str] = field(default_factory=list)
 
-    @property
-    def targets(self) -> list[Addresses]:
-        """The neighbours as targets."""
-        return [Addresses(ip_network(address)) for address in self.stations]
+
+def of_neighbours(found: Neighbours) -> list[Addresses]:
+    """Neighbours as targets."""
+    return [Addresses(ip_network(address)) for address in found.stations]
 
 
 def unwalkable(targets: Iterable[Addresses]) -> tuple[IPv6Network, ...]:
@@ -54,12 +53,12 @@ def require_links(networks: Iterable[IPv6Network]) -> None:
             raise TargetError(_nowhere(network))
 
 
-async def find_neighbours(networks: Iterable[IPv6Network], exclude: Sequence[Network]) -> Neighbourhood:
+async def find_neighbours(networks: Iterable[IPv6Network], exclude: Sequence[Network]) -> Neighbours:
     """The neighbours in some networks, which are authorised: each link is asked a few times. Raises OSError.
 
     An echo to all nodes reaches what is excluded too: a link with an exclusion is asked nothing, only the kernel is.
     """
-    found = Neighbourhood()
+    found = _Found()
     stop = threading.Event()
     try:
         for network in networks:
@@ -67,10 +66,10 @@ async def find_neighbours(networks: Iterable[IPv6Network], exclude: Sequence[Net
     finally:
         # The thread of a caller who was cancelled ends with its present round.
         stop.set()
-    return found
+    return Neighbours(stations=found.stations, notes=tuple(found.notes), shortfalls=tuple(found.shortfalls))
 
 
-def _look(network: IPv6Network, exclude: Sequence[Network], found: Neighbourhood, stop: threading.Event) -> None:
+def _look(network: IPv6Network, exclude: Sequence[Network], found: _Found, stop: threading.Event) -> None:
     from scanner.io.ndp import MOST, heard, known, links_of
 
     links = links_of(network)

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from inventory.model import Scan, ScanStatus, Scope, new_scan_id, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
+from scanner.io.record import forget
 from scanner.journal import Journal, JournalError
 from scanner.lease import LEASE_SECONDS, Lease
 from scanner.plan import Shard
@@ -105,7 +106,10 @@ class Runner:
         if latest is None or latest.checkpoint is None or latest.site != scope.site:
             return None
         killed = latest.status is ScanStatus.RUNNING
-        return latest if killed or latest.account.unprobed or latest.checkpoint.unasked else None
+        if not (killed or latest.account.unprobed or latest.checkpoint.unasked):
+            return None
+        asked = self._store.observations.seen_by(latest.id)
+        return latest.model_copy(update={"checkpoint": latest.checkpoint.model_copy(update={"asked": asked})})
 
     def _scan_of(self, scope: Scope, shard: Shard | None, source: str, run: Run, earlier: Scan | None) -> Scan:
         """The record of a run: a new one, or that of the scan that goes on."""
@@ -136,7 +140,10 @@ class Runner:
             journal = Journal(self._store, self._settings.state_folder / "unsaved", scan)
             await journal.open()
             status, reason = await self._follow(run, journal, lease, ending, report)
-            return await journal.close(status, reason, run)
+            ended = await journal.close(status, reason, run)
+            if status is ScanStatus.COMPLETE:
+                await asyncio.to_thread(forget, self._settings.state_folder, scan.scope, scan.shard)
+            return ended
         finally:
             await asyncio.to_thread(lease.give_back)
 

@@ -17,6 +17,10 @@ class Speedometer:
         self._clock = clock
         self._marks: deque[tuple[float, int]] = deque([(clock(), probed)])
 
+    def recall(self, probed: int) -> None:
+        """Note probes that the totals hold from now on and that went at another time."""
+        self._marks = deque((moment, before + probed) for moment, before in self._marks)
+
     def progress(self, probed: int, sendable: int, unfinished: int, found: int, asked: int) -> Progress:
         """Progress at this moment, from totals: probes sent and sendable, listeners unfinished, open and asked.
 

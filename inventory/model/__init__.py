@@ -97,6 +97,7 @@ from inventory.model.route import (
 from inventory.model.scope import (
     Account,
     Checkpoint,
+    Neighbours,
     Scan,
     Schedule,
     Scope,
@@ -165,6 +166,7 @@ __all__ = [
     "Member",
     "Membership",
     "Moment",
+    "Neighbours",
     "Observation",
     "Override",
     "Owned",

@@ -89,13 +89,25 @@ class Account(Value):
         return self
 
 
+class Neighbours(Value):
+    """Who was found on the links of IPv6 networks that cannot be walked: hardware addresses by address.
+
+    ``notes`` are worth telling about the search, ``shortfalls`` what it lacked.
+    """
+
+    stations: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    shortfalls: tuple[str, ...] = ()
+
+
 class Checkpoint(Value):
     """From where an interrupted scan goes on: all probes before ``position`` have ended, as ``account`` says.
 
     ``plan`` and ``parts`` are digests of what was planned, in which alone the position means something;
     ``key`` (hexadecimal) chose its order. ``unasked`` are open ports (address and port) whose questions
     have not ended, ``middleboxes`` one port of each host that accepts on all. ``loss`` is what was measured
-    until then.
+    until then. ``neighbours`` are part of the plan where they had to be found first. ``asked`` is never stored:
+    it is whose answers are, of whom not all come before the position.
     """
 
     plan: str
@@ -107,6 +119,8 @@ class Checkpoint(Value):
     unasked: tuple[tuple[str, int], ...] = ()
     middleboxes: dict[str, int] = Field(default_factory=dict)
     loss: Loss = Loss()
+    neighbours: Neighbours | None = None
+    asked: frozenset[tuple[str, int]] = Field(default=frozenset(), exclude=True)
 
 
 class Scan(Value):

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from scanner.batches import Numbers, Ports
 from scanner.caps import Caps
-from scanner.io.flights import FREE, Flight, Slots, Window
+from scanner.io.flights import Flight, Slots, Window
 from scanner.io.frames import Answers
 from scanner.loss import ENOUGH
+from scanner.tally import SILENT
 
 FIRST = 400
 """Doors of which every one is asked again, so that small scans know their loss to a few percent."""
@@ -85,7 +86,7 @@ class Control:
         slots = self._window.take(addresses, ports)
         self._waiting -= len(slots)
         self._sent_at = now
-        self._flights.append(Flight(slots, 0, deadline=now + self._patience))
+        self._flights.append(Flight(slots, deadline=now + self._patience))
         return addresses, ports, self._window.sequence(slots)
 
     def _gathered(self, now: float, caps: Caps) -> tuple[Numbers, Ports, NDArray[np.float64]]:
@@ -113,6 +114,6 @@ class Control:
             self._flights.popleft()
             asked += len(flight.slots)
             unanswered += len(pending)
-            self._window.state[flight.slots] = FREE
+            self._window.state[flight.slots] = SILENT
             self._window.give_back(flight.slots)
         return asked, unanswered

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol
 
-from scanner.io.connect import ConnectScan
+from scanner.io.connect import Begun, ConnectScan
+from scanner.io.record import Record
 from scanner.io.sockets import connected_to_itself, has_route
 from scanner.io.ways import Way
 from scanner.manners import Manners
@@ -24,20 +25,22 @@ class _Scan(Protocol):
 
 
 def connect_scan(
-    pairs: Iterator[Pair], manners: Manners, *, patience: float, in_flight: int
+    pairs: Iterator[Pair], manners: Manners, *, patience: float, in_flight: int, begun: Begun | None = None
 ) -> AsyncGenerator[Tally, None]:
     """Probe pairs by connecting, in a thread, yielding what happened. Close it (``aclosing``) to end it early.
 
     A reader that falls behind holds the probes back. ``patience`` is how many seconds a
-    connection may take.
+    connection may take. What was ``begun`` before goes on.
     """
-    return _in_thread(lambda deliver: ConnectScan(pairs, manners, deliver, timeout=patience, in_flight=in_flight))
+    return _in_thread(
+        lambda deliver: ConnectScan(pairs, manners, deliver, timeout=patience, in_flight=in_flight, begun=begun)
+    )
 
 
 def syn_scan(
-    plan: Plan, start: int, ways: tuple[Way, ...], manners: Manners, *, patience: float
+    plan: Plan, ways: tuple[Way, ...], manners: Manners, *, patience: float, record: Record
 ) -> AsyncGenerator[Tally, None]:
-    """The same by SYN frames, from a position of a plan of which every address has a way.
+    """The same by SYN frames, from the base of a record, of a plan of which every address has a way.
 
     Raises OSError where a link fails.
     """
@@ -45,7 +48,9 @@ def syn_scan(
     from scanner.batches import batches
     from scanner.io.packets import SynScan
 
-    return _in_thread(lambda deliver: SynScan(batches(plan, start), ways, manners, deliver, timeout=patience))
+    return _in_thread(
+        lambda deliver: SynScan(batches(plan, record.base), ways, manners, deliver, timeout=patience, record=record)
+    )
 
 
 async def _in_thread(make: Callable[[Callable[[Tally], None]], _Scan]) -> AsyncGenerator[Tally, None]:

@@ -18,6 +18,7 @@ from inventory.model import (
     Kind,
     Listener,
     Loss,
+    Neighbours,
     Observation,
     Questioned,
     Scheme,
@@ -29,17 +30,18 @@ from scanner.doors import Doors
 from scanner.exclusions import read_exclusions
 from scanner.findings import Finding
 from scanner.io.discovery import accepts, resolve
+from scanner.io.record import Record, record_path
 from scanner.io.sockets import reason_of
 from scanner.io.vendors import described
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
-from scanner.onlink import Neighbourhood, find_neighbours, require_links, unwalkable
+from scanner.onlink import find_neighbours, of_neighbours, require_links, unwalkable
 from scanner.plan import Plan, Shard, authorise, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
 from scanner.sources.source import Ask, Run, Update
 from scanner.spans import Spans
 from scanner.speed import Speedometer
-from scanner.tally import Pair, Settled, Tally
+from scanner.tally import BEFORE, Pair, Settled, Tally
 from scanner.targets import (
     Addresses,
     HostName,
@@ -53,8 +55,6 @@ from scanner.targets import (
 
 TICK = 0.1
 OBSERVATIONS_UNREAD = 20_000
-_BEFORE = 0
-"""Stands for the errno of what was lost in a run before this one."""
 
 
 async def prepare(
@@ -78,8 +78,6 @@ async def prepare(
         if not scope.allow_public:
             authorise(resolved, Spans.of(exclude))
         await asyncio.to_thread(require_links, large)
-        # Who is there may have changed: it begins anew.
-        resume = None
     walked = [target for target in resolved if can_be_walked(target.network)]
     ports = parse_ports(scope.ports)
     key = bytes.fromhex(resume.key) if resume else secrets.token_bytes(16)
@@ -88,11 +86,11 @@ async def prepare(
         targets = [*walked, *neighbours]
         return make_plan(targets, ports, exclude, allow_public=scope.allow_public, key=key, shard=shard)
 
-    plan = plan_of(())
+    plan = plan_of(of_neighbours(resume.neighbours) if resume and resume.neighbours else ())
     if resume is not None and resume.plan != plan.digest:
-        resume = None
-    meet = partial(find_neighbours, large, exclude) if large else None
-    return SubnetRun(scope, plan, ask, settings, resume, meet, plan_of)
+        resume, plan = None, plan_of(())
+    meet = partial(find_neighbours, large, exclude) if large and not (resume and resume.neighbours) else None
+    return SubnetRun(scope, plan, ask, settings, resume, meet, plan_of, shard)
 
 
 async def _addresses(target: Target) -> list[Addresses]:
@@ -124,10 +122,12 @@ class SubnetRun:
         ask: Ask,
         settings: Settings,
         resume: Checkpoint | None,
-        meet: Callable[[], Awaitable[Neighbourhood]] | None,
+        meet: Callable[[], Awaitable[Neighbours]] | None,
         plan_of: Callable[[Sequence[Addresses]], Plan],
+        shard: Shard | None,
     ) -> None:
         self._scope = scope
+        self._path = record_path(settings.state_folder, scope.name, str(shard) if shard else None)
         self._plan = plan
         self._meet_neighbours, self._plan_of = meet, plan_of
         self._doors = Doors(scope, plan, settings, resume.loss if resume else Loss())
@@ -148,9 +148,11 @@ class SubnetRun:
         self._asked = 0
         self._requests = 0
         self._failures: list[str] = []
+        self._planned, self._told = asyncio.Event(), asyncio.Event()
         self._scan = ""
         self._found: list[Observation] = []
-        self._neighbours: dict[str, str] = {}
+        self._neighbours = Neighbours()
+        self._known: frozenset[Pair] = frozenset()
         self._stations: dict[str, str] = {}
         self._middleboxes = Middleboxes()
         self._quiet_until: datetime | None = None
@@ -168,9 +170,14 @@ class SubnetRun:
         )
         self._totals = Tally(refused=before.refused, silent=before.silent, forbidden=before.forbidden)
         if before.lost:
-            self._totals.lost[_BEFORE] = before.lost
+            self._totals.lost[BEFORE] = before.lost
         self._open, self._requests = before.answered, resume.requests
-        self._asked = before.answered - len(resume.unasked)
+        self._asked = len(resume.asked)
+        self._known = resume.asked.union(resume.unasked)
+        if resume.neighbours:
+            self._neighbours = resume.neighbours
+            self.notes += self._neighbours.notes
+            self.shortfalls += self._neighbours.shortfalls
         self._middleboxes = Middleboxes(confirmed=dict(resume.middleboxes))
         self._handing = dict.fromkeys(resume.unasked)
 
@@ -194,62 +201,82 @@ class SubnetRun:
         self._quiet_until = self._doors.hold()
         work = asyncio.create_task(self._work())
         stopping = asyncio.create_task(stop.wait())
+        planned = asyncio.create_task(self._planned.wait())
         try:
             while not work.done() and not stop.is_set():
                 self._quiet_until = self._doors.hold()
-                await asyncio.wait({work, stopping}, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+                awaited = {work, stopping} if self._told.is_set() else {work, stopping, planned}
+                await asyncio.wait(awaited, timeout=TICK, return_when=asyncio.FIRST_COMPLETED)
+                tells = self._planned.is_set()
                 yield self._update()
+                if tells:
+                    self._told.set()
         finally:
-            stopping.cancel()
-            work.cancel()
-            await asyncio.wait({work, stopping})
+            for task in (stopping, planned, work):
+                task.cancel()
+            await asyncio.wait({work, stopping, planned})
             await self._questions.cancel()
         self._conclude()
         yield self._update()
         if not work.cancelled() and (error := work.exception()):
             raise error
 
-    async def _meet(self, meet: Callable[[], Awaitable[Neighbourhood]]) -> None:
+    async def _meet(self, meet: Callable[[], Awaitable[Neighbours]]) -> None:
         """Find the neighbours in the networks that cannot be walked, once quiet hours are over, and plan for them."""
         while self._doors.hold():  # noqa: ASYNC110 - it is the clock that is waited for
             await asyncio.sleep(TICK)
         found = await meet()
-        self._neighbours = found.stations
+        self._neighbours = found
         self.notes += found.notes
         self.shortfalls += found.shortfalls
-        self._plan = self._plan_of(found.targets)
+        self._plan = self._plan_of(of_neighbours(found))
         self._doors = Doors(self._scope, self._plan, self._settings, Loss())
         self.targets, self.ports = self._plan.coverage.targets, self._plan.coverage.ports
 
     async def _work(self) -> None:
         if self._meet_neighbours is not None:
             await self._meet(self._meet_neighbours)
-        start = await self._begin(await self._doors.look())
-        async with asyncio.TaskGroup() as confirming, aclosing(self._doors.open(start)) as opened:
+        record = await self._begin(await self._doors.look())
+        # Not a probe goes before there is a checkpoint to go on from.
+        self._planned.set()
+        await self._told.wait()
+        async with asyncio.TaskGroup() as confirming, aclosing(self._doors.open(record)) as opened:
             before = self._settled
-            async for tally, settled in opened:
+            async for tally in opened:
                 self._count(tally)
                 self._stations |= tally.stations
                 for address, port in tally.answered:
                     await self._opened(address, port, confirming)
                 # Not sooner: a checkpoint must not pass an open port that was not handed over.
-                self._settled = before + settled
+                self._settled = before + tally.settled
         await self._questions.finish()
 
-    async def _begin(self, parts: str) -> int:
-        """Go on from the checkpoint, if the parts of the plan are the same still. The position to begin at."""
-        resume = self._resume
+    async def _begin(self, parts: str) -> Record:
+        """Go on from the checkpoint, if the parts of the plan are the same still, and from what became of the rest."""
+        resume, self._parts = self._resume, parts
         if resume is not None and resume.parts != parts:
             self.notes.append("it began anew, because this machine now reaches the addresses in other ways")
-            self._restore(resume.model_copy(update={"position": 0, "account": Account()}))
-        elif resume is not None:
-            self.notes.append(f"it went on after {resume.position} probes")
-        start, self._parts = self._settled.probes, parts
+            self._settled, self._totals = Settled(), Tally()
+            self._open, resume = 0, None
+        record = await asyncio.to_thread(self._record, f"{self._plan.digest}{parts}", going_on=resume is not None)
+        if resume is not None:
+            self.notes.append(f"it went on after {record.taken} probes")
         for address, port in tuple(self._handing):
             await self._hand_over(address, port)
-        return start
+        return record
+
+    def _record(self, plan: str, *, going_on: bool) -> Record:
+        planned, begin = len(self._plan), self._settled.probes
+        record = Record.take_up(self._path, plan, planned, begin) if going_on else None
+        try:
+            return record or Record.create(self._path, plan, planned, begin)
+        except OSError as error:
+            why = reason_of(error.errno or 0)
+            self.notes.append(f"more of it will be sent twice if it is killed, because its record has no file: {why}")
+            return Record.in_memory(planned, begin)
 
     def _count(self, tally: Tally) -> None:
+        self._speed.recall(tally.recalled)
         self._totals.refused += tally.refused
         self._totals.silent += tally.silent
         self._totals.forbidden += tally.forbidden
@@ -259,7 +286,7 @@ class SubnetRun:
     async def _opened(self, address: str, port: int, confirming: asyncio.TaskGroup) -> None:
         advice = self._middleboxes.opened(address, port)
         if advice is Advice.ASK:
-            await self._hand_over(address, port)
+            await self._hand_over_once(address, port)
         elif advice is Advice.CONFIRM:
             confirming.create_task(self._confirm(address))
 
@@ -270,6 +297,13 @@ class SubnetRun:
         cleared = self._middleboxes.judged(address, all(answers))
         self._handing.update(dict.fromkeys((address, port) for port in cleared))
         for port in cleared:
+            await self._hand_over_once(address, port)
+
+    async def _hand_over_once(self, address: str, port: int) -> None:
+        """Have a door questioned, unless it was in the run that this one goes on with."""
+        if (address, port) in self._known:
+            self._handing.pop((address, port), None)
+        else:
             await self._hand_over(address, port)
 
     async def _hand_over(self, address: str, port: int) -> None:
@@ -310,7 +344,7 @@ class SubnetRun:
         """What the link tells of a door: the station that has its address."""
         if isinstance(finding.fact, Exposed) and (hardware := self._stations.get(listener.address)):
             yield Evidence(signal=described(hardware), source="arp")
-        if isinstance(finding.fact, Exposed) and (hardware := self._neighbours.get(listener.address)):
+        if isinstance(finding.fact, Exposed) and (hardware := self._neighbours.stations.get(listener.address)):
             yield Evidence(signal=described(hardware), source="ndp")
 
     def _update(self) -> Update:
@@ -321,6 +355,9 @@ class SubnetRun:
         progress = self._speed.progress(account.probed, sendable, self._questions.unfinished, self._open, self._asked)
         loss = self._doors.loss
         progress = progress.model_copy(update={"loss": loss.rate, "quiet_until": self._quiet_until})
+        if self._parts is None:
+            # Who is there may not even be known yet.
+            progress = progress.model_copy(update={"percent": 0.0, "seconds_left": None})
         return Update(tuple(found), account, self._requests, progress, self._checkpoint(), loss=loss)
 
     def _checkpoint(self) -> Checkpoint | None:
@@ -345,6 +382,7 @@ class SubnetRun:
             unasked=tuple(dict.fromkeys([*asking, *self._handing, *self._middleboxes.held_ports])),
             middleboxes=self._middleboxes.confirmed,
             loss=self._doors.loss,
+            neighbours=self._neighbours if self._neighbours.stations else None,
         )
 
     def _conclude(self) -> None:
@@ -374,7 +412,7 @@ class SubnetRun:
 
 def _losses(lost: Counter[int], planned: int) -> str:
     reasons = ", ".join(
-        f"{count} before it went on" if code == _BEFORE else f"{count} by {reason_of(code)}"
+        f"{count} before it went on" if code == BEFORE else f"{count} by {reason_of(code)}"
         for code, count in lost.most_common(3)
     )
     return f"{lost.total()} of {planned} planned probes were lost: {reasons}"

@@ -177,6 +177,54 @@ def test_a_scan_is_about_the_neighbours_that_it_found_and_claims_nobody_else(lab
     assert lab.counted() == [0]
 
 
+RESUMED = """
+import asyncio, json, sys
+from pathlib import Path
+from inventory.model import Exposed, Scheme, Scope, utc_now
+from inventory.settings import Settings
+from inventory.store import open_store
+from scanner.findings import Finding
+from scanner.runner import Runner
+
+async def ask(listener):
+    return (Finding(fact=Exposed(scheme=Scheme.TCP)),)
+
+async def main(runner, scope, percent):
+    stop = asyncio.Event()
+    report = lambda state: stop.set() if state.rate and state.percent >= percent else None
+    return await runner.run(scope, stop=stop, report=report, resume=True)
+
+folder, rate, percent = sys.argv[1:]
+settings = Settings(database=f"sqlite:///{folder}/inventory.db", state_folder=Path(folder), scan_timeout=0.5)
+targets = ("fd00:71::/64",)
+scope = Scope(name="lab", targets=targets, ports="8000-8099", rate=int(rate), created_at=utc_now())
+with open_store(settings.database) as store:
+    scan = asyncio.run(main(Runner(store, settings, ask), scope, float(percent)))
+    print(json.dumps({"id": scan.id, "status": scan.status, "reason": scan.reason, **scan.account.model_dump(),
+        "found": sorted([one.address, one.port] for one in store.endpoints.list())}))
+"""
+
+
+def test_a_scan_of_neighbours_goes_on_with_those_it_had_found(lab, serve, tmp_path):
+    on_one_link(lab, "fd00:71::2")
+    serve([("fd00:71::2", 8001), ("fd00:71::2", 8098)])
+    lab.rule("icmpv6 type echo-request counter")
+    lab.rule("tcp flags syn counter")
+    first = lab.scan(RESUMED, str(tmp_path), "40", "20")
+    asked, begun = lab.counted()
+    assert (first["status"], asked > 0, 0 < begun < 100) == ("incomplete", True, True)
+    # Somebody who comes later is found by the next scan.
+    on_link = ("-n", lab.far, "address", "add", "fd00:71::3/64", "dev", "far0", "nodad")
+    lab.ip(*on_link)
+    told = lab.scan(RESUMED, str(tmp_path), "2000", "101")
+    assert (told["id"], told["status"]) == (first["id"], "complete")
+    assert f"it went on after {begun} probes" in told["reason"]
+    assert told["reason"].count("1 neighbour was found on near0") == 1
+    assert told["found"] == [["fd00:71::2", 8001], ["fd00:71::2", 8098]]
+    assert (told["planned"], told["answered"], told["refused"]) == (100, 2, 98)
+    assert lab.counted() == [asked, 100]
+
+
 def test_no_echo_to_all_nodes_is_sent_where_somebody_is_excluded(lab, serve, tmp_path):
     on_one_link(lab, "fd00:71::2", "fd00:71::3")
     serve([("fd00:71::2", 8001), ("fd00:71::3", 8001)])
