@@ -39,6 +39,15 @@ def unwalkable(targets: Iterable[Addresses]) -> tuple[IPv6Network, ...]:
     return tuple(dict.fromkeys(network for network in networks if isinstance(network, IPv6Network)))
 
 
+def require_a_link_named(targets: Iterable[Addresses]) -> None:
+    """Raises TargetError for a link-local target: its address is on every link, and does not say which is meant."""
+    for one in targets:
+        if isinstance(one.network, IPv6Network) and one.network.subnet_of(_LINK_LOCAL):
+            whole = one.network.num_addresses > 1
+            name = one.network if whole else one.network.network_address
+            raise TargetError(f"'{name}' is link-local: it does not say which link it is on, and cannot be scanned")
+
+
 def require_links(networks: Iterable[IPv6Network]) -> None:
     """Raises TargetError for a network that is on no link of this machine. Sends nothing."""
     # With numpy and scapy, which a scan without frames can do without.
@@ -119,8 +128,6 @@ def _elsewhere(network: IPv6Network, links: "tuple[Link6, ...]") -> str | None:
 
 
 def _nowhere(network: IPv6Network) -> str:
-    if network.subnet_of(_LINK_LOCAL):
-        return f"'{network}' says nothing of the link that it is on, and cannot be scanned"
     return (
         f"'{network}' holds {network.num_addresses:.1e} addresses, which no scan can walk, and is on no link of this "
         f"machine, where neighbours could be found: name addresses, or networks of /{LARGEST_IPV6_PREFIX} or smaller"

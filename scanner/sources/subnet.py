@@ -34,7 +34,7 @@ from scanner.io.record import Record, record_path
 from scanner.io.sockets import reason_of
 from scanner.io.vendors import described
 from scanner.middlebox import CONFIRMING, Advice, Middleboxes, confirming_ports
-from scanner.onlink import find_neighbours, of_neighbours, require_links, unwalkable
+from scanner.onlink import find_neighbours, of_neighbours, require_a_link_named, require_links, unwalkable
 from scanner.plan import Plan, Shard, authorise, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
@@ -73,6 +73,7 @@ async def prepare(
     resolved = [addresses for target in targets for addresses in await _addresses(target)]
     never = await asyncio.to_thread(read_exclusions, settings.exclude_file) if settings.exclude_file else ()
     exclude = [network for text in (*scope.exclude, *never) for network in await _excluded(text)]
+    require_a_link_named(resolved)
     large = unwalkable(resolved)
     if large:
         if not scope.allow_public:

@@ -95,7 +95,7 @@ async def test_a_name_that_leads_to_a_public_address_is_not_scanned(monkeypatch:
 async def test_a_large_network_is_authorised_and_on_a_link_or_not_scanned() -> None:
     with pytest.raises(TargetError, match=r"'fd5a:11::/64' holds 1.8e\+19 addresses, .* on no link of this machine"):
         await made("127.85.0.1", "fd5a:11::/64")
-    with pytest.raises(TargetError, match="'fe80::/64' says nothing of the link"):
+    with pytest.raises(TargetError, match="'fe80::/64' is link-local: it does not say which link"):
         await made("fe80::/64", allow_public=True)
     with pytest.raises(NotAuthorised, match="2001:db8::/64 is not scanned"):
         await made("2001:db8::/64")
