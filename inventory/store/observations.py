@@ -50,23 +50,6 @@ def append_in(session: Session, observations: Iterable[Observation]) -> int:
         keep_placements(session, batch)
     return added
 
-    def seen_by(self, scan: str) -> frozenset[tuple[str, int]]:
-        """The addresses and ports that a scan saw anything of."""
-        with self._database.read() as session:
-            where = col(ObservationRow.scan) == scan
-            return frozenset(session.exec(select(ObservationRow.address, ObservationRow.port).where(where)).all())
-
-
-def append_in(session: Session, observations: Iterable[Observation]) -> int:
-    """``append`` inside a transaction that is under way."""
-    added = 0
-    insert = insert_into(session, ObservationRow).on_conflict_do_nothing(index_elements=["id"])
-    for batch in batches(observations, BATCH):
-        rows = [_row(one) for one in batch]
-        added += session.connection().execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount
-        keep_placements(session, batch)
-    return added
-
 
 def observations_of(session: Session, listeners: Iterable[Listener]) -> dict[Listener, list[Observation]]:
     """Everything that was seen of each listener, oldest first, inside a transaction that is under way."""
