@@ -131,17 +131,20 @@ def killed(folder: str, network: Network, given: argparse.Namespace) -> End:
         os.read(begun, 1)
         os.close(begun)
         time.sleep(random.uniform(0, 2 * given.seconds / (given.of_each + 1)))
-        if os.waitpid(child, os.WNOHANG) == (0, 0):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            kills += 1
+        if os.waitpid(child, os.WNOHANG) != (0, 0):
+            # It came to its end before.
+            break
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        kills += 1
         scans.add(latest(folder))
-    child = os.fork()
-    if not child:
-        scan(folder, network, rate, given.way, os.open("/dev/null", os.O_WRONLY))
-    os.waitpid(child, 0)
+    else:
+        child = os.fork()
+        if not child:
+            scan(folder, network, rate, given.way, os.open("/dev/null", os.O_WRONLY))
+        os.waitpid(child, 0)
     told = json.loads((Path(folder) / "told").read_text())
-    return End(told, kills, scans == {told["id"]})
+    return End(told, kills, scans <= {told["id"]})
 
 
 def scan(folder: str, network: Network, rate: int, way: str, begin: int) -> NoReturn:

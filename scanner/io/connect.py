@@ -105,7 +105,7 @@ class ConnectScan:
         self._number = 0
         self._watched: Counter[int] = Counter()
         """Answers by how many of the frames that asked for them had been lost."""
-        self._begun = 0
+        self._begun = self._answers = 0
         self._spare: dict[int, socket.SocketType] = {}
         self._tally = Tally()
         self._told = Settled()
@@ -194,6 +194,9 @@ class ConnectScan:
                 probe.lost = record.attempts[slot] - 1 + heard
                 if probe.lost:
                     probe.doubt.silence(loss, probe.lost)
+                if heard >= self._frames and not (loss.unanswered and probe.doubt.remains(lively=True)):
+                    self._give_up(probe)
+                    continue
                 # A frame whose answer nobody heard is one of those that suffice.
                 probe.frames = max(1, self._frames - max(1, heard))
             record.attempts[slot] = min(_MOST_COUNTED, probe.lost)
@@ -262,12 +265,14 @@ class ConnectScan:
                 slowest = max(slowest, took)
                 self._watch_answer(probe, retransmissions(sock) if took >= _LATE else 0)
             self._end(sock, probe, code)
-        self._record.answers(len(ready), slowest)
+        self._record.answers(self._answers, slowest)
+        self._answers = 0
         if len(ready) < _MOST_READY:
             self._record.heard(time.monotonic())
 
     def _watch_answer(self, probe: _Probe, lost: int) -> None:
         """Note how many frames were lost before an answer; of a probe that was interrupted nobody can tell."""
+        self._answers += 1
         if probe.frames == self._frames:
             self._watched[probe.lost + lost] += 1
 
@@ -306,7 +311,10 @@ class ConnectScan:
             probe.frames = self._frames
             self._wait(probe, caps.moment(probe.pair[0], now) if caps else now)
             return
-        meter.silence(1, probe.doubt.risk)
+        self._give_up(probe)
+
+    def _give_up(self, probe: _Probe) -> None:
+        self._manners.meter.silence(1, probe.doubt.risk)
         self._tally.silent += 1
         self._record.states[probe.slot] = SILENT
 
