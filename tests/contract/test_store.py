@@ -35,7 +35,7 @@ from inventory.model import (
     utc_now,
 )
 from inventory.query import QueryError, parse, value_of
-from inventory.store import Store, open_store, paging
+from inventory.store import Store, StoreError, open_store, paging
 from inventory.store.facets import facet_id, facet_values
 from inventory.store.tables import FacetRow
 
@@ -101,6 +101,33 @@ def test_the_stored_endpoints_are_the_fold_of_everything_stored(store: Store, se
     before = store.endpoints.list()
     store.endpoints.refold([LISTENER], NOW)
     assert store.endpoints.list() == before
+
+
+@EXAMPLES
+@given(st.lists(observations, min_size=1, max_size=6))
+def test_what_is_taken_in_is_kept_and_folded_in_one_step(store: Store, seen):
+    here = [one.model_copy(update={"listener": Listener(site="taken", address="127.0.0.9", port=5000 + n % 3)})
+            for n, one in enumerate(seen)]  # fmt: skip
+    before = sum(len(store.observations.of(one)) for one in {each.listener for each in here})
+    added = store.endpoints.take_in(here, utc_now())
+    kept = [one for listener in {each.listener for each in here} for one in store.observations.of(listener)]
+    assert len(kept) - before == added
+    assert {one.id for one in here} <= {one.id for one in kept}
+    taken = store.endpoints.list("site:taken")
+    store.endpoints.refold({one.listener for one in here}, utc_now())
+    assert store.endpoints.list("site:taken") == taken
+    assert store.endpoints.take_in(here, utc_now()) == 0
+    assert store.observations.seen_by(here[0].scan) >= {
+        (one.listener.address, one.listener.port) for one in here if one.scan == here[0].scan
+    }
+    assert store.observations.seen_by("no such scan") == frozenset()
+
+
+def test_what_cannot_be_folded_is_not_kept_either(store: Store):
+    seen = [observation(identified(), listener=Listener(site="torn", address="127.0.0.9", port=1))]
+    with patch("inventory.store.folding.refold", side_effect=StoreError("the disk is full")), pytest.raises(StoreError):
+        store.endpoints.take_in(seen, utc_now())
+    assert store.observations.of(seen[0].listener) == []
 
 
 FILTERS = [
