@@ -24,6 +24,8 @@ BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 
            30000, 60000, 300000)  # fmt: skip
 """Upper bounds, in milliseconds, of the buckets in which Envoy counts how long answers took."""
 
+_BUFFER = "envoy.filters.http.buffer"
+
 UNCOUNTED = (
     r"cluster\..*\|.*\.(lb_.*|membership_.*|update_.*|assignment_.*|circuit_breakers\..*|version|warming_state"
     r"|max_host_weight|default\.total_match_count)"
@@ -317,36 +319,8 @@ def _hop(start: Start) -> dict[str, Any]:
     read stalls nobody. Of an answer, ``capture.ANSWER_LIMIT`` bytes are read at most: one without end costs neither
     the processor nor the network what callers need.
     """
-    buffering = "envoy.filters.http.buffer"
-    routes = [
-        {
-            "match": {
-                "prefix": "/",
-                "headers": [
-                    {"name": LIMIT_HEADER, "string_match": {"exact": str(size)}},
-                    {"name": capture.PATH_HEADER, "present_match": moved},
-                ],
-            },
-            "route": {
-                "cluster_header": HOP_HEADER,
-                "timeout": SHADOW_TIMEOUT,
-                **({"path_rewrite": REBASED} if moved else {}),
-            },
-            "typed_per_filter_config": {
-                buffering: {
-                    "@type": f"{API}.extensions.filters.http.buffer.v3.BufferPerRoute",
-                    "buffer": {"max_request_bytes": size},
-                },
-                **(capture.moving() if moved else {}),
-            },
-        }
-        for moved in (False, True)
-        for size in BODY_CLASSES
-    ]
-    removed = [header for header in INTERNAL_HEADERS if header != MARKER_HEADER]
-    host = {"name": "hop", "domains": ["*"], "routes": routes, "request_headers_to_remove": removed}
     buffer_filter = {
-        "name": buffering,
+        "name": _BUFFER,
         "typed_config": {
             "@type": f"{API}.extensions.filters.http.buffer.v3.Buffer",
             "max_request_bytes": BODY_CLASSES[0],
@@ -365,7 +339,7 @@ def _hop(start: Start) -> dict[str, Any]:
                             "generate_request_id": False,
                             "preserve_external_request_id": True,
                             "skip_xff_append": True,
-                            "route_config": {"name": "hop", "virtual_hosts": [host]},
+                            "route_config": {"name": "hop", "virtual_hosts": [_hop_host()]},
                             "http_filters": [buffer_filter, *capture.filters("s"), _router(counting=False)],
                             "access_log": [capture.access_log(start.capture_file, "s")],
                         }
@@ -374,6 +348,37 @@ def _hop(start: Start) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _hop_host() -> dict[str, Any]:
+    """Where mirrored requests go on to, by how much of a body is taken and whether the path is another there."""
+    routes = [
+        {
+            "match": {
+                "prefix": "/",
+                "headers": [
+                    {"name": LIMIT_HEADER, "string_match": {"exact": str(size)}},
+                    {"name": capture.PATH_HEADER, "present_match": moved},
+                ],
+            },
+            "route": {
+                "cluster_header": HOP_HEADER,
+                "timeout": SHADOW_TIMEOUT,
+                **({"path_rewrite": REBASED} if moved else {}),
+            },
+            "typed_per_filter_config": {
+                _BUFFER: {
+                    "@type": f"{API}.extensions.filters.http.buffer.v3.BufferPerRoute",
+                    "buffer": {"max_request_bytes": size},
+                },
+                **(capture.moving() if moved else {}),
+            },
+        }
+        for moved in (False, True)
+        for size in BODY_CLASSES
+    ]
+    removed = [header for header in INTERNAL_HEADERS if header != MARKER_HEADER]
+    return {"name": "hop", "domains": ["*"], "routes": routes, "request_headers_to_remove": removed}
 
 
 def _http_manager(options: dict[str, Any]) -> dict[str, Any]:
