@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
 BUSY_SECONDS = 30
+CACHE_KIBIBYTES = 32_768
+"""Pages that a connection to SQLite keeps at most. What a transaction changes beyond is written twice."""
+
 _CLOCK = "gnomon_clock"
 
 T = TypeVar("T")
@@ -143,7 +146,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver's own transaction handling begins too late: a write lock taken halfway through a
     # transaction fails at once instead of waiting, so BEGIN is ours to say.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    pragmas = ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIBIBYTES}")
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -2,6 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
 from sqlalchemy import select as sa_select
 from sqlalchemy import tuple_
@@ -14,6 +16,8 @@ from inventory.store.tables import ObservationRow
 
 # SQLite takes 32,766 variables in a statement; a listener has three.
 BATCH = 2000
+_TABLE = ObservationRow.metadata.tables[str(ObservationRow.__tablename__)]
+_COLUMNS = ("id", "scan", "site", "address", "port", "at", "body")
 _WHERE = (col(ObservationRow.site), col(ObservationRow.address), col(ObservationRow.port))
 
 
@@ -42,13 +46,25 @@ class ObservationRepository:
 
 def append_in(session: Session, observations: Iterable[Observation]) -> int:
     """``append`` inside a transaction that is under way."""
-    added = 0
+    added, connection = 0, session.connection()
     insert = insert_into(session, ObservationRow).on_conflict_do_nothing(index_elements=["id"])
+    # Straight to the driver: to look at each parameter of each row takes a quarter of the time that keeping them does.
+    form = insert.compile(dialect=connection.dialect, column_keys=_COLUMNS)
+    process = _TABLE.c.at.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+    # All that is seen of a listener at once has one moment.
+    moment = lru_cache(maxsize=16)(process or _as_it_is)
     for batch in batches(observations, BATCH):
-        rows = [_row(one) for one in batch]
-        added += session.connection().execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount
+        rows: list[Any] = [_row(one, moment(one.at)) for one in batch]
+        if not form.positional:
+            rows = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
+        done = connection.exec_driver_sql(str(form), rows, execution_options={"preserve_rowcount": True})
+        added += done.rowcount
         keep_placements(session, batch)
     return added
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def observations_of(session: Session, listeners: Iterable[Listener]) -> dict[Listener, list[Observation]]:
@@ -66,14 +82,7 @@ def observations_of(session: Session, listeners: Iterable[Listener]) -> dict[Lis
     return {its[0].listener: its for its in found.values()}
 
 
-def _row(observation: Observation) -> dict[str, object]:
-    listener = observation.listener
-    return {
-        "id": observation.id,
-        "scan": observation.scan,
-        "site": listener.site,
-        "address": listener.address,
-        "port": listener.port,
-        "at": observation.at,
-        "body": observation.canonical,
-    }
+def _row(observation: Observation, at: object) -> tuple[object, ...]:
+    """The values of ``_COLUMNS``."""
+    where = observation.listener
+    return observation.id, observation.scan, where.site, where.address, where.port, at, observation.canonical
