@@ -18,7 +18,7 @@ from aiohttp import web
 from inventory.model import ANONYMOUS, Access, Attribute, Decision, RateLimit, utc_now
 from inventory.store import Store, StoreError
 from router.audit.decide import InForce
-from router.audit.limits import Buckets, whose
+from router.audit.limits import TEAM, Buckets, whose
 from router.audit.lines import network_of
 from router.identity.issuers import attributes_of
 from router.policy import Question
@@ -87,7 +87,9 @@ class Authorizer:
             if not decision.allowed:
                 return _response(allowed=False, by=by)
         if limits := access.shared_limits:
-            return self._counted(asked, limits, self._attributes(asked, force)) or _response(allowed=True, by=by)
+            # The store is asked for a caller's team only where one is counted by.
+            known = self._attributes(asked, force) if any(limit.by == TEAM for limit in limits) else {}
+            return self._counted(asked, limits, known) or _response(allowed=True, by=by)
         return _response(allowed=True, by=by)
 
     def _counted(

@@ -7,8 +7,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+from making import NOW
 
-from inventory.model import Access, RateLimit
+from inventory.model import Access, Principal, PrincipalKind, RateLimit
 from inventory.store import Store
 from router.audit.decide import InForce
 from router.io.authorize import POLICY_HEADER, Authorizer
@@ -19,6 +20,7 @@ ROUTES = {
     "both": Access(limits=(SHARED, RateLimit(by="route", requests=3, seconds=60, candidate=False, shared=True))),
     "alone": Access(limits=(SHARED.model_copy(update={"shared": False}),)),
     "seen": Access(limits=(SHARED.model_copy(update={"candidate": True}),)),
+    "teams": Access(limits=(RateLimit(by="team", requests=2, seconds=3600, candidate=False, shared=True),)),
     "ahead": Access(enforce=True, limits=(SHARED,)),
 }
 
@@ -53,6 +55,16 @@ async def test_a_shared_limit_is_counted_by_caller_and_by_network_for_who_is_nob
     anonymous = [await ask(service, route, address=f"127.0.0.{n}") for n in range(3)]
     assert anonymous == [(200, ""), (200, ""), over]
     assert await ask(service, route, address="127.0.1.1") == (200, "")
+
+
+async def test_the_members_of_a_team_are_counted_together(service: aiohttp.ClientSession, store: Store) -> None:
+    teams = {"ana": "churn", "bo": "churn", "cy": "risk"}
+    store.principals.seen(
+        Principal(id=who, kind=PrincipalKind.TOKEN, attributes={"team": team}, first_seen=NOW, last_seen=NOW)
+        for who, team in teams.items()
+    )
+    answers = [(await ask(service, "teams", who))[0] for who in ("ana", "bo", "ana", "bo", "cy")]
+    assert answers == [200, 200, 429, 429, 200]
 
 
 async def test_who_is_over_one_limit_takes_nothing_of_another(service: aiohttp.ClientSession) -> None:
