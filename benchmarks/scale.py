@@ -2,7 +2,8 @@
 
 Run: python benchmarks/scale.py FILE [ENDPOINTS]     (default 100000; ten observations each, over two scans)
 
-FILE is the SQLite database. It is built where it is not there, and only asked where it is. The first twenty
+FILE is the SQLite database. It is built where it is not there; where it is, it is asked, and one more scan of
+8,000 of its listeners, in no order, is taken in. The first twenty
 thousand endpoints are taken in and folded as scans do it, and those are the rates that are printed. The
 rest are copies of them under other addresses, made in SQL with the ids that they would have: each observation
 and each row is what the store would have written, and `gnomon db check` agrees. Times are the best and the
@@ -10,6 +11,7 @@ median of seven.
 """
 
 import hashlib
+import random
 import resource
 import sqlite3
 import statistics
@@ -61,6 +63,8 @@ SITES = 12
 SEED = 20_000
 GRAPH = 100_000
 CHANGED = 200
+MORE = 8000
+TRANSACTION = 20_000
 
 
 def listener(number: int) -> Listener:
@@ -101,13 +105,13 @@ def scans() -> list[Scan]:
     ]  # fmt: skip
 
 
-def observations(number: int, day: int, scan: Scan) -> Iterator[Observation]:
+def observations(number: int, day: int, scan: Scan, copy: int = 0) -> Iterator[Observation]:
+    where = listener(number)
+    where = where.model_copy(update={"address": where.address.replace("10.0.", f"10.{copy}.", 1)})
     at = scan.started_at + timedelta(seconds=number % 3000)
     for fact in facts(number):
         evidence = (Evidence(signal="answers like it", weight=3.0, request="GET /"),) if day == 1 else ()
-        yield Observation(
-            scan=scan.id, scope=scan.scope, listener=listener(number), at=at, fact=fact, evidence=evidence
-        )
+        yield Observation(scan=scan.id, scope=scan.scope, listener=where, at=at, fact=fact, evidence=evidence)
 
 
 def memory() -> str:
@@ -252,6 +256,26 @@ def ask(store: Store) -> None:
     timed("its blast radius", 50, lambda: blast_radius(graph, nodes[-1]))
 
 
+def go_on(store: Store) -> None:
+    """Take in one more scan of listeners that are known, met in no order as a scan of a subnet meets them."""
+    total, now = store.endpoints.count(), utc_now()
+    scan = scans()[-1].model_copy(update={"id": f"scan-{now:%y%m%d%H%M%S}", "started_at": now})
+    store.scans.save(scan)
+    copies = range(max(1, total // SEED))
+    its = [(number, copy) for number in range(SITES - 1, min(total, SEED), SITES) for copy in copies]
+    met = random.Random(total).sample(its, min(MORE, len(its)))
+    made = [one for number, copy in met for one in observations(number, 0, scan, copy)]
+    began, busy = time.perf_counter(), time.process_time()
+    for start in range(0, len(made), TRANSACTION):
+        store.observations.append(made[start : start + TRANSACTION])
+    wall, cpu = time.perf_counter() - began, time.process_time() - busy
+    print(
+        f"{len(made):,} observations more: {len(made) / wall:,.0f} a second, {len(made) / cpu:,.0f} a second of CPU; "
+        f"bar 20,000; {memory()}",
+        flush=True,
+    )
+
+
 def main() -> None:
     collect_seldom()
     path = Path(sys.argv[1])
@@ -264,6 +288,7 @@ def main() -> None:
         total = store.endpoints.count()
         print(f"{total:,} endpoints, {path.stat().st_size / 2**30:.1f} GiB, {memory()}")
         ask(store)
+        go_on(store)
         print(memory())
 
 

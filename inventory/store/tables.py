@@ -87,12 +87,16 @@ class ScanRow(SQLModel, table=True):
 
 
 class ObservationRow(SQLModel, table=True):
-    """An observation, its body the JSON that its id is a digest of. Never updated, never deleted."""
+    """An observation, its body the JSON that its id is a digest of. Never updated, never deleted.
+
+    Ids are of no order. Since the scan comes first in the key, they are looked for among that scan's alone,
+    which stay in memory while it is taken in.
+    """
 
     __tablename__ = "observation"
     __table_args__ = (Index("ix_observation_listener", "site", "address", "port"),)
+    scan: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
-    scan: str = Field(index=True)
     site: str
     address: str
     port: int
