@@ -201,7 +201,8 @@ class Transcript:
 
 def read_transcript(path: Path) -> Transcript:
     """The transcript in a file. Raises ValueError with one sentence where it is none."""
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
     whole = isinstance(document, dict) and isinstance(document.get("answers"), list)
     if not whole:
         raise ValueError(f"{path}: a transcript has origin, port, expect and answers; record one with signature record")
