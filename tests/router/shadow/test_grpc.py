@@ -1,4 +1,7 @@
-"""gRPC calls through a real Envoy, copied to a second real server: compared by their status and the size of answers."""
+"""gRPC calls through a real Envoy, copied to a second real server.
+
+They are compared by status and the size of answers, and by what the messages say where the route has a descriptor.
+"""
 
 import asyncio
 import contextlib
@@ -7,6 +10,7 @@ from typing import Any
 
 import grpc
 import pytest
+from describing import PREDICT, WATCH, answer_class, kept
 
 from inventory.model import RouteSpec
 from router.controller import Beside
@@ -16,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 Until = Callable[..., Awaitable[Any]]
 HOST = "iris.localhost"
-PREDICT = "/iris.Model/Predict"
+OPTIONS = (("grpc.default_authority", HOST),)
 
 
 async def monitor(here: Beside, stop: asyncio.Event) -> None:
@@ -43,28 +47,24 @@ async def model(*, defective: bool) -> AsyncIterator[int]:
         await server.stop(0)
 
 
+def routed(incumbent: int, candidate: int, **more: Any) -> RouteSpec:
+    ports = {"incumbent": incumbent, "candidate": candidate}
+    listed = [
+        {"name": name, "url": f"http://127.0.0.1:{port}", "protocol": "http2", "weight": 100 * (name == "incumbent")}
+        for name, port in ports.items()
+    ]
+    shadow = {"backend": "candidate", "percent": 100}
+    return RouteSpec.model_validate({"name": "iris", "hosts": (HOST,), "backends": listed, "shadow": shadow, **more})
+
+
 async def test_calls_are_compared_by_status_and_size(run_controller: Any, until: Until) -> None:
-    options = (("grpc.default_authority", HOST),)
     async with (
         model(defective=False) as incumbent,
         model(defective=True) as candidate,
         run_controller(companions=[monitor]) as rig,
     ):
-        ports = {"incumbent": incumbent, "candidate": candidate}
-        listed = [
-            {
-                "name": name,
-                "url": f"http://127.0.0.1:{port}",
-                "protocol": "http2",
-                "weight": 100 * (name == "incumbent"),
-            }
-            for name, port in ports.items()
-        ]
-        shadow = {"backend": "candidate", "percent": 100}
-        await rig.put(
-            RouteSpec.model_validate({"name": "iris", "hosts": (HOST,), "backends": listed, "shadow": shadow})
-        )
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.settings.gateway_port}", options=options) as channel:
+        await rig.put(routed(incumbent, candidate))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.settings.gateway_port}", options=OPTIONS) as channel:
             call = channel.unary_unary(PREDICT)
             for asked in (b"good",) * 5 + (b"fail",) * 3 + (b"long",) * 2:
                 assert await call(asked) == asked
@@ -73,3 +73,63 @@ async def test_calls_are_compared_by_status_and_size(run_controller: Any, until:
     assert (evidence.agreed, evidence.lost, evidence.incomparable) == (5, 0, 0)
     assert evidence.paths == {"grpc-status": 3, "size": 2}
     assert ("0", "13") in {(one.primary, one.shadow) for one in evidence.disagreements}
+    assert evidence.unread == {}
+
+
+@contextlib.asynccontextmanager
+async def speaking(*, retrained: bool) -> AsyncIterator[int]:
+    """Answers with messages. The retrained one compresses them, is slower, and calls a large virginica a versicolor."""
+    answer: Any = answer_class()
+
+    def said(asked: bytes) -> bytes:
+        wrong = retrained and asked == b"large"
+        label, score = ("versicolor", 0.9) if wrong else ("virginica", 0.8)
+        took = 9 if retrained else 3
+        return bytes(answer(label=label, score=score, took_ms=took, raw=bytes(500)).SerializeToString())
+
+    async def predict(asked: bytes, _context: Any) -> bytes:
+        return said(asked)
+
+    async def watch(asked: bytes, _context: Any) -> AsyncIterator[bytes]:
+        for one in (b"small", asked, b"small"):
+            yield said(one)
+
+    server = grpc.aio.server(compression=grpc.Compression.Gzip if retrained else None)
+    handlers = {
+        "Predict": grpc.unary_unary_rpc_method_handler(predict),
+        "Watch": grpc.unary_stream_rpc_method_handler(watch),
+        "Train": grpc.unary_unary_rpc_method_handler(predict),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("iris.Model", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(0)
+
+
+async def test_messages_are_compared_field_by_field_where_the_route_has_a_descriptor(
+    run_controller: Any, until: Until
+) -> None:
+    more = {"descriptor": kept(), "comparison": {"ignore": ["$.took_ms", "$[*].took_ms", "$.score"]}}
+    async with (
+        speaking(retrained=False) as incumbent,
+        speaking(retrained=True) as candidate,
+        run_controller(companions=[monitor]) as rig,
+    ):
+        await rig.put(routed(incumbent, candidate, **more))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{rig.settings.gateway_port}", options=OPTIONS) as channel:
+            for asked in (b"small",) * 6 + (b"large",) * 4:
+                await channel.unary_unary(PREDICT)(asked)
+            for asked in (b"small", b"large"):
+                assert len([one async for one in channel.unary_stream(WATCH)(asked)]) == 3
+            await channel.unary_unary("/iris.Model/Train")(b"small")
+        await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [13])
+        (evidence,) = rig.store.shadow.of("iris")
+    assert (evidence.lost, evidence.incomparable) == (0, 0)
+    assert evidence.paths == {"$.label": 4, "$[*].label": 1, "$[*].score": 1, "size": 1}
+    assert evidence.swaps["$.label"] == {'"virginica" -> "versicolor"': 4}
+    assert evidence.unread == {"the descriptor does not have the method": 1}
+    example = next(one for one in evidence.disagreements if one.group == "$[*].label")
+    assert (example.path, example.operation) == ("$[1].label", f"POST {WATCH}")
