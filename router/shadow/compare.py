@@ -40,8 +40,8 @@ AGREED = Result(Outcome.AGREE)
 
 _CALLER_LEFT = frozenset({"DC", "DR"})
 _OVER_BUDGET = "UO"
-_GRPC = "application/grpc"
-_GRPC_MESSAGES = frozenset({_GRPC, f"{_GRPC}+proto"})
+GRPC = "application/grpc"
+_GRPC_MESSAGES = frozenset({GRPC, f"{GRPC}+proto"})
 _GRPC_SIZE_RATIO = 1.1
 GRPC_STATUS = "grpc-status"
 SIZE = "size"
@@ -67,7 +67,7 @@ def compare(
     kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
     if kinds[0] != kinds[1] and not rules.ignore_content_type:
         return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
-    if kinds[0].startswith(_GRPC):
+    if kinds[0].startswith(GRPC):
         return _compare_grpc(primary, shadow, kinds, rules, read)
     if (differs := _size(primary, shadow, rules.size_ratio)) is not None:
         return differs

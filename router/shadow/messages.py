@@ -61,7 +61,7 @@ def document(body: bytes, path: str, descriptor: Descriptor) -> object:
         raise UnreadMessagesError("the descriptor does not have the method")
     found = []
     reader = _Reader(descriptor)
-    for part in _frames(body):
+    for part in frames(body):
         try:
             message = method.answer.FromString(part)
         except DecodeError as error:
@@ -70,7 +70,8 @@ def document(body: bytes, path: str, descriptor: Descriptor) -> object:
     return found[0] if len(found) == 1 and not method.streams else found
 
 
-def _frames(body: bytes) -> Iterator[bytes]:
+def frames(body: bytes) -> Iterator[bytes]:
+    """The messages in the frames of a body, opened where they are compressed. UnreadMessagesError where it is cut."""
     at, room = 0, MAX_OPENED
     while at < len(body):
         flag, length = body[at], int.from_bytes(body[at + 1 : at + _HEAD], "big")
@@ -84,6 +85,11 @@ def _frames(body: bytes) -> Iterator[bytes]:
             raise UnreadMessagesError("the messages are too large to be compared")
         yield part
         at += _HEAD + length
+
+
+def framed(message: bytes) -> bytes:
+    """A message in a frame of its own."""
+    return b"\0" + len(message).to_bytes(_HEAD - 1, "big") + message
 
 
 def _inflated(part: bytes, room: int) -> bytes:

@@ -4,17 +4,20 @@ They are compared by status and the size of answers, and by what the messages sa
 """
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import grpc
 import pytest
-from describing import PREDICT, WATCH, answer_class, kept
+from describing import PREDICT, WATCH, answer_class, frame, kept
 
-from inventory.model import RouteSpec
+from inventory.model import RouteSpec, utc_now
 from router.controller import Beside
 from router.shadow.monitor import Monitor
+from router.shadow.replay import send_all
+from router.shadow.samples import Sample
 
 pytestmark = pytest.mark.e2e
 
@@ -133,3 +136,40 @@ async def test_messages_are_compared_field_by_field_where_the_route_has_a_descri
     assert evidence.unread == {"the descriptor does not have the method": 1}
     example = next(one for one in evidence.disagreements if one.group == "$[*].label")
     assert (example.path, example.operation) == ("$[1].label", f"POST {WATCH}")
+
+
+def kept_call(path: str, asked: bytes, *answers: bytes) -> Sample:
+    return Sample(
+        at=utc_now(), method="POST", path=path, request_type="application/grpc", code=200, grpc_status=0,
+        request=base64.b64encode(frame(asked)).decode(), content_type="application/grpc", micros=900,
+        answer=base64.b64encode(b"".join(frame(one, compressed=True) for one in answers)).decode(),
+    )  # fmt: skip
+
+
+async def test_kept_calls_are_replayed_as_calls() -> None:
+    answer: Any = answer_class()
+    good, other = (
+        answer(label=label, score=score, took_ms=3, raw=bytes(500)).SerializeToString()
+        for label, score in (("virginica", 0.8), ("versicolor", 0.9))
+    )
+    samples = [
+        kept_call(PREDICT, b"small", good),
+        kept_call(PREDICT, b"large", good),
+        kept_call(WATCH, b"large", good, other, good),
+        kept_call("/iris.Model/Absent", b"small", good),
+    ]
+    comparison = {"ignore": ["$.took_ms", "$[*].took_ms", "$.score"]}
+    async with speaking(retrained=True) as candidate:
+        url = f"http://127.0.0.1:{candidate}"
+        described, plain = [
+            await asyncio.to_thread(send_all, samples, routed(1, 2, comparison=comparison, descriptor=text), url)
+            for text in (kept(), "")
+        ]
+    assert described is not None
+    assert (described.compared, described.agreed, described.new_errors) == (4, 2, 0)
+    assert described.paths == {"$.label": 1, "grpc-status": 1}
+    assert plain is not None
+    assert (plain.agreed, plain.paths) == (3, {"grpc-status": 1})
+    gone = await asyncio.to_thread(send_all, samples[:2], routed(1, 2, descriptor=kept()), url)
+    assert gone is not None
+    assert (gone.pairs, gone.new_errors) == (2, 2)
