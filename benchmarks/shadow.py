@@ -156,7 +156,7 @@ class Gateway:
     def live(self) -> dict[str, int]:
         """Live answers by backend."""
         counted = admin.counters(self.admin, stats.pattern_of("bench"))
-        return {one.backend: one.requests for one in stats.traffic(counted)}
+        return {one.backend: one.requests for one in stats.traffic(counted, counted)}
 
     def copies(self) -> int:
         """Copies that were sent."""

@@ -3,15 +3,17 @@
 ``render`` writes what ``parse`` reads: ``parse(render(specs)) == specs``.
 """
 
+import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
 
-from inventory.model import RouteSpec, Value
+from inventory.model import Comparison, RouteSpec, Value
 from router.errors import RouteError
 from router.plan import Claims, claims_of
+from router.shadow.rules import compile_rules
 
 MOST_BYTES = 64 * 1024 * 1024
 _KEYS = {"routes"}
@@ -121,6 +123,8 @@ def _edit(before: RouteSpec | None, after: RouteSpec) -> Edit:
 def _leaves(spec: RouteSpec) -> Iterator[tuple[str, str]]:
     form = spec.model_dump(mode="json")
     form["backends"] = {backend["name"]: backend for backend in form["backends"]}
+    if spec.descriptor:
+        form["descriptor"] = f"sha256 {hashlib.sha256(spec.descriptor.encode()).hexdigest()[:16]}"
     yield from _flat(form, "")
 
 
@@ -128,7 +132,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _flat(inner, f"{path}.{key}" if path else str(key))
-    elif value not in (None, [], {}):
+    elif value not in (None, "", [], {}):
         yield path, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -136,12 +140,28 @@ def _spec(entry: Any, number: int, source: str) -> RouteSpec:
     name = entry.get("name") if isinstance(entry, dict) else None
     which = f"{source}: route {name or f'number {number}'}"
     try:
-        return RouteSpec.model_validate(entry)
+        spec = RouteSpec.model_validate(entry)
+        _check_rules(spec)
+    except RouteError as error:
+        raise RouteError(f"{which}: {error}") from error
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         what = problem["msg"].removeprefix("Value error, ")
         raise RouteError(f"{which}: {f'{where}: ' if where else ''}{what}") from error
+    return spec
+
+
+def _check_rules(spec: RouteSpec) -> None:
+    """RouteError where the answers of a route could not be compared as it says."""
+    compile_rules(spec.comparison)
+    if spec.samples is not None:
+        compile_rules(Comparison(ignore=spec.samples.redact))
+    if spec.descriptor:
+        # Protobuf is for the routes that need it.
+        from router.shadow.descriptor import unpack
+
+        unpack(spec.descriptor)
 
 
 def _where(error: Exception) -> str:

@@ -79,6 +79,7 @@ from inventory.model.rollout import (
     Watch,
 )
 from inventory.model.route import (
+    DESCRIPTOR_LIMIT,
     Backend,
     Budget,
     Comparison,
@@ -117,6 +118,7 @@ from inventory.model.vocabulary import (
 
 __all__ = [
     "ANONYMOUS",
+    "DESCRIPTOR_LIMIT",
     "MOST_INPUTS",
     "Access",
     "Account",

@@ -183,6 +183,10 @@ def _own_path(path: str) -> str:
 _OWN_PATH = re.compile(r"(/[a-z0-9._~-]{1,100}){1,10}")
 
 
+DESCRIPTOR_LIMIT = 131_072
+"""Characters of a route's descriptor at most."""
+
+
 class RouteSpec(Value):
     """The desired state of one name on the gateway.
 
@@ -193,6 +197,8 @@ class RouteSpec(Value):
     ``timeout_seconds`` is how long an answer may stand still; 0 is for ever. ``retries`` is how often a request that
     never reached an application is sent again. ``lanes`` keep, for a sticky route of many backends, which part of
     the callers each has, so that only those move who must; without them, the parts lie in the backends' order.
+    ``descriptor`` describes its gRPC services, so that answers are compared by their messages: a FileDescriptorSet,
+    compressed (zlib), in base64. Empty: by status and size.
     ``access`` is what its callers are held to; None holds them to nothing, and records nothing.
     """
 
@@ -202,6 +208,7 @@ class RouteSpec(Value):
     backends: tuple[Backend, ...] = Field(min_length=1)
     shadow: Shadow | None = None
     comparison: Comparison = Comparison()
+    descriptor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=DESCRIPTOR_LIMIT)] = ""
     samples: Samples | None = None
     timeout_seconds: float = Field(default=30.0, ge=0.0)
     retries: int = Field(default=2, ge=0, le=10)
@@ -360,11 +367,12 @@ class ShadowEvidence(Value):
     compared. ``lower_bound`` and ``upper_bound`` are one-sided confidence bounds of the agreement, 95% each,
     that hold however often one looks; None while nothing could be compared. Latencies are in milliseconds,
     and their histograms are buckets of ``router.shadow.sketch``. Errors are answers of 500 and above or
-    none at all; ``new_errors`` are pairs where only the shadow failed. ``paths`` counts disagreements by
-    group, ``swaps`` which label became which there, and ``distances`` how far apart the two were at most, as a
-    share: None where one difference could not be measured. ``revision`` is the latest that was seen, ``basis``
-    a digest of the backends' URLs and the rules: evidence of another basis starts anew. ``capture`` and
-    ``cursor`` say which file was counted up to which byte, so that nothing counts twice.
+    none at all; ``new_errors`` are pairs where only the shadow failed. ``unread`` counts the pairs of gRPC answers
+    that status and size decided although the route has a descriptor, by why their messages could not be read.
+    ``paths`` counts disagreements by group, ``swaps`` which label became which there, and ``distances`` how far apart
+    the two were at most, as a share: None where one difference could not be measured. ``revision`` is the latest that
+    was seen, ``basis`` a digest of the backends' URLs, the rules and the descriptor: evidence of another basis starts
+    anew. ``capture`` and ``cursor`` say which file was counted up to which byte, so that nothing counts twice.
     """
 
     route: Slug
@@ -388,6 +396,7 @@ class ShadowEvidence(Value):
     new_errors: int = Field(default=0, ge=0)
     incomparable_reasons: dict[str, int] = Field(default_factory=dict)
     lost_reasons: dict[str, int] = Field(default_factory=dict)
+    unread: dict[str, int] = Field(default_factory=dict)
     paths: dict[str, int] = Field(default_factory=dict)
     swaps: dict[str, dict[str, int]] = Field(default_factory=dict)
     distances: dict[str, float | None] = Field(default_factory=dict)

@@ -19,6 +19,10 @@ class BeyondBoundsError(ValueError):
     """A body that would cost too much to read, or whose encoding is not known here."""
 
 
+class UnreadMessagesError(ValueError):
+    """A gRPC answer whose messages cannot be read. Its text is one of few, so that reasons can be counted."""
+
+
 class Document(NamedTuple):
     """A parsed JSON body."""
 

@@ -4,11 +4,12 @@ The outcome is symmetric, and an answer agrees with itself wherever it can be re
 whole is incomparable, never in agreement.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
 from router.shadow import bodies, sse
-from router.shadow.bodies import BeyondBoundsError, UnreadableError
+from router.shadow.bodies import BeyondBoundsError, UnreadableError, UnreadMessagesError
 from router.shadow.records import Record
 from router.shadow.render import render_bytes, safe_text
 from router.shadow.rules import CONTENT_TYPE, STATUS, Rules
@@ -24,25 +25,36 @@ class Outcome(StrEnum):
 
 
 class Result(NamedTuple):
-    """An outcome with its reason: the differing places, or why there is nothing to compare."""
+    """An outcome with its reason: the differing places, or why there is nothing to compare.
+
+    ``unread`` says why the messages of gRPC answers were not read, so that status and size decided.
+    """
 
     outcome: Outcome
     differences: tuple[Difference, ...] = ()
     reason: str = ""
+    unread: str = ""
 
 
 AGREED = Result(Outcome.AGREE)
 
 _CALLER_LEFT = frozenset({"DC", "DR"})
 _OVER_BUDGET = "UO"
-_GRPC = "application/grpc"
+GRPC = "application/grpc"
+_GRPC_MESSAGES = frozenset({GRPC, f"{GRPC}+proto"})
 _GRPC_SIZE_RATIO = 1.1
 GRPC_STATUS = "grpc-status"
 SIZE = "size"
 
 
-def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes: int | None = None) -> Result:
-    """Compare both answers of one request.
+Read = Callable[[bytes, str], object]
+"""What the messages of a gRPC answer say, by its bytes and its request's path. Raises UnreadMessagesError."""
+
+
+def compare(
+    primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes: int | None = None, read: Read | None = None
+) -> Result:
+    """Compare both answers of one request. ``read`` reads messages of gRPC; without it, status and size decide.
 
     ``max_mirrored_bytes`` is the size above which the gateway keeps requests from the shadow; the 413 that
     it then answers itself is no difference of the shadow's.
@@ -55,8 +67,8 @@ def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes
     kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
     if kinds[0] != kinds[1] and not rules.ignore_content_type:
         return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
-    if kinds[0].startswith(_GRPC):
-        return _compare_grpc(primary, shadow, rules)
+    if kinds[0].startswith(GRPC):
+        return _compare_grpc(primary, shadow, kinds, rules, read)
     if (differs := _size(primary, shadow, rules.size_ratio)) is not None:
         return differs
     if not primary.complete or not shadow.complete:
@@ -70,12 +82,34 @@ def compare(primary: Record, shadow: Record, rules: Rules, *, max_mirrored_bytes
         return Result(Outcome.INCOMPARABLE, reason=str(error))
 
 
-def _compare_grpc(primary: Record, shadow: Record, rules: Rules) -> Result:
-    """A call by its status and the size of its answer: without a descriptor its messages cannot be read."""
+def _compare_grpc(primary: Record, shadow: Record, kinds: tuple[str, str], rules: Rules, read: Read | None) -> Result:
+    """A call by its status and what its messages say; by the size of the answer where they cannot be read."""
     if primary.grpc_status != shadow.grpc_status and not rules.ignore_status:
         statuses = str(primary.grpc_status), str(shadow.grpc_status)
         return _differ(GRPC_STATUS, statuses[0], statuses[1], "the calls' statuses differ")
-    return _size(primary, shadow, rules.size_ratio or _GRPC_SIZE_RATIO) or AGREED
+    if read is None:
+        return _size(primary, shadow, rules.size_ratio or _GRPC_SIZE_RATIO) or AGREED
+    if (differs := _size(primary, shadow, rules.size_ratio)) is not None:
+        return differs
+    try:
+        found = differences(*_messages(primary, shadow, kinds, read), rules)
+    except UnreadMessagesError as error:
+        by_size = _size(primary, shadow, rules.size_ratio or _GRPC_SIZE_RATIO) or AGREED
+        return by_size._replace(unread=str(error))
+    except TooMuchWorkError as error:
+        return Result(Outcome.INCOMPARABLE, reason=str(error))
+    return Result(Outcome.DIFFER, found) if found else AGREED
+
+
+def _messages(primary: Record, shadow: Record, kinds: tuple[str, str], read: Read) -> tuple[object, object]:
+    """What both answers say."""
+    if not _GRPC_MESSAGES.issuperset(kinds):
+        raise UnreadMessagesError("the answers' type is not that of plain gRPC")
+    if not primary.complete or not shadow.complete:
+        raise UnreadMessagesError("an answer is longer than is kept")
+    first = read(primary.body, primary.path)
+    # The shadow's side of the capture does not have the request's path.
+    return first, first if shadow.body == primary.body else read(shadow.body, primary.path)
 
 
 def _size(primary: Record, shadow: Record, ratio: float | None) -> Result | None:

@@ -1,13 +1,13 @@
 """Records in, evidence out: the pure core that the monitor runs live and that a replay runs from a list."""
 
+import contextlib
 import hashlib
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from inventory.model import Disagreement, RouteSpec, ShadowEvidence
-from router.shadow.compare import Outcome, Result, compare
+from router.shadow.compare import Outcome, Read, Result, compare
 from router.shadow.pair import Loss, Lost, Pair, Pairer, Window
 from router.shadow.records import Record
 from router.shadow.render import safe_text
@@ -28,18 +28,25 @@ _BAD_RULES = "the route's comparison rules cannot be used"
 Key = tuple[str, str, str]
 
 
-@dataclass(frozen=True)
 class _Setting:
-    """What records of one route and revision are judged by."""
+    """What records of one route and revision are judged by. ``rules`` None: they cannot be used."""
 
-    spec: RouteSpec
-    rules: Rules | None
+    def __init__(self, spec: RouteSpec) -> None:
+        self.spec = spec
+        self.rules: Rules | None = None
+        with contextlib.suppress(RuleError):
+            self.rules = compile_rules(spec.comparison)
+        self.read = _reader(spec)
+        self._judged = f"{spec.comparison.model_dump_json()}\n{spec.descriptor}".encode()
+        self._bases: dict[tuple[str, str], str] = {}
 
     def basis(self, primary: str, shadow: str) -> str:
         """What would make two counts incommensurable when it changes; weights and percentages do not."""
-        urls = {backend.name: backend.url for backend in self.spec.backends}
-        said = f"{urls.get(primary)}\n{urls.get(shadow)}\n{self.spec.comparison.model_dump_json()}"
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        if (primary, shadow) not in self._bases:
+            urls = {backend.name: backend.url for backend in self.spec.backends}
+            said = f"{urls.get(primary)}\n{urls.get(shadow)}\n".encode() + self._judged
+            self._bases[primary, shadow] = hashlib.sha256(said).hexdigest()[:16]
+        return self._bases[primary, shadow]
 
 
 class EvidenceFold:
@@ -152,7 +159,7 @@ class EvidenceFold:
         if setting.rules is None:
             return Result(Outcome.INCOMPARABLE, reason=_BAD_RULES)
         limit = setting.spec.shadow.max_body_bytes if setting.spec.shadow else None
-        return compare(pair.primary, pair.shadow, setting.rules, max_mirrored_bytes=limit)
+        return compare(pair.primary, pair.shadow, setting.rules, max_mirrored_bytes=limit, read=setting.read)
 
     def _default_backend(self, record: Record, spec: RouteSpec) -> str | None:
         if record.role == "p":
@@ -163,13 +170,7 @@ class EvidenceFold:
         key = (record.route, record.revision)
         if key not in self._settings:
             spec = self._spec_of(*key)
-            rules: Rules | None = None
-            if spec is not None:
-                try:
-                    rules = compile_rules(spec.comparison)
-                except RuleError:
-                    rules = None
-            self._settings[key] = None if spec is None else _Setting(spec, rules)
+            self._settings[key] = None if spec is None else _Setting(spec)
         return self._settings[key]
 
     def _tally(self, route: str, primary: str, shadow: str, setting: _Setting) -> Tally | None:
@@ -190,6 +191,15 @@ class EvidenceFold:
             tally = Tally(route, primary, shadow, basis, counted_up_to=counted_up_to)
             self._tallies[route, primary, shadow] = tally
         return tally
+
+
+def _reader(spec: RouteSpec) -> Read | None:
+    if not spec.descriptor:
+        return None
+    # Protobuf is for the routes that need it.
+    from router.shadow.messages import reader
+
+    return reader(spec.descriptor)
 
 
 def replay(

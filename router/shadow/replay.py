@@ -1,22 +1,29 @@
 """Kept requests, sent to another candidate, and its answers compared with those that callers once got.
 
 Nothing of it touches the gateway or live traffic. Requests are sent one after the other, as they were kept: without
-credentials and without a query, which are never kept.
+credentials and without a query, which are never kept. Calls of gRPC are sent as such.
 """
 
 import base64
+import contextlib
 import http.client
 import ipaddress
 import socket
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from router.errors import RouteError
+from router.shadow.bodies import UnreadMessagesError
+from router.shadow.compare import GRPC
 from router.shadow.evidence import replay
 from router.shadow.records import Record
 from router.shadow.samples import Sample
+
+if TYPE_CHECKING:
+    from router.io.calling import Caller
 
 CANDIDATE = "candidate"
 MOST_BYTES = 65_536
@@ -42,10 +49,17 @@ def send_all(
         raise RouteError(f"{url!r} is no URL of a candidate: write it like http://10.0.0.9:8000")
     replayed = _with_candidate(spec, url)
     records: list[Record] = []
-    for number, sample in enumerate(samples):
-        rid = str(number)
-        records += [sample.primary(rid, spec.name, spec.primary.name), _ask(sample, rid, spec.name, url, timeout)]
-        report(number + 1)
+    with contextlib.ExitStack() as closing:
+        caller: Caller | None = None
+        for number, sample in enumerate(samples):
+            rid = str(number)
+            kept = sample.primary(rid, spec.name, spec.primary.name)
+            if sample.request_type.startswith(GRPC):
+                caller = caller or closing.enter_context(_caller(url, timeout))
+                records += [_uncompressed(kept), _call(sample, rid, spec.name, caller)]
+            else:
+                records += [kept, _ask(sample, rid, spec.name, url, timeout)]
+            report(number + 1)
     rows = replay(records, lambda _route, _revision: replayed, utc_now())
     return rows[0] if rows else None
 
@@ -95,9 +109,55 @@ def _ask(sample: Sample, rid: str, route: str, url: str, timeout: float) -> Reco
         code = 0
     finally:
         connection.close()
+    return _record(sample, rid, route, began)._replace(
+        code=code, sent=length, body=body[:MOST_BYTES], content_type=content_type, content_encoding=encoding
+    )
+
+
+def _caller(url: str, timeout: float) -> "Caller":
+    # gRPC is for the routes that need it.
+    from router.io.calling import Caller
+
+    return Caller(url, timeout=timeout, marker=_MARKER)
+
+
+def _call(sample: Sample, rid: str, route: str, caller: "Caller") -> Record:
+    """The candidate's answer to one kept call; status 0 where there was none."""
+    from router.shadow.messages import framed, frames
+
+    began = time.perf_counter()
+    try:
+        called = caller.call(sample.path, list(frames(base64.b64decode(sample.request))), MOST_BYTES)
+    except UnreadMessagesError as error:
+        raise RouteError(f"a kept call of {sample.path} cannot be sent: {error}") from error
+    body = b"".join(framed(message) for message in called.messages)
+    code = 0 if called.status is None else 200
+    return _record(sample, rid, route, began)._replace(
+        code=code,
+        sent=len(body),
+        body=body,
+        content_type=sample.content_type,
+        grpc_status=called.status,
+        cut=called.cut,
+    )
+
+
+def _uncompressed(kept: Record) -> Record:
+    """A kept answer of gRPC as the candidate's is: with open frames, so that sizes can be compared."""
+    from router.shadow.messages import framed, frames
+
+    try:
+        body = b"".join(framed(message) for message in frames(kept.body))
+    except UnreadMessagesError:
+        return kept
+    return kept._replace(body=body, sent=len(body))
+
+
+def _record(sample: Sample, rid: str, route: str, began: float) -> Record:
+    """A candidate's answer that just ended, without what it says."""
     micros = int((time.perf_counter() - began) * 1e6)
     return Record(
-        rid=rid, role="s", route=route, revision=None, backend=CANDIDATE, code=code, flags="", micros=micros,
-        received=None, sent=length, request=b"", body=body[:MOST_BYTES], content_type=content_type,
-        content_encoding=encoding, method=sample.method, path=sample.path,
+        rid=rid, role="s", route=route, revision=None, backend=CANDIDATE, code=0, flags="", micros=micros,
+        received=None, sent=0, request=b"", body=b"", content_type="", content_encoding="", method=sample.method,
+        path=sample.path,
     )  # fmt: skip

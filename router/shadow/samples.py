@@ -34,6 +34,7 @@ class Sample(Value):
     content_type: str = ""
     answer: str = ""
     micros: int | None = None
+    grpc_status: int | None = None
 
     @property
     def size(self) -> int:
@@ -47,6 +48,7 @@ class Sample(Value):
             rid=rid, role="p", route=route, revision=None, backend=backend, code=self.code, flags="",
             micros=self.micros, received=None, sent=len(body), request=b"", body=body,
             content_type=self.content_type, content_encoding="", method=self.method, path=self.path,
+            grpc_status=self.grpc_status,
         )  # fmt: skip
 
 
@@ -75,6 +77,7 @@ def sample_of(pair: Pair, settings: Samples, at: datetime) -> Sample | None:
         content_type=primary.content_type,
         answer=base64.b64encode(answer).decode(),
         micros=primary.micros,
+        grpc_status=primary.grpc_status,
     )
 
 

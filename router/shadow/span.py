@@ -10,7 +10,7 @@ from router.shadow.tally import ALPHA, COUNTS
 
 K = TypeVar("K", str, int)
 
-_TABLES = ("incomparable_reasons", "lost_reasons", "paths", "primary_latency", "shadow_latency")
+_TABLES = ("incomparable_reasons", "lost_reasons", "unread", "paths", "primary_latency", "shadow_latency")
 
 
 def since(before: ShadowEvidence | None, now: ShadowEvidence | None) -> ShadowEvidence | None:

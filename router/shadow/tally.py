@@ -44,6 +44,7 @@ class Tally:
         self._counts: dict[str, int] = {}
         self._incomparable: dict[str, int] = {}
         self._lost: dict[str, int] = {}
+        self._unread: dict[str, int] = {}
         self._paths: dict[str, int] = {}
         self._swaps: dict[str, dict[str, int]] = {}
         self._distances: dict[str, float | None] = {}
@@ -59,6 +60,7 @@ class Tally:
         tally._counts = {name: getattr(row, name) for name in COUNTS}
         tally._incomparable = dict(row.incomparable_reasons)
         tally._lost = dict(row.lost_reasons)
+        tally._unread = dict(row.unread)
         tally._paths = dict(row.paths)
         tally._swaps = {group: dict(swaps) for group, swaps in row.swaps.items()}
         tally._distances = dict(row.distances)
@@ -75,6 +77,8 @@ class Tally:
         self.changed = True
         self._grow("pairs")
         self._revision = pair.primary.revision or self._revision
+        if result.unread:
+            self._unread[result.unread] = self._unread.get(result.unread, 0) + 1
         if result.outcome is Outcome.INCOMPARABLE:
             self._grow("incomparable")
             reason = result.reason
@@ -131,6 +135,7 @@ class Tally:
             disagreements=tuple(sorted(self._examples, key=lambda example: (example.group, example.at))),
             incomparable_reasons=dict(self._incomparable),
             lost_reasons=dict(self._lost),
+            unread=dict(self._unread),
             paths=_most_first(self._paths),
             swaps={group: _most_first(swaps) for group, swaps in self._swaps.items()},
             distances=dict(self._distances),

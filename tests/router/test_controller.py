@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
 from router import controller, desired
 from router.errors import GatewayError
 from router.gateways.envoy import lastgood, ports, process, resources
+from router.gateways.envoy.sync import ROUTE, NodeSync, Request
 from router.plan import Limits
 
 pytestmark = pytest.mark.e2e
@@ -287,6 +289,41 @@ async def test_a_killed_gnomon_leaves_a_gateway_that_serves_and_is_taken_over(
         os.kill(pid, signal.SIGKILL)
         await until(lambda: rig.process.pid not in {None, pid} and rig.controller.gateway.observed().routes)
     await until(lambda: ended(pid))
+
+
+async def test_a_gateway_that_is_back_before_the_first_look_loses_no_route(
+    killed_controller: Any, run_controller: Any, store: Any, settings: Any, backends: Any, load: Any, until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    store.routes.put(spec_of(await backends("origin")), who="tester", why="a test")
+    callers, kept = [], settings.state_folder / "gateway" / "lastgood.json"
+
+    async def during() -> None:
+        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        await until(lambda: kept.exists() and "iris" in kept.read_text())
+        callers.append(load(settings, HOST))
+        await callers[0].passed(20)
+
+    await killed_controller("detached", during)
+    told, receive, version = threading.Event(), NodeSync.receive, store.version
+
+    def heard(self: NodeSync, request: Request) -> None:
+        receive(self, request)
+        if request.type == ROUTE:
+            told.set()
+
+    def late() -> int:
+        assert told.wait(10)
+        return int(version())
+
+    monkeypatch.setattr(NodeSync, "receive", heard)
+    monkeypatch.setattr(store, "version", late)
+    async with run_controller(detached=True) as rig:
+        await until(lambda: rig.status().revisions == {"iris": 1})
+        await callers[0].passed(50)
+        await callers[0].stop()
+        assert callers[0].failed == []
+        os.kill(rig.process.pid, signal.SIGKILL)
 
 
 async def test_a_killed_demo_takes_its_gateway_with_it(killed_controller: Any, until: Until) -> None:

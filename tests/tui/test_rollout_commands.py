@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from describing import PREDICT, WATCH, described
 from making import NOW, route
 
 from inventory.model import Disagreement, InferenceRoute, ShadowEvidence, Status, utc_now
 from inventory.store import open_store
+from router.shadow.descriptor import unpack
 from tui.disagreements import lines_of, rows_of
 
 STEPS = """
@@ -122,6 +124,53 @@ def test_a_shadow_is_declared_bounded_and_off(gnomon, routed: str):
     assert shadow.budget.bytes_per_second == 1e6
     assert gnomon("shadow", "iris", "--off", "--wait", "0").code == 3
     assert spec(routed).shadow is None
+
+
+def test_a_descriptor_is_checked_kept_shown_and_taken_away(gnomon, routed: str, tmp_path: Path):
+    file = tmp_path / "iris.pb"
+    file.write_bytes(described())
+    assert gnomon("shadow", "iris", "--descriptor", str(file), "--wait", "0").code == 3
+    kept = spec(routed).descriptor
+    assert set(unpack(kept).methods) == {PREDICT, WATCH}
+    assert f"answers of {PREDICT}, {WATCH} are compared by their messages" in gnomon("route", "iris").out
+    written = tmp_path / "routes.yaml"
+    written.write_text(gnomon("export").out)
+    assert gnomon("shadow", "iris", "--no-descriptor", "--wait", "0").code == 3
+    assert spec(routed).descriptor == ""
+    planned = gnomon("plan", "-f", str(written)).out
+    assert ("descriptor: nothing → sha256" in " ".join(planned.split()), kept in planned) == (True, False), planned
+    gnomon("apply", "-f", str(written), "--wait", "0")
+    assert spec(routed).descriptor == kept
+    written.write_text(written.read_text().replace(kept, "AAAA"))
+    refused = gnomon("apply", "-f", str(written), "--wait", "0")
+    assert (refused.code, "route iris: the descriptor is not in the form that a route keeps" in refused.err) == (
+        2,
+        True,
+    )
+    assert spec(routed).descriptor == kept
+
+
+def test_a_descriptor_of_another_service_is_refused_and_of_some_paths_said(gnomon, routed: str, tmp_path: Path):
+    file = tmp_path / "iris.pb"
+    file.write_bytes(described())
+    words = ("shadow", "iris", "--to", "replacement", "--percent", "5", "--wait", "0", "--descriptor", str(file))
+    other = gnomon(*words, "--path", "/other.Model/Predict")
+    assert (other.code, len(other.err.splitlines()), spec(routed).shadow) == (2, 1, None)
+    assert "describes no method that is copied, /other.Model/Predict say, but /iris.Model/Predict" in other.err
+    some = gnomon(*words, "--path", "/iris.Model/*", "--path", "/iris.Model/Train")
+    assert some.code == 3
+    assert "answers of /iris.Model/Train are compared by status and size" in some.err
+
+
+@pytest.mark.parametrize("raw", [b"", b"syntax = 'proto3';", bytes(5_000_000)])
+def test_a_file_that_is_no_descriptor_is_one_sentence(gnomon, routed: str, tmp_path: Path, raw: bytes):
+    file = tmp_path / "iris.pb"
+    file.write_bytes(raw)
+    for given in (file, tmp_path / "none.pb"):
+        ran = gnomon("shadow", "iris", "--descriptor", str(given))
+        assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
+        assert "descriptor set" in ran.err
+    assert spec(routed).descriptor == ""
 
 
 def test_rules_go_out_and_come_in_again(gnomon, routed: str, tmp_path: Path):

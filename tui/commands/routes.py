@@ -26,6 +26,7 @@ COLUMNS = (
 )
 SHOWN_DISAGREEMENTS = 10
 RECENT_MINUTES = 5
+SHOWN_METHODS = 3
 SHOWN_SWAPS = 3
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The route's name.")]
 
@@ -141,6 +142,7 @@ def _evidence_lines(one: "ShadowEvidence") -> Iterator[str]:
     )
     for reasons in (one.incomparable_reasons, one.lost_reasons):
         yield from (f"    {count} x {reason}" for reason, count in reasons.items())
+    yield from (f"    {count} x by status and size alone: {reason}" for reason, count in one.unread.items())
     for group, count in list(one.paths.items())[:SHOWN_DISAGREEMENTS]:
         swaps = ", ".join(f"{times} x {swap}" for swap, times in list(one.swaps.get(group, {}).items())[:SHOWN_SWAPS])
         yield f"    {group} differs in {count} pairs{': ' if swaps else ''}{swaps}"
@@ -164,7 +166,21 @@ def describe(spec: "RouteSpec") -> str:
         lines.append(
             f"  shadow     {spec.shadow.percent:g} % of {methods} requests are copied to {spec.shadow.backend}"
         )
+    if spec.descriptor:
+        lines.append(f"  messages   {_described(spec.descriptor)}")
     return "\n".join(lines)
+
+
+def _described(descriptor: str) -> str:
+    from router.errors import RouteError
+    from router.shadow.descriptor import unpack
+
+    try:
+        methods = list(unpack(descriptor).methods)
+    except RouteError as error:
+        return f"compared by status and size: {error}"
+    more = f" and {len(methods) - SHOWN_METHODS} more" if len(methods) > SHOWN_METHODS else ""
+    return f"answers of {', '.join(methods[:SHOWN_METHODS])}{more} are compared by their messages"
 
 
 def existing(here: Workspace, name: str) -> "Revision":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from router.errors import RouteError
 from tui.commands.moves import DryRunOption, WaitOption, change, converge
 from tui.commands.options import FormatOption, WhyOption
 from tui.commands.routes import NameArgument, existing, spec_of
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 REASON = "by command line"
 BASELINE_PERCENT = 100.0
 LEARN_SECONDS = 600.0
+SHOWN_METHODS = 5
 _LOOK_EVERY = 0.25
 
 
@@ -61,6 +63,13 @@ MethodOption = Annotated[
 RulesOption = Annotated[
     Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Compare by the rules in this YAML file.")
 ]
+DescriptorOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Compare gRPC by its messages, which this descriptor set names."),
+]
+NoDescriptorOption = Annotated[
+    bool, typer.Option("--no-descriptor", help="Compare gRPC by status and size, as without a descriptor.")
+]
 LearnOption = Annotated[
     bool, typer.Option("--learn", help="Compare the primary with itself, and make rules of what differs.")
 ]
@@ -85,6 +94,8 @@ def set_shadow(
     max_in_flight: Annotated[int | None, typer.Option(metavar="N", help="Budget: copies under way at once.")] = None,
     rules: RulesOption = None,
     show_rules: Annotated[bool, typer.Option("--show-rules", help="Write the rules to stdout, to be edited.")] = False,
+    descriptor: DescriptorOption = None,
+    no_descriptor: NoDescriptorOption = False,
     learn: LearnOption = False,
     pairs: Annotated[int, typer.Option(min=10, help="For --learn: how many pairs to look at.")] = 200,
     keep: KeepOption = None,
@@ -110,6 +121,8 @@ def set_shadow(
 
       gnomon shadow iris --rules rules.yaml
 
+      protoc --include_imports --descriptor_set_out=iris.pb iris.proto && gnomon shadow iris --descriptor iris.pb
+
     """
     with workspace(context.obj) as here:
         spec = spec_of(existing(here, name))
@@ -125,9 +138,13 @@ def set_shadow(
             if keep is not None:
                 spec = _keeping(spec, keep, keep_days, redact)
             told = _told(path, method, max_rate, max_bytes, max_in_flight, spec)
-            asked = to is not None or percent is not None or bool(told) or (rules is None and keep is None)
+            others = rules is not None or keep is not None or descriptor is not None or no_descriptor
             spec = spec if rules is None else _ruled(spec, rules)
-            change(here, _edited(here, spec, to, percent, told) if asked else spec, why, wait, dry_run=dry_run)
+            if to is not None or percent is not None or told or not others:
+                spec = _edited(here, spec, to, percent, told)
+            if descriptor is not None or no_descriptor:
+                spec = _described(spec, None if no_descriptor else descriptor)
+            change(here, spec, why, wait, dry_run=dry_run)
 
 
 def declared_paths(here: Workspace, spec: "RouteSpec") -> tuple[str, ...]:
@@ -175,6 +192,31 @@ def _ruled(spec: "RouteSpec", rules: Path) -> "RouteSpec":
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"the rules in {rules} cannot be read: {error}") from error
     return spec.model_copy(update={"comparison": read_rules(text)})
+
+
+def _described(spec: "RouteSpec", file: Path | None) -> "RouteSpec":
+    """The route with the descriptor in this file; without one where there is none."""
+    from router.shadow.descriptor import MOST_BYTES, pack, unpack
+
+    if file is None:
+        return spec.model_copy(update={"descriptor": ""})
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MOST_BYTES + 1)
+        text = pack(raw)
+    except OSError as error:
+        raise CommandError(f"the descriptor set in {file} cannot be read: {error.strerror}") from error
+    except RouteError as error:
+        raise CommandError(f"{file}: {error}") from error
+    described = unpack(text)
+    paths = spec.shadow.paths if spec.shadow else ()
+    unknown = described.undescribed(paths)
+    if unknown:
+        known = ", ".join(list(described.methods)[:SHOWN_METHODS])
+        if len(unknown) == len(paths):
+            raise CommandError(f"{file} describes no method that is copied, {unknown[0]} say, but {known}")
+        narrate(f"answers of {', '.join(unknown)} are compared by status and size: {file} describes {known}")
+    return spec.model_copy(update={"descriptor": text})
 
 
 def _keeping(spec: "RouteSpec", count: int, days: float, redact: list[str] | None) -> "RouteSpec":

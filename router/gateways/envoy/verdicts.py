@@ -31,9 +31,15 @@ class Verdicts:
         self._late: dict[str, frozenset[str]] = {}
 
     def has(self, named: Named | None) -> bool:
-        """Whether the Envoy beside gnomon acknowledged all of these resources."""
+        """Whether the Envoy beside gnomon acknowledged all of these resources, and they are what it is to have.
+
+        One that ran on while gnomon was away has what it had, and would lose it as nobody's unless that is set again.
+        """
         node = self._ads.node(self._own)
-        return named is not None and bool(named) and node is not None and has_all(node, self._tables.real(named))
+        if not named or node is None:
+            return False
+        real, target = self._tables.real(named), self._ads.target
+        return all(target[kind].get(name) == one for (kind, name), one in real.items()) and has_all(node, real)
 
     def refusal(self, named: Named) -> str | None:
         """Why one of these resources is refused, and by whom where it is not the Envoy beside gnomon."""
