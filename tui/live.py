@@ -113,6 +113,7 @@ class Live:
             self._app.draw_bars()
 
     def _stale(self, why: str) -> None:
+        self._session.stale_why = why
         if self._session.stale_since is None:
             self._session.stale_since = self._session.clock()
             self._app.notify(why, title="What you see is stale", severity="warning", markup=False)

@@ -47,7 +47,7 @@ class Session:
     """Shared by the app and its screens, and changed only on the UI's thread.
 
     ``version`` is the newest that was heard of, ``shown`` the one that screens may show: behind it while
-    the screen is frozen. ``stale_since`` is when the database stopped answering.
+    the screen is frozen. ``stale_since`` is when the database stopped answering, ``stale_why`` what it said last.
     """
 
     store: Store
@@ -58,6 +58,7 @@ class Session:
     snapshot: Snapshot
     loaded: bool = False
     stale_since: datetime | None = None
+    stale_why: str = ""
     frozen: bool = False
     version: int = -1
     shown: int = -1
