@@ -65,6 +65,8 @@ class Session:
     undo: list[Edit] = field(default_factory=list)
     redo: list[Edit] = field(default_factory=list)
     busy: Busy = field(default_factory=Busy)
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by what reads much: two threads that compute keep the interpreter from the one that draws."""
     history: History = field(default_factory=lambda: History((Location("pulse"),)))
     scrolls: dict[Opened, float] = field(default_factory=dict)
     kept: Kept = field(init=False)
