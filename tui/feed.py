@@ -125,8 +125,12 @@ class Feed:
         return changed
 
     def _forget(self, near: Sequence[str]) -> None:
-        """Keep only what is around the view: a screen needs no more, whatever the inventory holds."""
+        """Keep only what is around the view: a screen needs no more, whatever the inventory holds.
+
+        The rows stay the same mapping, for the table that shows them looks into it until it is filled again.
+        """
         kept = set(near)
-        self.rows = {key: row for key, row in self.rows.items() if key in kept}
+        for key in self.rows.keys() - kept:
+            del self.rows[key]
         self._old &= kept
         self._absent &= kept

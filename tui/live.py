@@ -93,9 +93,11 @@ class Live:
         return snapshot.version != version or (self._app.shows_figures and snapshot.figures_of != version)
 
     async def _read(self) -> None:
-        started, session = monotonic(), self._session
-        figures = self._app.shows_figures or not session.loaded
-        snapshot = await asyncio.to_thread(read, session.store, session.clock(), session.snapshot, figures=figures)
+        session = self._session
+        async with session.one_at_a_time:
+            started = monotonic()
+            figures = self._app.shows_figures or not session.loaded
+            snapshot = await asyncio.to_thread(read, session.store, session.clock(), session.snapshot, figures=figures)
         self._rest_until = monotonic() + max(PAUSE, REST * (monotonic() - started))
         if not (session.frozen and session.loaded):
             first = not session.loaded
@@ -113,6 +115,7 @@ class Live:
             self._app.draw_bars()
 
     def _stale(self, why: str) -> None:
+        self._session.stale_why = why
         if self._session.stale_since is None:
             self._session.stale_since = self._session.clock()
             self._app.notify(why, title="What you see is stale", severity="warning", markup=False)

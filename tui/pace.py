@@ -13,6 +13,11 @@ SWITCH_SECONDS = 0.0005
 """After so long, a thread that reads leaves the interpreter to the one that draws."""
 
 
+YOUNG, ROUNDS = 10_000, 50
+"""So many new objects are gone through at a time, and after so many times what was left of them: a key makes
+thousands, and the usual 700 and 10 go through them again and again while it is handled."""
+
+
 def starting() -> None:
     """Collect nothing until the first screen is there: what is made before that stays."""
     gc.disable()
@@ -22,4 +27,5 @@ def starting() -> None:
 def started() -> None:
     """Leave all that was made so far out of every later collection."""
     gc.freeze()
+    gc.set_threshold(YOUNG, ROUNDS)
     gc.enable()

@@ -44,7 +44,8 @@ async def pictures(
 ) -> dict[str, str]:
     """An SVG of each named screen on what the store holds now. ``size`` is in columns and rows.
 
-    What a person kept of their own sessions is left out, unless ``settings`` name their folder.
+    What a person kept of their own sessions is left out, unless ``settings`` name their folder. Raises StoreError
+    where the store could not be read: a picture of that would pass for one of an inventory.
     """
     if settings is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +60,8 @@ async def pictures(
                 await pilot.press(key)
                 await app.settled()
             await pilot.pause()
+            if not app.session.loaded or app.session.stale_since is not None:
+                raise StoreError(app.session.stale_why)
             drawn[name] = self_contained(app.export_screenshot(title="gnomon", simplify=True))
     return drawn
 

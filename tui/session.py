@@ -47,7 +47,7 @@ class Session:
     """Shared by the app and its screens, and changed only on the UI's thread.
 
     ``version`` is the newest that was heard of, ``shown`` the one that screens may show: behind it while
-    the screen is frozen. ``stale_since`` is when the database stopped answering.
+    the screen is frozen. ``stale_since`` is when the database stopped answering, ``stale_why`` what it said last.
     """
 
     store: Store
@@ -58,12 +58,15 @@ class Session:
     snapshot: Snapshot
     loaded: bool = False
     stale_since: datetime | None = None
+    stale_why: str = ""
     frozen: bool = False
     version: int = -1
     shown: int = -1
     undo: list[Edit] = field(default_factory=list)
     redo: list[Edit] = field(default_factory=list)
     busy: Busy = field(default_factory=Busy)
+    one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by what reads much: two threads that compute keep the interpreter from the one that draws."""
     history: History = field(default_factory=lambda: History((Location("pulse"),)))
     scrolls: dict[Opened, float] = field(default_factory=dict)
     kept: Kept = field(init=False)

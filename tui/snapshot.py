@@ -27,7 +27,8 @@ def read(store: Store, now: datetime, before: Snapshot | None = None, *, figures
         before or Snapshot(version, now),
         version=version,
         at=now,
-        facets=store.coverage.facets(),
+        known=store.pages.count(),
+        open=store.pages.count(gaps=True),
         scope_gaps=scope_gaps(scans),
         views={view.name: view.filter for view in store.views.list()},
         scopes=tuple(store.scopes.list()),
@@ -40,10 +41,12 @@ def read(store: Store, now: datetime, before: Snapshot | None = None, *, figures
 
 
 def _with_figures(store: Store, now: datetime, read: Snapshot) -> Snapshot:
+    facets = store.coverage.facets()
     return replace(
         read,
         figures_of=read.version,
-        metrics=metrics(read.facets, read.scans),
+        facets=facets,
+        metrics=metrics(facets, read.scans),
         worst=tuple(store.pages.worst(WORST)),
         red_flags=store.coverage.red_flags(),
         trend=store.coverage.trend(limit=TRENDS),

@@ -95,42 +95,35 @@ class EndpointOrder:
 def patched(before: Ordered, news: News) -> Ordered:
     """The order with news put into their places; ``before`` stays as it is. Pure.
 
-    Lists of a hundred thousand are put together from slices: taking out and putting in one by one moves all of
-    what follows each time.
+    Lists of a hundred thousand are put together from slices, once: taking out and putting in one by one moves all
+    of what follows each time.
     """
     if not news.changed:
         return replace(before, version=news.version)
     changed, keys, sorts = news.changed, before.keys, before.sorts
-    out = [place for place, key in enumerate(keys) if key in changed]
-    keys, sorts = _without(keys, out), _without(sorts, out)
     placed = sorted(news.placed, reverse=before.falling)
-    into = [_place_of(sorts, text, falling=before.falling) for text, _ in placed]
+    into = [(_place_of(sorts, text, falling=before.falling), 0, n) for n, (text, _) in enumerate(placed)]
+    out = [(place, 1, 0) for place, key in enumerate(keys) if key in changed]
+    steps = sorted(into + out)
     return replace(
         before,
         version=news.version,
-        keys=_with(keys, into, [key for _, key in placed]),
-        sorts=_with(sorts, into, [text for text, _ in placed]),
+        keys=_stepped(keys, steps, [key for _, key in placed]),
+        sorts=_stepped(sorts, steps, [text for text, _ in placed]),
     )
 
 
-def _without(values: Sequence[str], places: Sequence[int]) -> list[str]:
-    left: list[str] = []
-    start = 0
-    for place in places:
-        left += values[start:place]
-        start = place + 1
-    return [*left, *values[start:]]
-
-
-def _with(values: Sequence[str], places: Sequence[int], new: Sequence[str]) -> list[str]:
-    """The values with each of the new ones before the place that it belongs to; places rise."""
+def _stepped(values: Sequence[str], steps: Sequence[tuple[int, int, int]], new: Sequence[str]) -> list[str]:
+    """The values after steps, which rise: at a place, 0 and which of the new goes before it, or 1 where it leaves."""
     found: list[str] = []
     start = 0
-    for place, value in zip(places, new, strict=True):
+    for place, leaves, which in steps:
         found += values[start:place]
-        found.append(value)
-        start = place
-    return [*found, *values[start:]]
+        start = place + leaves
+        if not leaves:
+            found.append(new[which])
+    found += values[start:]
+    return found
 
 
 def _place_of(sorts: Sequence[str], text: str, *, falling: bool) -> int:

@@ -28,6 +28,12 @@ class EndpointPages:
         with self._database.read() as session:
             return by_ids(session, ids)
 
+    def count(self, *, gaps: bool = False) -> int:
+        """How many endpoints there are; with ``gaps``, how many of them are gaps."""
+        query = sa_select(func.coalesce(func.sum(col(FacetRow.count)), 0)).where(*([of_gaps()] if gaps else []))
+        with self._database.read() as session:
+            return int(session.connection().execute(query).scalar_one())
+
     def worst(self, limit: int) -> list[Endpoint]:
         """The riskiest gaps."""
         found: list[Endpoint] = []

@@ -49,6 +49,7 @@ def test_gaps_and_counts_are_those_of_the_endpoints(store: Store) -> None:
     gaps = [one for one in every if is_gap(one)]
     assert store.order.read(Query(), Order(), NOW, gaps=True).keys == [one.id for one in gaps]
     assert [one.id for one in store.pages.worst(20)] == [one.id for one in gaps[:20]]
+    assert (store.pages.count(), store.pages.count(gaps=True)) == (len(every), len(gaps))
     found = store.pages.found_by_day(NOW, 4)
     assert sum(found) == len(every)
     assert found[-1] == sum(one.first_seen > ago(days=1) for one in every)

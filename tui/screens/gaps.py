@@ -92,7 +92,7 @@ class GapsPage(Inventory):
 
     @override
     def known(self) -> int:
-        return self.session.snapshot.gaps - len(self.session.snapshot.scope_gaps)
+        return self.session.snapshot.open
 
     @override
     def nothing(self) -> tuple[str, ...]:

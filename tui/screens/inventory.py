@@ -60,7 +60,8 @@ class Inventory(Triaging, Filtering):
         self.feed.hurry()
 
     async def _reorder(self) -> None:
-        await self.feed.follow(self.now)
+        async with self.session.one_at_a_time:
+            await self.feed.follow(self.now)
         self.marks = self.marks.kept(self.feed.keys) if not self.feed.query.terms else self.marks
         self.draw()
         self.draw_bars()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from inventory.coverage import Facet, Gap, Metric, Trend, is_gap
+from inventory.coverage import Facet, Gap, Metric, Trend
 from inventory.model import (
     Change,
     Endpoint,
@@ -34,8 +34,9 @@ class RouteState:
 class Snapshot:
     """What the store held at one version, without the endpoints themselves: its size does not grow with theirs.
 
-    What only Pulse shows is of the version ``figures_of``, which lags while another screen is looked at: ``metrics``,
-    ``worst``, ``red_flags``, ``trend``, ``found`` and ``changes``.
+    What only Pulse shows is of the version ``figures_of``, which lags while another screen is looked at: ``facets``,
+    ``metrics``, ``worst``, ``red_flags``, ``trend``, ``found`` and ``changes``. ``known`` is how many endpoints there
+    are, ``open`` how many of them are gaps.
 
     ``worst`` are the riskiest gaps among them, ``red_flags`` the blocks with endpoints that nobody scanned whole,
     ``trend`` what coverage was after each of the latest scans, the oldest first, ``found`` how many were first seen
@@ -45,6 +46,8 @@ class Snapshot:
     version: int
     at: datetime
     figures_of: int = -1
+    known: int = 0
+    open: int = 0
     facets: tuple[Facet, ...] = ()
     metrics: tuple[Metric, ...] = ()
     worst: tuple[Endpoint, ...] = ()
@@ -61,14 +64,9 @@ class Snapshot:
     gateways: tuple[GatewayStatus, ...] = ()
 
     @property
-    def known(self) -> int:
-        """How many endpoints there are."""
-        return sum(facet.count for facet in self.facets)
-
-    @property
     def gaps(self) -> int:
         """How many endpoints and scopes are gaps."""
-        return sum(facet.count for facet in self.facets if is_gap(facet)) + len(self.scope_gaps)
+        return self.open + len(self.scope_gaps)
 
     def route(self, name: str | None) -> RouteState | None:
         """The state of a route; None where there is none of that name."""

@@ -178,9 +178,9 @@ class RowTable(Scrolled, Toned, can_focus=True):
         self._cursor = max(0, min(row, len(self._table) - 1))
         top, page = round(self.scroll_y), self.page
         if self._cursor < top:
-            self.scroll_to(y=self._cursor, animate=False)
+            self.scroll_to(y=self._cursor, animate=False, immediate=True)
         elif self._cursor >= top + page:
-            self.scroll_to(y=self._cursor - page + 1, animate=False)
+            self.scroll_to(y=self._cursor - page + 1, animate=False, immediate=True)
         self._refresh_row(before)
         self._refresh_row(self._cursor)
         self._settle()

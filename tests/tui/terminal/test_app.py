@@ -136,6 +136,21 @@ async def test_the_cursor_stays_on_its_row_and_its_height_when_rows_move(app, st
         assert place + 1 - round(table.scroll_y) == height
 
 
+async def test_a_row_that_moves_right_after_a_key_stays_in_view(app) -> None:
+    async with app.run_test(size=(100, 9)) as pilot:
+        await go(pilot, app, "2", "g")
+        table = app.screen.table
+        table.step(table.page)
+        assert table.place in table.view
+        shown = app.screen.feed
+        shown.keys.insert(0, shown.keys.pop())
+        app.screen.draw()
+        assert table.place == table.page + 1
+        assert table.place in table.view
+        await settle(pilot, app)
+        assert table.place in table.view
+
+
 async def test_what_another_process_writes_appears_by_itself(app, store, settings) -> None:
     from inventory.store import open_store
 

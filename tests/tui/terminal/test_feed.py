@@ -36,6 +36,16 @@ async def test_rows_in_view_are_read_before_those_around_it(store: Store, now, m
     assert set(feed.around(range(4, 6))) <= set(feed.rows)
 
 
+async def test_who_looks_into_the_rows_sees_what_is_read_later(store: Store, now) -> None:
+    feed = Feed(store, Order("risk"))
+    await feed.follow(now)
+    row_of = feed.rows.get
+    await feed.load(range(1))
+    assert row_of(feed.keys[4]) is None
+    await feed.load(range(4, 5))
+    assert row_of(feed.keys[4]) == feed.rows[feed.keys[4]]
+
+
 async def test_what_others_wrote_is_read_again_and_nothing_else(store: Store, now) -> None:
     feed = Feed(store, Order("risk"))
     await feed.follow(now)

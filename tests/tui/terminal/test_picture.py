@@ -1,6 +1,9 @@
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -41,3 +44,17 @@ def test_a_database_that_cannot_be_read_is_said_in_a_sentence(
 ) -> None:
     assert main(["mysql://x/y", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_screen_that_could_not_be_read_is_no_picture(
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "inventory.db"
+    shutil.copy(template, file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE scan")
+    assert main([f"sqlite:///{file}", str(tmp_path / "pictures")]) == 2
+    said = capsys.readouterr().err
+    assert "scan" in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "pictures").exists()
