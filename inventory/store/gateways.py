@@ -10,13 +10,14 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from inventory.model import GatewayStatus, Refusal
-from inventory.store.database import Database, insert_into
+from inventory.store.database import Database, batches, insert_into
 from inventory.store.gateway_tables import GatewayRouteRow
 from inventory.store.tables import GatewayRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 GatewayStatuses = list[GatewayStatus]
 _OF_ROUTES = {"revisions", "refused"}
+_AT_ONCE = 500
 
 
 class GatewayRepository:
@@ -43,8 +44,11 @@ class GatewayRepository:
             _beat(session, status)
 
     def tell(self, gateway: str, revisions: Mapping[str, int | None], refused: Mapping[str, Refusal]) -> None:
-        """Keep the state of some routes: the revision each is served at, None where it is not, and any refusal."""
-        with self._database.write() as session:
+        """Keep the state of some routes: the revision each is served at, None where it is not, and any refusal.
+
+        It wakes nobody: who waits for it asks, and nobody else decides anything by it.
+        """
+        with self._database.write(ring=False) as session:
             _tell(session, gateway, revisions, refused)
 
     def forget(self, gateway: str) -> None:
@@ -102,15 +106,20 @@ def _beat(session: Session, status: GatewayStatus) -> None:
 
 
 def _tell(session: Session, gateway: str, revisions: Mapping[str, int | None], refused: Mapping[str, Refusal]) -> None:
-    rows = []
+    rows, nothing = [], []
     for route in sorted(revisions.keys() | refused.keys()):
-        why = refused.get(route)
-        row = {"gateway": gateway, "route": route, "number": revisions.get(route)}
+        number, why = revisions.get(route), refused.get(route)
+        if number is None and why is None:
+            nothing.append(route)
+            continue
+        row = {"gateway": gateway, "route": route, "number": number}
         rows.append(row | {"refused": why.number if why else None, "error": why.error if why else None})
-    if not rows:
-        return
-    insert = insert_into(session, GatewayRouteRow)
-    excluded = {name: getattr(insert.excluded, name) for name in ("number", "refused", "error")}
-    session.connection().execute(insert.on_conflict_do_update(index_elements=["gateway", "route"], set_=excluded), rows)
-    nothing = (col(GatewayRouteRow.number).is_(None), col(GatewayRouteRow.error).is_(None))
-    session.connection().execute(delete(GatewayRouteRow).where(col(GatewayRouteRow.gateway) == gateway, *nothing))
+    of_gateway = col(GatewayRouteRow.gateway) == gateway
+    # By their names: a look for rows that say nothing would go through those of all routes.
+    for some in batches(nothing, _AT_ONCE):
+        session.connection().execute(delete(GatewayRouteRow).where(of_gateway, col(GatewayRouteRow.route).in_(some)))
+    if rows:
+        insert = insert_into(session, GatewayRouteRow)
+        excluded = {name: getattr(insert.excluded, name) for name in ("number", "refused", "error")}
+        upsert = insert.on_conflict_do_update(index_elements=["gateway", "route"], set_=excluded)
+        session.connection().execute(upsert, rows)

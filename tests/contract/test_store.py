@@ -413,7 +413,8 @@ def test_a_write_rings_the_bell_of_everyone_who_listens(database_url: str):
             version = writing.version()
             writing.shadow.save(ShadowEvidence(route="iris", primary="a", shadow="b", updated_at=NOW))
             writing.shadow.save_traffic([Traffic(route="iris", backend="a", requests=7)])
-            assert writing.version() == version + 2, "who asks learns of counts"
+            writing.gateways.tell("local", {"iris": 3, "churn": None}, {})
+            assert writing.version() == version + 3, "who asks learns of counts, and of what gateways have"
             assert not waiting.select(bells, [], [], 0)[0], "and nobody is woken for them"
         finally:
             for bell in bells:

@@ -19,7 +19,8 @@ from rigging import HOST, Until, spec_of
 from inventory.model import Exposed, RouteSpec, Routing, Scheme, Shadow, utc_now
 from router import controller, desired
 from router.errors import GatewayError
-from router.gateways.envoy import lastgood, ports, process, resources
+from router.gateways.envoy import admin, lastgood, ports, process, resources
+from router.gateways.envoy.files import Files
 from router.gateways.envoy.sync import ROUTE, NodeSync, Request
 from router.plan import Limits
 
@@ -430,6 +431,16 @@ async def test_traffic_is_counted_by_backend(rig: Any, backends: Any, until: Unt
     counted = {one.backend: one for one in rig.store.shadow.traffic("iris")}
     assert (counted["origin"].requests, counted["origin"].failures, counted["origin"].shadowed) == (5, 5, 0)
     assert (counted["replacement"].requests, counted["replacement"].shadowed) == (0, 5)
+
+
+async def test_envoy_keeps_no_values_of_a_route_that_nobody_reads(rig: Any, backends: Any) -> None:
+    await rig.put(spec_of(await backends("origin")))
+    assert (await rig.ask(HOST)).status == 200
+    _, text = await asyncio.to_thread(admin.ask, Files(rig.settings.state_folder).admin, "/stats")
+    kept = {line.partition(":")[0] for line in text.splitlines()}
+    assert "cluster.iris|origin.upstream_rq_completed" in kept
+    unread = ("http.edge.rds.", "cluster.iris|origin.lb_", "cluster.iris|origin.update_")
+    assert not [name for name in kept if name.startswith(unread)]
 
 
 async def test_what_passes_is_kept_over_time_and_unknown_hosts_are_counted(

@@ -3,13 +3,11 @@
 import http
 import http.client
 import json
-import re
 import socket
 from pathlib import Path
 from urllib.parse import quote
 
-_BUCKET = re.compile(r"B([0-9]+)\([0-9]+,([0-9]+)\)")
-"""One bucket as Envoy writes it: its upper bound, its count of late, and its count of ever."""
+from router.gateways.envoy import stats
 
 MOST = 64 * 1024 * 1024
 """Bytes of an answer that are read at most."""
@@ -67,21 +65,14 @@ def epoch(path: Path) -> int | None:
 
 def warming(path: Path) -> bool:
     """Whether clusters wait for the names of their servers. OSError where Envoy cannot be asked."""
-    gauge = "cluster_manager.warming_clusters"
-    return counters(path, gauge).get(gauge, 0) > 0
+    found = counters(path, r"^cluster_manager\.warming_clusters$")
+    return found.get("cluster_manager_warming_clusters", 0) > 0
 
 
 def counters(path: Path, pattern: str) -> dict[str, int]:
     """Counters, gauges and histograms whose name matches a pattern of RE2. OSError where Envoy cannot be asked.
 
-    A histogram gives one counter for each bucket that holds anything: its name, ``#``, and the bucket's upper bound.
+    Named as ``stats.parse`` names them. Only the form for Prometheus is made from the values that are used: for
+    any other, Envoy's main thread goes through every cluster, and takes in no change meanwhile.
     """
-    _, text = ask(path, f"/stats?usedonly&histogram_buckets=disjoint&filter={quote(pattern)}")
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        name, _, value = line.rpartition(": ")
-        if value.isdecimal():
-            found[name] = int(value)
-        elif value.startswith("B"):
-            found |= {f"{name}#{bound}": int(count) for bound, count in _BUCKET.findall(value) if count != "0"}
-    return found
+    return stats.parse(ask(path, f"/stats/prometheus?usedonly&filter={quote(pattern)}")[1])

@@ -13,6 +13,42 @@ PATTERN = r"^cluster\.[^.]+\|[^.]+\.upstream_rq_(completed|5xx|total|active|time
 UNKNOWN_HOSTS = "http.edge.no_route"
 _ACTIVE = ".upstream_rq_active"
 
+_LINE = re.compile(r"envoy_(\w+)\{(.*)\} ([0-9]+)")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_OWNERS = {"envoy_cluster_name": "cluster", "envoy_http_conn_manager_prefix": "http"}
+"""Labels that say whose a value is, and what the value's own name begins with."""
+
+
+def parse(text: str) -> dict[str, int]:
+    """Values in the form for Prometheus, by the names that Envoy has for them; one of nobody keeps its underscores.
+
+    A histogram gives one counter for each bucket that holds anything: its name, ``#``, and the bucket's upper bound.
+    What is above the last bound is left out.
+    """
+    found: dict[str, int] = {}
+    below: dict[str, int] = {}
+    for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
+        labels = dict(_LABEL.findall(match[2]))
+        name, value = _name(match[1], labels), int(match[3])
+        bound = labels.get("le")
+        if bound is None:
+            found[name] = value
+        elif bound.isdecimal():
+            name = name.removesuffix("_bucket")
+            within, below[name] = value - below.get(name, 0), value
+            if within:
+                found[f"{name}#{bound}"] = within
+    return found
+
+
+def _name(name: str, labels: Mapping[str, str]) -> str:
+    if "envoy_response_code_class" in labels:
+        name = f"{name.removesuffix('xx')}{labels['envoy_response_code_class']}xx"
+    for label, kind in _OWNERS.items():
+        if label in labels:
+            return f"{kind}.{labels[label]}.{name.removeprefix(f'{kind}_')}"
+    return name
+
 
 def delta(before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
     """How far each counter moved. One that went back was begun anew: all of it is new."""
