@@ -12,8 +12,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing, Scan, ScanStatus, Value
+from inventory.model import Endpoint, Governance, Kind, Posture, Presence, Routing, Scan, ScanStatus, Scope, Value
 from inventory.query import value_of
+from inventory.space import is_declared
 
 
 @dataclass(frozen=True)
@@ -118,26 +119,28 @@ BEHIND_THE_GATEWAY = frozenset({Routing.ENFORCED, Routing.SEALED})
 BYPASS = "governed, but its direct path answered the last scan: callers can go around the gateway"
 
 
-def coverage(endpoints: Sequence[Endpoint], scans: Sequence[Scan]) -> Coverage:
+def coverage(endpoints: Sequence[Endpoint], scans: Sequence[Scan], scopes: Sequence[Scope] = ()) -> Coverage:
     """Coverage of the endpoints that are not gone, by the last finished scan of each scope.
 
-    ``scans`` in any order; running ones do not count. Endpoints that are no part of machine
-    learning count only as identified.
+    ``scans`` in any order; running ones do not count. ``scopes`` are those that are authorised: one that no scan has
+    ended in counts as not covered. Endpoints that are no part of machine learning count only as identified.
     """
-    return Coverage(metrics(facets_of(endpoints), scans), gaps(endpoints, scans))
+    return Coverage(metrics(facets_of(endpoints), scans, scopes), gaps(endpoints, scans, scopes))
 
 
-def metrics(facets: Iterable[Facet], scans: Sequence[Scan]) -> tuple[Metric, ...]:
-    """Every metric of some facets and scans."""
+def metrics(facets: Iterable[Facet], scans: Sequence[Scan], scopes: Sequence[Scope] = ()) -> tuple[Metric, ...]:
+    """Every metric of some facets, scans and authorised scopes."""
     last = _last_by_scope(scans)
     as_of = min((scan.ended_at for scan in last if scan.ended_at), default=None)
-    return (*_reach(last, as_of), *_knowledge(list(facets), as_of))
+    return (*_reach(last, _unscanned(last, scopes), as_of), *_knowledge(list(facets), as_of))
 
 
-def gaps(endpoints: Iterable[Endpoint], scans: Sequence[Scan]) -> tuple[Gap, ...]:
+def gaps(endpoints: Iterable[Endpoint], scans: Sequence[Scan], scopes: Sequence[Scope] = ()) -> tuple[Gap, ...]:
     """What is not covered, the riskiest first: of the endpoints given, and of the last scan of each scope."""
     present = (one for one in endpoints if one.presence is not Presence.GONE)
-    return _gaps(_last_by_scope(scans), [one for one in present if one.kind is not None and one.kind.is_ml])
+    ml = [one for one in present if one.kind is not None and one.kind.is_ml]
+    last = _last_by_scope(scans)
+    return _gaps(last, _unscanned(last, scopes), ml)
 
 
 def by_group(facets: Iterable[Facet]) -> dict[str | None, tuple[Metric, ...]]:
@@ -202,7 +205,9 @@ def time_to_govern(seconds: Sequence[float]) -> Timing:
     return Timing("govern", "time to govern", median(seconds) if seconds else None, len(seconds), why)
 
 
-def unknowns(facets: Iterable[Facet], scans: Sequence[Scan], *, proposals: int, flags: int) -> tuple[Unknown, ...]:
+def unknowns(
+    facets: Iterable[Facet], scans: Sequence[Scan], scopes: Sequence[Scope] = (), *, proposals: int, flags: int
+) -> tuple[Unknown, ...]:
     """What is known to be unknown; only what there is any of."""
     present = [one for one in facets if one.presence is not Presence.GONE]
     last = _last_by_scope(scans)
@@ -217,6 +222,8 @@ def unknowns(facets: Iterable[Facet], scans: Sequence[Scan], *, proposals: int, 
                 "no complete scan covers them"),
         Unknown("scopes whose last scan did not end", sum(s.status is not ScanStatus.COMPLETE for s in last),
                 "what they missed is not known"),
+        Unknown("authorised scopes that no scan has ended in", len(_unscanned(last, scopes)),
+                "nothing of what they hold is known"),
         Unknown("probes that were lost", sum(s.account.lost for s in last), "what would have answered is not known"),
         Unknown("probes that met silence", sum(s.account.silent for s in last),
                 "a firewall and an empty address look alike"),
@@ -244,9 +251,10 @@ def is_gap(one: Endpoint | Facet) -> bool:
     return not _governed(one.governance, one.presence, one.routing) or _may_be_bypassed(one)
 
 
-def scope_gaps(scans: Sequence[Scan]) -> tuple[Gap, ...]:
-    """The parts of scopes that their last scans left unknown, the riskiest first."""
-    return _gaps(_last_by_scope(scans), [])
+def scope_gaps(scans: Sequence[Scan], scopes: Sequence[Scope] = ()) -> tuple[Gap, ...]:
+    """The scopes, or parts of them, that their last scans left unknown, the riskiest first."""
+    last = _last_by_scope(scans)
+    return _gaps(last, _unscanned(last, scopes), [])
 
 
 def _may_be_bypassed(endpoint: Endpoint | Facet) -> bool:
@@ -261,7 +269,13 @@ def _last_by_scope(scans: Sequence[Scan]) -> list[Scan]:
     return list(last.values())
 
 
-def _reach(last: list[Scan], as_of: datetime | None) -> tuple[Metric, ...]:
+def _unscanned(last: list[Scan], scopes: Sequence[Scope]) -> list[Scope]:
+    known = {scan.scope for scan in last}
+    return [scope for scope in scopes if scope.name not in known]
+
+
+def _reach(last: list[Scan], unscanned: list[Scope], as_of: datetime | None) -> tuple[Metric, ...]:
+    unread = sum(all(map(is_declared, scope.targets)) for scope in unscanned)
     # What registries and clusters declare is read, not probed: it has no ports, and no door.
     doors = [scan for scan in last if scan.ports]
     sources = [scan for scan in last if not scan.ports]
@@ -271,18 +285,18 @@ def _reach(last: list[Scan], as_of: datetime | None) -> tuple[Metric, ...]:
     return (
         Metric(
             "probed", "doors probed", asked, planned, "address-port pairs",
-            "of what the scopes' last scans planned, less exclusions", as_of,
+            "of what the last scans planned, less exclusions; what was never scanned has no plan", as_of,
         ),
         Metric(
             "certain", "doors that answered or refused", accounted, planned, "address-port pairs",
             "the rest was silent, lost or never reached, and is unknown", as_of,
         ),
         Metric(
-            "complete", "scopes scanned to the end", _complete(doors), len(doors), "scopes",
+            "complete", "scopes scanned to the end", _complete(doors), len(doors) + len(unscanned) - unread, "scopes",
             "only a complete scan may say that something is gone", as_of,
         ),
         Metric(
-            "sources", "sources read to the end", _complete(sources), len(sources), "registries and clusters",
+            "sources", "sources read to the end", _complete(sources), len(sources) + unread, "registries and clusters",
             "what a source that was not read to the end declares is not known", as_of,
         ),
     )  # fmt: skip
@@ -328,8 +342,9 @@ def _knowledge(facets: list[Facet], as_of: datetime | None) -> tuple[Metric, ...
     )  # fmt: skip
 
 
-def _gaps(last: list[Scan], ml: list[Endpoint]) -> tuple[Gap, ...]:
+def _gaps(last: list[Scan], unscanned: list[Scope], ml: list[Endpoint]) -> tuple[Gap, ...]:
     found = [Gap(e.id, e.url, why_not(e), e.risk) for e in ml if is_gap(e)]
+    found += [Gap(one.name, f"scope {one.name}", "authorised, and no scan of it has ended", 50) for one in unscanned]
     for scan in last:
         if scan.status is not ScanStatus.COMPLETE:
             found.append(Gap(scan.scope, f"scope {scan.scope}", scan.reason or "its last scan did not finish", 50))

@@ -5,6 +5,7 @@ empty, but which block is known to hold endpoints and is covered by no complete 
 """
 
 import ipaddress
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Range = tuple[int, int, int]
 """IP version, first and last address as numbers."""
 
+_SOURCE = re.compile(r"[a-z][a-z0-9-]*:(?!//|[0-9]{1,5}$).*")
 _ABOVE = 2**128
 """More than any address is."""
 
@@ -149,6 +151,11 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
     return found
 
 
+def is_declared(target: str) -> bool:
+    """Whether a target names what is read (``k8s:prod``, ``mlflow:http://…``) and no place that has ports."""
+    return _SOURCE.fullmatch(target) is not None and _network(target) is None
+
+
 def networks_of(targets: Iterable[str]) -> list[Network]:
     """The networks among targets: a CIDR, an address, or an address with a port or in a URL.
 
@@ -161,11 +168,16 @@ def networks_of(targets: Iterable[str]) -> list[Network]:
             text = text[1:].partition("]")[0]
         elif text.count(":") == 1:
             text = text.partition(":")[0]
-        try:
-            found.append(ipaddress.ip_network(text, strict=False))
-        except ValueError:
-            continue
+        if not is_declared(target) and (network := _network(text)) is not None:
+            found.append(network)
     return found
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
 
 
 def ranges_of(targets: Iterable[str], exclude: Iterable[str] = ()) -> Ranges:

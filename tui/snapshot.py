@@ -3,13 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from inventory.coverage import metrics, scope_gaps
 from inventory.model import Revision
 from inventory.store import Store
 from tui.viewmodel.state import RouteState, Snapshot
 
 SCANS = 200
-"""How many of the latest scans are read: enough for the last one of each scope."""
+"""How many of the latest scans are read, beside the last ones of each scope."""
 WORST = 12
 DAYS = 30
 TRENDS = 40
@@ -22,14 +21,14 @@ def read(store: Store, now: datetime, before: Snapshot | None = None, *, figures
     The version is read first: whatever is written meanwhile makes a newer version, and is read next.
     """
     version = store.version()
-    scans = tuple(store.scans.list(limit=SCANS))
+    scans = tuple(store.scans.latest(SCANS))
     read = replace(
         before or Snapshot(version, now),
         version=version,
         at=now,
         known=store.pages.count(),
         open=store.pages.count(gaps=True),
-        scope_gaps=scope_gaps(scans),
+        scope_gaps=store.coverage.scope_gaps(),
         views={view.name: view.filter for view in store.views.list()},
         scopes=tuple(store.scopes.list()),
         schedules=tuple(store.schedules.list()),
@@ -46,7 +45,7 @@ def _with_figures(store: Store, now: datetime, read: Snapshot) -> Snapshot:
         read,
         figures_of=read.version,
         facets=facets,
-        metrics=metrics(facets, read.scans),
+        metrics=store.coverage.metrics(),
         worst=tuple(store.pages.worst(WORST)),
         red_flags=store.coverage.red_flags(),
         trend=store.coverage.trend(limit=TRENDS),

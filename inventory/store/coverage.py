@@ -20,20 +20,21 @@ from inventory.coverage import (
     by_group,
     gaps,
     metrics,
+    scope_gaps,
     time_to_detect,
     time_to_govern,
     unknowns,
 )  # fmt: skip
 from inventory.listing import block_span
-from inventory.model import Change, Kind, Scope
+from inventory.model import Change, Kind
 from inventory.space import Block, RedFlag, Space, red_flags, spaces
 from inventory.store.database import Database, batches
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.links import LinkState, in_states
 from inventory.store.rows import BATCH, TABLE
-from inventory.store.tables import BlockRow, ChangeRow, ScopeRow
+from inventory.store.tables import BlockRow, ChangeRow
 from inventory.store.tables_history import TrendRow
-from inventory.store.trends import facets_in, scans_in
+from inventory.store.trends import facets_in, last_scans_in, scans_in, scopes_in
 
 GROUPINGS = ("site", "scope", "owner", "product", "cluster", "namespace", "kind")
 GAPS_SHOWN = 200
@@ -64,17 +65,17 @@ class CoverageRepository:
         """The whole of it. Gaps are the riskiest ones; how many there are in all the metrics say."""
         with self._database.read() as session:
             facets = facets_in(session, None)
-            scans, scopes = scans_in(session), _scopes(session)
+            scans, scopes = scans_in(session), scopes_in(session)
             flags = red_flags(_blocks(session), scopes, scans)
             proposals = len(in_states(session, [LinkState.PROPOSED], 1000))
             timings = (time_to_detect(scans), time_to_govern(_seconds_to_govern(session)))
         worst = self._endpoints.list(UNGOVERNED, limit=gaps_shown)
         return Report(
-            coverage=Coverage(metrics(facets, scans), _sorted([*_flagged(flags), *gaps(worst, scans)])),
+            coverage=Coverage(metrics(facets, scans, scopes), _sorted([*_flagged(flags), *gaps(worst, scans, scopes)])),
             spaces=spaces(scopes, scans),
             red_flags=flags,
             timings=timings,
-            unknowns=unknowns(facets, scans, proposals=proposals, flags=len(flags)),
+            unknowns=unknowns(facets, scans, scopes, proposals=proposals, flags=len(flags)),
         )
 
     def facets(self) -> tuple[Facet, ...]:
@@ -85,12 +86,17 @@ class CoverageRepository:
     def metrics(self) -> tuple[Metric, ...]:
         """The metrics alone."""
         with self._database.read() as session:
-            return metrics(facets_in(session, None), scans_in(session))
+            return metrics(facets_in(session, None), last_scans_in(session), scopes_in(session))
+
+    def scope_gaps(self) -> tuple[Gap, ...]:
+        """The scopes, or parts of them, that their last scans left unknown, the riskiest first."""
+        with self._database.read() as session:
+            return scope_gaps(last_scans_in(session), scopes_in(session))
 
     def red_flags(self) -> tuple[RedFlag, ...]:
         """The blocks that are known to hold endpoints and that no complete scan covered, the fullest first."""
         with self._database.read() as session:
-            return red_flags(_blocks(session), _scopes(session), scans_in(session))
+            return red_flags(_blocks(session), scopes_in(session), scans_in(session))
 
     def by(self, field: str) -> dict[str | None, tuple[Metric, ...]]:
         """The metrics about endpoints for each value of one of ``GROUPINGS``. Raises ValueError for another field."""
@@ -118,10 +124,6 @@ def _sorted(found: list[Gap]) -> tuple[Gap, ...]:
 
 def _flagged(flags: Sequence[RedFlag]) -> tuple[Gap, ...]:
     return tuple(Gap(one.network, f"{one.network} in site {one.site}", one.why, 60) for one in flags[:GAPS_SHOWN])
-
-
-def _scopes(session: Session) -> list[Scope]:
-    return [Scope.model_validate(row.body) for row in session.exec(select(ScopeRow))]
 
 
 def _blocks(session: Session) -> list[Block]:

@@ -8,6 +8,7 @@ from inventory.model import Change, Scan, Schedule, Scope, utc_now
 from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.tables import LeaseRow, ScanRow, ScheduleRow, ScopeRow
+from inventory.store.trends import scans_in
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Scopes = list[Scope]
@@ -132,6 +133,11 @@ class ScanRepository:
             query = query.where(ScanRow.scope == scope)
         with self._database.read() as session:
             return [Scan.model_validate(row.body) for row in session.exec(query)]
+
+    def latest(self, limit: int) -> Scans:
+        """The latest scans, and the last of each scope and status, however long ago it was; newest first."""
+        with self._database.read() as session:
+            return sorted(scans_in(session, limit), key=lambda scan: (scan.started_at, scan.id), reverse=True)
 
 
 class LeaseRepository:

@@ -1,12 +1,14 @@
 """What coverage was when each scan ended, and the counts that it is worked out from."""
 
-from sqlalchemy import func
+from collections.abc import Sequence
+
+from sqlalchemy import func, tuple_
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from inventory.coverage import Facet, Standing, metrics
-from inventory.model import Governance, Kind, Posture, Presence, Routing, Scan
-from inventory.store.tables import FacetRow, ScanRow
+from inventory.model import Governance, Kind, Posture, Presence, Routing, Scan, Scope
+from inventory.store.tables import FacetRow, ScanRow, ScopeRow
 from inventory.store.tables_history import TrendRow
 
 SCANS_CONSIDERED = 1000
@@ -14,7 +16,7 @@ SCANS_CONSIDERED = 1000
 
 def record_trend(session: Session, scan: Scan) -> None:
     """Keep what the metrics are in this transaction as those after a scan."""
-    now = metrics(facets_in(session), scans_in(session))
+    now = metrics(facets_in(session), last_scans_in(session), scopes_in(session))
     standings = [Standing(name=one.name, part=one.part, whole=one.whole) for one in now]
     body = {"standings": [one.model_dump() for one in standings]}
     session.merge(TrendRow(scan=scan.id, scope=scan.scope, at=scan.ended_at or scan.started_at, body=body))
@@ -38,7 +40,24 @@ def facets_in(session: Session, by: str | None = None) -> list[Facet]:
     ]  # fmt: skip
 
 
-def scans_in(session: Session) -> list[Scan]:
-    """The latest scans: enough for the last one of each scope."""
-    query = select(ScanRow).order_by(col(ScanRow.started_at).desc()).limit(SCANS_CONSIDERED)
-    return [Scan.model_validate(row.body) for row in session.exec(query)]
+def scans_in(session: Session, limit: int = SCANS_CONSIDERED) -> list[Scan]:
+    """The latest scans, and the last of each scope and status, however long ago it was; in no order."""
+    query = select(ScanRow).order_by(col(ScanRow.started_at).desc()).limit(limit)
+    latest = {row.id: row for row in [*session.exec(query), *_last_rows(session)]}
+    return [Scan.model_validate(row.body) for row in latest.values()]
+
+
+def last_scans_in(session: Session) -> list[Scan]:
+    """The last scan of each scope and status: what metrics are about."""
+    return [Scan.model_validate(row.body) for row in _last_rows(session)]
+
+
+def _last_rows(session: Session) -> Sequence[ScanRow]:
+    key = (col(ScanRow.scope), col(ScanRow.status))
+    newest = sa_select(*key, func.max(col(ScanRow.started_at))).group_by(*key)
+    return session.exec(select(ScanRow).where(tuple_(*key, col(ScanRow.started_at)).in_(newest))).all()
+
+
+def scopes_in(session: Session) -> list[Scope]:
+    """Every authorised scope."""
+    return [Scope.model_validate(row.body) for row in session.exec(select(ScopeRow))]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from making import NOW, ago, endpoint, scan
 
-from inventory.coverage import BEHIND_THE_GATEWAY, BYPASS, coverage, is_governed, why_not
-from inventory.model import Account, Governance, Kind, Posture, Presence, Routing, ScanStatus
+from inventory.coverage import BEHIND_THE_GATEWAY, BYPASS, coverage, is_governed, scope_gaps, unknowns, why_not
+from inventory.model import Account, Governance, Kind, Posture, Presence, Routing, ScanStatus, Scope
 from inventory.risk import assess
 
 
@@ -64,6 +64,31 @@ def test_reach_counts_the_last_scan_of_each_scope_less_exclusions():
     )
     assert metric("certain", [], [old, new]).part == 51
     assert metric("probed", [], [new]).as_of == NOW
+
+
+@pytest.mark.parametrize(
+    ("targets", "name"),
+    [
+        (("10.0.0.0/24",), "complete"),
+        (("models.example:8000", "https://models.example/v1"), "complete"),
+        (("fd00::/64", "ab:cd::1"), "complete"),
+        (("k8s:prod",), "sources"),
+        (("mlflow:http://127.0.0.1:5000",), "sources"),
+    ],
+)
+def test_a_scope_that_no_scan_ended_in_is_not_covered(targets: tuple[str, ...], name: str):
+    other = Scope(name="other", targets=targets, created_at=NOW)
+    of_lab = scan(account=Account(planned=10, answered=10))
+    running = scan(id="r", scope="other", status=ScanStatus.RUNNING, ended_at=None)
+    report = coverage([], [of_lab, running], [Scope(name="lab", targets=("10.1.0.0/24",), created_at=NOW), other])
+    figures = {one.name: (one.part, one.whole) for one in report.metrics}
+    assert figures["complete"] == ((1, 2) if name == "complete" else (1, 1))
+    assert figures["sources"] == ((0, 0) if name == "complete" else (0, 1))
+    assert [(gap.subject, gap.why) for gap in report.gaps] == [("other", "authorised, and no scan of it has ended")]
+    assert scope_gaps([of_lab, running], [other]) == report.gaps
+    (unknown,) = unknowns([], [of_lab], [other], proposals=0, flags=0)
+    assert (unknown.what, unknown.count) == ("authorised scopes that no scan has ended in", 1)
+    assert unknowns([], [of_lab, scan(id="o", scope="other")], [other], proposals=0, flags=0) == ()
 
 
 def test_lost_probes_and_unfinished_scopes_are_gaps():

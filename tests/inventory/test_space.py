@@ -40,7 +40,7 @@ def test_ranges_are_sets_of_addresses(one, two, probe):
     [
         ("10.0.0.0/24", "10.0.0.0/24"), ("10.0.0.5", "10.0.0.5/32"), ("10.0.0.5:8080", "10.0.0.5/32"),
         ("http://10.0.0.5:80/x", "10.0.0.5/32"), ("[::1]:80", "::1/128"), ("fd00::/64", "fd00::/64"),
-        ("k8s:prod", None), ("mlflow:http://m", None), ("host.example:80", None),
+        ("k8s:prod", None), ("mlflow:http://10.0.0.5:5000", None), ("host.example:80", None),
     ],
 )  # fmt: skip
 def test_targets_that_are_address_space(target: str, network: str | None):

@@ -172,7 +172,7 @@ def _report(here: Workspace) -> "Report":
     from inventory.drift import drift as compare
 
     store = here.store
-    scans = store.scans.list(limit=SCANS_READ)
+    scans = store.scans.latest(SCANS_READ)
     return compare(store.endpoints.list(), store.declarations.list(), store.declarations.rulings(), scans)
 
 
