@@ -3,9 +3,10 @@
 ``gnomon serve`` runs as a process of its own over a SQLite file. Callers ask one route without a pause while its
 weights move, and while other routes come and go; an answer that is not 200, or a connection that breaks, is a failure.
 A change is timed from before the store's write to the first answer that shows it. With KILLS, ``serve`` is killed by
-SIGKILL so many times under the same load, and started again.
+SIGKILL so many times under the same load, and started again; with RESTARTS, so many times more with a setting that
+Envoy has to be restarted for, which hands its sockets on to the next one.
 
-Usage: ``python benchmarks/routes.py [ROUTES] [WEIGHTS] [ADDED] [KILLS]``.
+Usage: ``python benchmarks/routes.py [ROUTES] [WEIGHTS] [ADDED] [KILLS] [RESTARTS]``.
 """
 
 import asyncio
@@ -72,9 +73,9 @@ class Callers:
         await asyncio.gather(*self._tasks)
 
 
-async def serve(folder: Path, port: int) -> asyncio.subprocess.Process:
+async def serve(folder: Path, port: int, connections: int = 50_000) -> asyncio.subprocess.Process:
     environment = os.environ | {"GNOMON_GATEWAY_PORT": str(port), "GNOMON_STATE_FOLDER": f"{folder}/state",
-                                "GNOMON_METRICS_PORT": "0"}  # fmt: skip
+                                "GNOMON_METRICS_PORT": "0", "GNOMON_GATEWAY_CONNECTIONS": str(connections)}  # fmt: skip
     words = ["-m", "tui.cli", "--database", f"sqlite:///{folder}/inventory.db", "serve", "--no-schedules"]
     with (folder / "serve.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(sys.executable, *words, env=environment, stdout=log, stderr=log)
@@ -145,7 +146,24 @@ async def come_and_go(store: Store, port: int, backends: dict[str, int], count: 
         print(f"{count} {what}: to effect {shares(found)}")
 
 
-async def main(routes: int, changes: int, added: int, kills: int) -> None:
+async def restarted(
+    folder: Path, port: int, running: asyncio.subprocess.Process, callers: Callers, number: int
+) -> asyncio.subprocess.Process:
+    """Start ``serve`` anew with another bound on connections, and wait for another Envoy and its answers."""
+    pid = folder / "state" / "gateway" / "envoy.pid"
+    before = await asyncio.to_thread(pid.read_text, encoding="ascii")
+    running.kill()
+    await running.wait()
+    running = await serve(folder, port, 40_000 + number)
+    while await asyncio.to_thread(pid.read_text, encoding="ascii") in {before, ""}:  # noqa: ASYNC110 - a file
+        await asyncio.sleep(0.05)
+    goal = callers.asked + 2000
+    while callers.asked < goal:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    return running
+
+
+async def main(routes: int, changes: int, added: int, kills: int, restarts: int) -> None:
     port, backends = free_port(), {"origin": free_port(), "replacement": free_port()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -182,6 +200,10 @@ async def main(routes: int, changes: int, added: int, kills: int) -> None:
                         await asyncio.sleep(0.01)
                 if kills:
                     print(f"gnomon killed and started again {kills} times")
+                for number in range(restarts):
+                    running = await restarted(folder, port, running, callers, number)
+                if restarts:
+                    print(f"Envoy restarted hot {restarts} times")
                 await callers.stop()
                 print(f"failed requests: {len(callers.failed)} of {callers.asked} {sorted(set(callers.failed))[:3]}")
             finally:
@@ -194,4 +216,4 @@ async def main(routes: int, changes: int, added: int, kills: int) -> None:
 
 if __name__ == "__main__":
     given = [int(word) for word in sys.argv[1:]]
-    asyncio.run(main(*(given + [10_000, 1_000, 200, 0][len(given) :])))
+    asyncio.run(main(*(given + [10_000, 1_000, 200, 0, 0][len(given) :])))
