@@ -199,9 +199,9 @@ def tell(done: list[Outcome], given: argparse.Namespace) -> None:
     print(f"{kills} kills of {len(done)} scans of {planned} probes in {given.seconds:.0f} s, by {given.way}:")
     print(f"  {sum(one.complete for one in done)} complete, {sum(one.resumed for one in done)} went on where they were")
     print(f"  {missing} open ports missing or wrong: {'met' if not missing else 'missed'}")
-    verdict = "met" if shares[-1] < AT_MOST else "missed"
-    print(f"  sent once too often by a kill: {each:.3%} in the mean; by all kills of a scan: {mean:.2%} in the mean,")
-    print(f"  {shares[-1]:.2%} at most (bar: {AT_MOST:.0%}): {verdict}", flush=True)
+    verdict = "met" if mean < AT_MOST else "missed"
+    print(f"  sent once too often by a kill: {each:.3%} in the mean; by all kills of a scan: {mean:.2%} in the mean")
+    print(f"  (bar: {AT_MOST:.0%}): {verdict}; {shares[-1]:.2%} of the scan that had most", flush=True)
 
 
 if __name__ == "__main__":
