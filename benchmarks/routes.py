@@ -152,6 +152,9 @@ async def restarted(
     """Start ``serve`` anew with another bound on connections, and wait for another Envoy and its answers."""
     pid = folder / "state" / "gateway" / "envoy.pid"
     before = await asyncio.to_thread(pid.read_text, encoding="ascii")
+    if running.returncode is not None:
+        log = await asyncio.to_thread((folder / "serve.log").read_text, encoding="utf-8")
+        raise SystemExit(f"gnomon ended by itself with {running.returncode}:\n{log[-2000:]}")
     running.kill()
     await running.wait()
     running = await serve(folder, port, 40_000 + number)
