@@ -23,10 +23,9 @@ help:  ## this list
 demo: .venv/.demo  ## set up and run the whole story on real servers on loopback
 	$(BIN)/gnomon demo
 
-# Four at once on two cores, since much of a test is waiting for real timeouts and processes. Those start gnomon
-# hundreds of times, which compiles itself once.
+# Tests start gnomon hundreds of times: it compiles itself once.
 test: .venv/.dev .venv-mlflow/.done lint  ## set up, lint, check types and import contracts, run the suite
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 4 --dist loadgroup
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n 2 --dist loadgroup
 
 lint: .venv/.dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

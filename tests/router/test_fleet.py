@@ -130,7 +130,8 @@ async def test_a_gateway_joins_serves_survives_gnomon_and_follows_it_again(
             callers = await served(there, load)
             # What passed there is counted here.
             await until(lambda: sum(one.requests for one in store.shadow.traffic("iris")) >= 20)
-            await until(lambda: "iris" in (there.state_folder / "gateway" / "standalone.json").read_text())
+            kept = there.state_folder / "gateway" / "standalone.json"
+            await until(lambda: kept.exists() and "iris" in kept.read_text())
         await callers.passed(50)
         envoy = there.state_folder / "gateway" / "envoy.pid"
         pid = int(envoy.read_text())
