@@ -113,8 +113,6 @@ def set_shadow(
     Examples:
       gnomon shadow iris --to replacement --percent 10
 
-      gnomon shadow iris --off
-
       gnomon shadow iris --learn
 
       gnomon shadow iris --show-rules > rules.yaml
@@ -135,15 +133,12 @@ def set_shadow(
         elif learn:
             _learn(here, spec, pairs, percent or BASELINE_PERCENT)
         else:
-            if keep is not None:
-                spec = _keeping(spec, keep, keep_days, redact)
             told = _told(path, method, max_rate, max_bytes, max_in_flight, spec)
             others = rules is not None or keep is not None or descriptor is not None or no_descriptor
-            spec = spec if rules is None else _ruled(spec, rules)
+            spec = spec if keep is None else _keeping(spec, keep, keep_days, redact)
             if to is not None or percent is not None or told or not others:
                 spec = _edited(here, spec, to, percent, told)
-            if descriptor is not None or no_descriptor:
-                spec = _described(spec, None if no_descriptor else descriptor)
+            spec = _compared(spec, rules, descriptor, no_descriptor=no_descriptor)
             change(here, spec, why, wait, dry_run=dry_run)
 
 
@@ -182,6 +177,15 @@ def _told(
         before = spec.shadow.budget.model_dump() if spec.shadow else {}
         told["budget"] = before | given
     return told
+
+
+def _compared(spec: "RouteSpec", rules: Path | None, descriptor: Path | None, *, no_descriptor: bool) -> "RouteSpec":
+    """The route with other rules or another descriptor, which has to describe what is copied by now."""
+    if rules is not None:
+        spec = _ruled(spec, rules)
+    if descriptor is not None or no_descriptor:
+        spec = _described(spec, None if no_descriptor else descriptor)
+    return spec
 
 
 def _ruled(spec: "RouteSpec", rules: Path) -> "RouteSpec":
