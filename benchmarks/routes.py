@@ -12,6 +12,7 @@ Usage: ``python benchmarks/routes.py [ROUTES] [WEIGHTS] [ADDED] [KILLS] [RESTART
 import asyncio
 import contextlib
 import os
+import signal
 import sqlite3
 import statistics
 import sys
@@ -75,7 +76,8 @@ class Callers:
 
 async def serve(folder: Path, port: int, connections: int = 50_000) -> asyncio.subprocess.Process:
     environment = os.environ | {"GNOMON_GATEWAY_PORT": str(port), "GNOMON_STATE_FOLDER": f"{folder}/state",
-                                "GNOMON_METRICS_PORT": "0", "GNOMON_GATEWAY_CONNECTIONS": str(connections)}  # fmt: skip
+                                "GNOMON_METRICS_PORT": "0", "GNOMON_GATEWAY_DRAIN": "2",
+                                "GNOMON_GATEWAY_CONNECTIONS": str(connections)}  # fmt: skip
     words = ["-m", "tui.cli", "--database", f"sqlite:///{folder}/inventory.db", "serve", "--no-schedules"]
     with (folder / "serve.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(sys.executable, *words, env=environment, stdout=log, stderr=log)
@@ -99,6 +101,14 @@ def processor(pid: int) -> float:
     """Seconds of a processor that a process had. Source: proc(5), utime and stime of stat."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def left_running(folder: Path) -> None:
+    """End the Envoys of a ``serve`` that was killed, whose command lines name their folder."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{folder}/state/gateway".encode() in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def shares(measured: list[float]) -> str:
@@ -213,6 +223,7 @@ async def main(routes: int, changes: int, added: int, kills: int, restarts: int)
                 with contextlib.suppress(ProcessLookupError):
                     running.terminate()
                 await running.wait()
+                left_running(folder)
                 others.terminate()
                 await others.wait()
 

@@ -40,7 +40,7 @@ async def hot_restarts(rig: Any, origin: Any, other: Any, load: Any, until: Any)
     await rig.put(spec_of(origin))
     callers = load(rig.settings, HOST)
     await callers.passed(20)
-    bootstrap = json.loads((rig.settings.state_folder / "gateway" / "bootstrap.json").read_text())
+    bootstrap = json.loads(rig.process.configuration.read_text())
     pids = {rig.process.pid}
     for number in range(3):
         bootstrap["node"]["metadata"] = {"number": number}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ class AdsServer:
         self._socket = socket
         self._warmed = warmed
         self._target: Target = {kind: {} for kind in TYPES}
-        self._nodes: dict[str, _Stream] = {}
-        self._streams: set[_Stream] = set()
+        self._nodes: dict[str, list[_Stream]] = {}
+        """The streams of each node, the newest last: one that is being replaced has two for a while."""
         self._news = asyncio.Condition()
         self._complete = False
         self._set = asyncio.Event()
@@ -59,8 +60,11 @@ class AdsServer:
 
     def node(self, node: str) -> NodeSync | None:
         """What is known of a connected node; None where it is not connected."""
-        stream = self._nodes.get(node)
-        return stream.sync if stream else None
+        streams = self._nodes.get(node)
+        if not streams:
+            return None
+        # One that is still taking in what it is to begin with serves nobody: its predecessor does.
+        return next((one.sync for one in reversed(streams) if one.arrived), streams[-1].sync)
 
     def handler(self, serve: Callable[[AsyncIterator[Any], Any], AsyncIterator[Any]]) -> Any:
         """The protocol as a handler of gRPC, for a function that serves one stream by ``serve`` below."""
@@ -102,8 +106,8 @@ class AdsServer:
                 self._target[kind][name] = resource
             touched[kind].append(name)
         self._complete = self._complete or complete
-        # A node that is being replaced has two for a while, and both serve callers.
-        for stream in self._streams:
+        # Both of a node that is being replaced serve callers.
+        for stream in chain.from_iterable(self._nodes.values()):
             for kind, names in touched.items():
                 stream.sync.touch(kind, names)
             stream.sync.complete = self._complete
@@ -133,8 +137,7 @@ class AdsServer:
         stream = _Stream(NodeSync(self._target))
         stream.sync.complete = self._complete
         stream.sync.receive(_request(first))
-        self._nodes[node] = stream
-        self._streams.add(stream)
+        self._nodes.setdefault(node, []).append(stream)
         reader = asyncio.create_task(self._read(requests, stream))
         log.info("gateway %s connected", node)
         try:
@@ -151,8 +154,8 @@ class AdsServer:
             reader.cancel()
             if stream.warmer is not None:
                 stream.warmer.cancel()
-            self._streams.discard(stream)
-            if self._nodes.get(node) is stream:
+            self._nodes[node].remove(stream)
+            if not self._nodes[node]:
                 del self._nodes[node]
             log.info("gateway %s disconnected", node)
             await self._tell()
@@ -164,6 +167,7 @@ class AdsServer:
                 if request.error is not None:
                     log.warning("a gateway refused %s: %s", request.type, words(request.error))
                 stream.sync.receive(request)
+                stream.arrived = stream.arrived or stream.sync.caught_up()
                 stream.wake.set()
                 await self._tell()
         finally:
@@ -196,6 +200,8 @@ class AdsServer:
 class _Stream:
     def __init__(self, sync: NodeSync) -> None:
         self.sync = sync
+        self.arrived = False
+        """Whether it once had all there is."""
         self.wake = asyncio.Event()
         self.warmer: asyncio.Task[None] | None = None
 

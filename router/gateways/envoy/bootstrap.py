@@ -40,7 +40,7 @@ UNCOUNTED_BELOW = "http.edge.rds."
 """The same of how each route arrived: twelve values a route, one of them a histogram that is merged each second."""
 
 # To wait for the first configuration at the start; after it, Envoy serves what it has (404 for every host).
-_FIRST_FETCH = "15s"
+_FIRST_FETCH = "180s"
 
 
 class Control(NamedTuple):

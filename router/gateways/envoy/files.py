@@ -15,16 +15,17 @@ _LONGEST_SOCKET = 100
 _LONGEST_NAME = f"hot_udp_child_{2**64}"
 
 
+_BOOTSTRAP = "bootstrap-"
+
+
 class Files:
     """The paths under a state folder. ``prepare`` makes what must be there."""
 
     def __init__(self, state_folder: Path) -> None:
         """Under an absolute folder, which may not exist yet."""
         self.folder = state_folder.absolute() / "gateway"
-        self.bootstrap = self.folder / "bootstrap.json"
         self.log = self.folder / "envoy.log"
         self.pid = self.folder / "envoy.pid"
-        self.epoch = self.folder / "envoy.epoch"
         self.base = self.folder / "envoy.base"
         self.lastgood = self.folder / "lastgood.json"
         self.standalone = self.folder / "standalone.json"
@@ -37,6 +38,14 @@ class Files:
         self.admin = self.sockets / "admin.sock"
         self.ask = self.sockets / "ask.sock"
         self.hot = self.sockets / "hot"
+
+    def configuration(self, text: str) -> Path:
+        """Where what an Envoy starts with is: another file for each text, so that a command line tells which it has."""
+        return self.folder / f"{_BOOTSTRAP}{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}.json"
+
+    def made(self, configuration: Path) -> bool:
+        """Whether a path is one that ``configuration`` gives."""
+        return configuration.parent == self.folder and configuration.name.startswith(_BOOTSTRAP)
 
     def _sockets(self) -> Path:
         """The folder of the sockets: elsewhere where the path would be too long for one."""

@@ -80,6 +80,7 @@ class EnvoyGateway:
         self._counters: dict[str, int] = {}
         self._unkept = True
         self._stream: NodeSync | None = None
+        self._renewal: asyncio.Task[None] | None = None
 
     @property
     def address(self) -> str:
@@ -145,7 +146,8 @@ class EnvoyGateway:
         form = bootstrap(self._start)
         self._schema.message("envoy.config.bootstrap.v3.Bootstrap", form)
         try:
-            await self.process.start(form)
+            # One with other settings serves until the next can be given all there is to serve.
+            await self.process.start(form, later=True)
         except BaseException:
             await self._ads.stop()
             if self._fleet is not None:
@@ -156,6 +158,9 @@ class EnvoyGateway:
 
     async def stop(self) -> None:
         """Take Envoy and the ADS server down, and keep what was served."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         if self._fleet is not None:
             await self._fleet.stop()
         await self.process.stop()
@@ -195,6 +200,8 @@ class EnvoyGateway:
                 await self._apply(plan)
             finally:
                 self._moving = self._trying = frozenset()
+        if self._ads.complete and self.process.outdated and self._renewal is None:
+            self._renewal = asyncio.create_task(self.process.renew(), name="hot restart")
         await self._listening()
 
     @property
@@ -239,6 +246,9 @@ class EnvoyGateway:
     async def _listening(self) -> None:
         """Once for each Envoy: wait until it took a plan in and accepts callers. GatewayError where it cannot."""
         deadline = time.monotonic() + ACKNOWLEDGE_SECONDS
+        if self.process.outdated:
+            # It may listen elsewhere than the next will.
+            return
         pid = self.process.pid
         while pid is not None and pid != self._listens and time.monotonic() < deadline:
             if await asyncio.to_thread(admin.ready, self._files.admin):

@@ -254,7 +254,8 @@ class JoinedGateway:
     def _follows(self) -> bool:
         """Whether the Envoy that runs asks gnomon for its routes."""
         try:
-            return "dynamic_resources" in json.loads(self._files.bootstrap.read_bytes())
+            kept = self.process.configuration
+            return kept is not None and "dynamic_resources" in json.loads(kept.read_bytes())
         except (OSError, ValueError):
             return False
 

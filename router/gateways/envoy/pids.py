@@ -10,15 +10,6 @@ from pathlib import Path
 STOP_SECONDS = 5.0
 
 
-def runs(pid: int, bootstrap: Path) -> bool:
-    """Whether this process is there and is the Envoy of this bootstrap, and not another that got its number."""
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-    return str(bootstrap).encode() in command.split(b"\0")
-
-
 def lives(pid: int) -> bool:
     """Whether this process is there, whatever it runs: in the middle of an exec it runs nothing that can be told."""
     try:

@@ -14,7 +14,8 @@ from typing import Any
 from router.errors import GatewayError
 from router.gateways.envoy import admin, launch
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.pids import STOP_SECONDS, end, gone_from, lives, runs
+from router.gateways.envoy.lineage import Running, running
+from router.gateways.envoy.pids import STOP_SECONDS, end, gone_from, lives
 from router.gateways.envoy.ports import CAN_TELL, listeners, require_free
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ _STEADY = 30.0
 
 _LOG_BYTES = 10_000_000
 START_SECONDS = 15.0
+READY_SECONDS = 180.0
+"""How long one that replaces another may take to have all routes. Ten thousand take 20 s on a busy machine."""
 FLUSH_MILLISECONDS = 100
 """How often captured answers reach their file."""
 
@@ -56,6 +59,10 @@ class EnvoyProcess:
         self.taken_over = asyncio.Event()
         """Set when another gnomon replaced this Envoy: it is no longer ours to keep running."""
         self._keeper: asyncio.Task[None] | None = None
+        self.configuration: Path | None = None
+        """The file with what the Envoy that runs was started with, or the next will be."""
+        self._base = self._epoch = 0
+        self._due: dict[str, Any] | None = None
         self.restarts = 0
         self.before_again: Callable[[], dict[str, Any] | None] | None = None
         """Asked before one that ended is started again: the configuration to start with, None for the same."""
@@ -67,29 +74,60 @@ class EnvoyProcess:
             return self._child.pid
         return self._adopted
 
-    async def start(self, bootstrap: dict[str, Any]) -> None:
+    @property
+    def outdated(self) -> bool:
+        """Whether the one that runs has another configuration than it should, until ``renew``."""
+        return self._due is not None
+
+    async def start(self, bootstrap: dict[str, Any], *, later: bool = False) -> None:
         """Start it, or take over the one that was left running, and keep it running.
 
-        Returns once it answers on its administration socket; GatewayError where the port is another program's,
-        or where Envoy ends at once, with its last words.
+        One that runs with another configuration is replaced at once, or ``later``, by ``renew``. Returns once it
+        answers on its administration socket; GatewayError where the port is another program's, or where Envoy ends
+        at once, with its last words.
         """
-        text = _text(bootstrap)
-        left = await asyncio.to_thread(self._left_running)
-        if left is not None:
-            self._adopted = left
-        if left is not None and self._written() == text:
-            log.info("took over the running Envoy, pid %d", left)
-        elif left is not None and self._lineage() is not None:
-            await self._take_over(bootstrap)
+        left = await running(self._files)
+        if left and left[0].base is not None and await self._answers(left[0].pid):
+            await self._adopt(left, bootstrap, later=later)
         else:
-            if left is not None:
-                await asyncio.to_thread(end, left)
-                self._adopted = None
+            for one in left:
+                await asyncio.to_thread(end, one.pid)
             require_free(self._address, self._port)
-            self._files.bootstrap.write_text(text, encoding="utf-8")
+            self.configuration = self._write(bootstrap)
             await self._spawn()
-            await self._answering(0)
+            await self._answering()
         self._keeper = asyncio.create_task(self._keep())
+
+    async def _adopt(self, left: list[Running], bootstrap: dict[str, Any], *, later: bool) -> None:
+        """Take over the newest of those that run; the others hand their callers over to it, and end by themselves."""
+        newest, *older = left
+        assert newest.base is not None
+        self._adopted, self._draining = newest.pid, [one.pid for one in older]
+        self._base, self._epoch, self.configuration = newest.base, newest.epoch, newest.configuration
+        self._remember()
+        log.info("took over the running Envoy, pid %d", newest.pid)
+        if newest.configuration == self._files.configuration(_text(bootstrap)):
+            return
+        if CAN_TELL and newest.pid not in await asyncio.to_thread(listeners, self._port):
+            require_free(self._address, self._port)
+        if later:
+            self._due = bootstrap
+        else:
+            await self._take_over(bootstrap)
+
+    async def renew(self) -> None:
+        """Replace one that is ``outdated``, once it serves. Where that fails, it goes on with what it has."""
+        due = self._due
+        if due is None:
+            return
+        try:
+            # It may itself still be taking in what its predecessor serves, which would be ended.
+            await self._serving()
+            await self.replace(due)
+        except GatewayError as error:
+            log.error("the running Envoy keeps its old settings, since the new ones cannot be had: %s", error)  # noqa: TRY400
+        finally:
+            self._due = None
 
     async def replace(self, bootstrap: dict[str, Any]) -> None:
         """Hot restart: start another with this configuration, which takes the port over; return once it serves.
@@ -97,31 +135,32 @@ class EnvoyProcess:
         One that was replaced before has its time first: Envoy would end it at once for a third. GatewayError where
         the new one cannot start; the one that runs goes on then, with the configuration it has.
         """
-        for pid in self._draining:
-            if runs(pid, self._files.bootstrap):
-                await gone_from(pid)
+        for pid in [one.pid for one in await running(self._files) if one.pid in self._draining]:
+            await gone_from(pid)
         self._draining.clear()
         await self._take_over(bootstrap)
-        deadline = time.monotonic() + START_SECONDS
+        await self._serving()
+
+    async def _serving(self) -> None:
+        """Wait until it has all that it is to begin with."""
+        deadline = time.monotonic() + READY_SECONDS
         while not await asyncio.to_thread(admin.ready, self._files.admin):
             if time.monotonic() > deadline:
-                raise GatewayError(f"the new Envoy is not ready after {START_SECONDS:g} s; see {self._files.log}")
+                raise GatewayError(f"Envoy is not ready after {READY_SECONDS:g} s; see {self._files.log}")
             await asyncio.sleep(0.02)
 
     async def _take_over(self, bootstrap: dict[str, Any]) -> None:
-        lineage, before = self._lineage(), self._written()
-        assert lineage is not None, "only an Envoy that runs can be replaced"
-        base, epoch = lineage
-        old_child, old_adopted, old_pid = self._child, self._adopted, self.pid
-        self._files.bootstrap.write_text(_text(bootstrap), encoding="utf-8")
+        before = (self._child, self._adopted, self._epoch, self.configuration)
+        old_child, old_pid = self._child, self.pid
+        self.configuration, self._epoch = self._write(bootstrap), self._epoch + 1
         try:
-            await self._spawn(base, epoch + 1)
-            await self._answering(epoch + 1)
+            await self._spawn()
+            await self._answering()
         except BaseException:
-            self._child, self._adopted = old_child, old_adopted
-            self._files.bootstrap.write_text(before, encoding="utf-8")
-            if old_pid is not None:
-                self._remember(old_pid, base, epoch)
+            if self.pid not in {None, old_pid}:
+                await self._end_new()
+            self._child, self._adopted, self._epoch, self.configuration = before
+            self._remember()
             raise
         if old_pid is not None:
             self._draining.append(old_pid)
@@ -140,9 +179,8 @@ class EnvoyProcess:
             await asyncio.to_thread(end, self._adopted)
             self._adopted = None
         await self._end_child()
-        for pid in self._draining:
-            if runs(pid, self._files.bootstrap):
-                await asyncio.to_thread(end, pid)
+        for pid in [one.pid for one in await running(self._files) if one.pid in self._draining]:
+            await asyncio.to_thread(end, pid)
         if self._reaping:
             await asyncio.wait(self._reaping)
         if not self.taken_over.is_set():
@@ -165,20 +203,20 @@ class EnvoyProcess:
             return "".join(letter for letter in last if letter.isprintable())
         return ""
 
-    async def _spawn(self, base: int | None = None, epoch: int = 0) -> None:
+    async def _spawn(self) -> None:
         """Start a first Envoy, or one that is to take over from that of the epoch before."""
         files = self._files
         with contextlib.suppress(OSError):
             if files.log.stat().st_size > _LOG_BYTES:
                 files.log.replace(files.log.with_suffix(".log.1"))
-        if base is None:
+        if self._epoch == 0:
             files.admin.unlink(missing_ok=True)
             files.base.unlink(missing_ok=True)
             lineage = ["--use-dynamic-base-id", "--base-id-path", str(files.base)]
         else:
-            lineage = ["--base-id", str(base), "--restart-epoch", str(epoch)]
+            lineage = ["--base-id", str(self._base), "--restart-epoch", str(self._epoch)]
         arguments = [
-            "--config-path", str(files.bootstrap), "--log-path", str(files.log), "--log-level", "warning",
+            "--config-path", str(self.configuration), "--log-path", str(files.log), "--log-level", "warning",
             "--file-flush-interval-msec", str(FLUSH_MILLISECONDS), *lineage,
             "--socket-path", str(files.hot), "--socket-mode", "0600",
             # Callers are asked to open other connections at once; what still runs at the end is cut.
@@ -206,62 +244,75 @@ class EnvoyProcess:
             await child.wait()
             self._child, self._adopted = None, int(files.pid.read_text(encoding="ascii"))
 
-    async def _answering(self, epoch: int) -> None:
+    async def _answering(self) -> None:
         """Wait until the Envoy of this epoch answers, which takes the administration socket from the one before."""
+        epoch = self._epoch
         deadline = time.monotonic() + START_SECONDS
         while await asyncio.to_thread(admin.epoch, self._files.admin) != epoch:
             # Not whether it looks like Envoy: before its exec, and in the middle of it, it does not.
             if self.pid is None or not lives(self.pid):
-                await self._cannot_start(epoch, f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
+                await self._cannot_start(f"Envoy ended at once: {self.last_words()}; see {self._files.log}")
             if time.monotonic() > deadline:
-                await self._cannot_start(epoch, f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
+                await self._cannot_start(f"Envoy did not answer in {START_SECONDS:g} s; see {self._files.log}")
             await asyncio.sleep(0.02)
-        pid = self.pid
-        assert pid is not None
-        base = int(self._files.base.read_text(encoding="ascii")) if epoch == 0 else (self._lineage() or (0, 0))[0]
-        self._remember(pid, base, epoch)
+        if epoch == 0:
+            self._base = int(self._files.base.read_text(encoding="ascii"))
+        self._remember()
+        for path in self._files.folder.glob("*"):
+            if self._files.made(path) and path != self.configuration:
+                path.unlink(missing_ok=True)
 
-    async def _cannot_start(self, epoch: int, sentence: str) -> None:
+    async def _answers(self, pid: int) -> bool:
+        """Whether one that was left answers: while its successor starts, it may be neither for a moment."""
+        deadline = time.monotonic() + START_SECONDS
+        while not await asyncio.to_thread(admin.alive, self._files.admin):
+            if not lives(pid) or time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    async def _cannot_start(self, sentence: str) -> None:
+        await self._end_new()
+        if self._epoch == 0:
+            require_free(self._address, self._port)
+        raise GatewayError(sentence)
+
+    async def _end_new(self) -> None:
         await self._end_child()
         if self._adopted is not None:
             await asyncio.to_thread(end, self._adopted)
             self._adopted = None
-        if epoch == 0:
-            require_free(self._address, self._port)
-        raise GatewayError(sentence)
 
-    def _remember(self, pid: int, base: int, epoch: int) -> None:
-        """Write down who runs, for the gnomon that takes it over."""
-        self._files.pid.write_text(f"{pid}\n", encoding="ascii")
-        self._files.epoch.write_text(f"{base} {epoch}\n", encoding="ascii")
+    def _write(self, bootstrap: dict[str, Any]) -> Path:
+        """Make the file with what an Envoy is to start with."""
+        text = _text(bootstrap)
+        path = self._files.configuration(text)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def _remember(self) -> None:
+        """Write down who runs, for people. One that is being started writes it by itself."""
+        if self.pid is not None:
+            self._files.pid.write_text(f"{self.pid}\n", encoding="ascii")
 
     def _forget(self) -> None:
-        lineage = self._lineage()
-        if lineage is not None:
-            # Envoy leaves its shared memory behind, which has the base id in its name, in tens.
-            Path(f"/dev/shm/envoy_shared_memory_{lineage[0] * 10}").unlink(missing_ok=True)  # noqa: S108 - a fixed place
+        # Envoy leaves its shared memory behind, which has the base id in its name, in tens.
+        Path(f"/dev/shm/envoy_shared_memory_{self._base * 10}").unlink(missing_ok=True)  # noqa: S108 - a fixed place
         # And the sockets by which Envoys of one lineage speak to each other.
         between = self._files.hot.parent.glob(f"{self._files.hot.name}_*")
-        for path in (self._files.pid, self._files.admin, self._files.epoch, self._files.base, *between):
+        for path in (self._files.pid, self._files.admin, self._files.base, *between):
             path.unlink(missing_ok=True)
-
-    def _lineage(self) -> tuple[int, int] | None:
-        """Base id and epoch of the Envoy that runs; None where that is not known."""
-        with contextlib.suppress(OSError, ValueError):
-            base, epoch = self._files.epoch.read_text(encoding="ascii").split()
-            return int(base), int(epoch)
-        return None
 
     async def _keep(self) -> None:
         """Start Envoy again whenever it ended, with longer and longer pauses while it does not last."""
         pause = _FIRST_PAUSE
         while True:
-            began, running = time.monotonic(), self.pid
+            began, ours = time.monotonic(), self.pid
             await self._ended()
             if self.pid is not None:
                 # Replaced, not dead.
                 continue
-            if running is not None and self._others(running):
+            if ours is not None and await self._replaced_by_another(ours):
                 log.info("another gnomon took the gateway over")
                 self.taken_over.set()
                 return
@@ -272,10 +323,12 @@ class EnvoyProcess:
             self.restarts += 1
             try:
                 other = self.before_again() if self.before_again is not None else None
+                other, self._due = other or self._due, None
                 if other is not None:
-                    self._files.bootstrap.write_text(_text(other), encoding="utf-8")
+                    self.configuration = self._write(other)
+                self._epoch = 0
                 await self._spawn()
-                await self._answering(0)
+                await self._answering()
             except (OSError, GatewayError) as error:
                 log.error("Envoy cannot be started: %s", error)  # noqa: TRY400 - the cause is all in the sentence
 
@@ -290,10 +343,10 @@ class EnvoyProcess:
         if self._adopted == adopted:
             self._adopted = None
 
-    def _others(self, ours: int) -> bool:
-        """Whether the Envoy that is written down is another one than ours, and runs."""
-        left = self._left_running()
-        return left is not None and left != ours
+    async def _replaced_by_another(self, ours: int) -> bool:
+        """Whether an Envoy runs that is neither ours nor one that ours replaced."""
+        left = await running(self._files)
+        return any(one.pid not in {ours, *self._draining} for one in left) and await self._answers(left[0].pid)
 
     async def _end_child(self) -> None:
         child = self._child
@@ -305,19 +358,6 @@ class EnvoyProcess:
         except TimeoutError:
             child.kill()
             await child.wait()
-
-    def _left_running(self) -> int | None:
-        """The Envoy that a killed gnomon left with this state folder."""
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(self._files.pid.read_text(encoding="ascii"))
-            if runs(pid, self._files.bootstrap) and admin.alive(self._files.admin):
-                return pid
-        return None
-
-    def _written(self) -> str:
-        with contextlib.suppress(OSError):
-            return self._files.bootstrap.read_text(encoding="utf-8")
-        return ""
 
 
 def _text(bootstrap: dict[str, Any]) -> str:

@@ -113,6 +113,16 @@ class NodeSync:
         refused, error = self._of[kind].refused.get(name, ("", ""))
         return error if refused == version else None
 
+    def caught_up(self) -> bool:
+        """Whether the node has, or has refused, all that it is to have."""
+        if not self.complete or any(one.flying for one in self._of.values()):
+            return False
+        told = [(self._target[kind], self._of[kind]) for kind in (CLUSTER, ROUTE, SCOPE)]
+        # Names are compared only where there are enough of them: this is asked after each word of a node.
+        return all(len(one.acked) + len(one.refused) >= len(wanted) for wanted, one in told) and all(
+            name in one.acked or name in one.refused for wanted, one in told for name in wanted
+        )
+
     def receive(self, request: Request) -> None:
         """Take in what the node says. A type that is not served is ignored."""
         subscription = self._of.get(request.type)
@@ -210,6 +220,10 @@ class NodeSync:
             elif self._needs_met(resource):
                 ready.append(name)
         subscription.dirty.difference_update(ready)
+        if kind == SCOPE and self.complete and ready and not (subscription.acked or flying or subscription.alone):
+            # A node that begins to listen with some of its scopes would know nothing of the others' hosts.
+            yield self._send(kind, tuple(ready))
+            return
         singles = [name for name in ready if len(ready) <= SINGLE or name in subscription.alone]
         together = [name for name in ready if len(ready) > SINGLE and name not in subscription.alone]
         for name in singles:
