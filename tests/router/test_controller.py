@@ -21,7 +21,7 @@ from router import controller, desired
 from router.errors import GatewayError
 from router.gateways.envoy import admin, lastgood, ports, process, resources
 from router.gateways.envoy.files import Files
-from router.gateways.envoy.sync import ROUTE, NodeSync, Request
+from router.gateways.envoy.sync import BATCH, ROUTE, SINGLE, NodeSync, Request
 from router.plan import Limits
 
 pytestmark = pytest.mark.e2e
@@ -325,6 +325,73 @@ async def test_a_gateway_that_is_back_before_the_first_look_loses_no_route(
         await callers[0].stop()
         assert callers[0].failed == []
         os.kill(rig.process.pid, signal.SIGKILL)
+
+
+async def test_a_hot_restart_among_many_routes_fails_nobody_even_where_gnomon_is_killed_in_it(
+    killed_controller: Any, run_controller: Any, store: Any, settings: Any, backends: Any, load: Any, until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """More routes than go into one response: an Envoy that has but the first ones must not serve yet."""
+    origin, count = await backends("origin"), BATCH + SINGLE + 1
+    names = [f"r{number:04}" for number in range(count)]
+    specs = {name: spec_of(origin, name=name, hosts=(f"{name}.localhost",)) for name in names}
+    store.routes.change(specs, who="tester", why="a test")
+    callers, pid_file = [], settings.state_folder / "gateway" / "envoy.pid"
+    settings = settings.model_copy(update={"gateway_connections": 40_000})
+
+    async def loaded() -> None:
+        await until(lambda: len(store.gateways.list()[0].revisions) == count)
+        callers.extend(load(settings, f"{name}.localhost", workers=1) for name in (names[0], names[-1]))
+        await callers[1].passed(20)
+
+    async def begun() -> None:
+        await until(lambda: pid_file.read_text() not in {"", f"{first}\n"})
+
+    first = await killed_controller("detached", loaded)
+    monkeypatch.setenv("GNOMON_GATEWAY_CONNECTIONS", "40000")
+    await killed_controller("detached", begun)
+    second = int(pid_file.read_text())
+    async with run_controller(settings=settings, detached=True) as rig:
+        assert rig.process.pid == second
+        await until(lambda: admin.ready(Files(settings.state_folder).admin))
+        for one in callers:
+            await one.passed(50)
+            await one.stop()
+            assert one.failed == []
+        assert rig.process.restarts == 0
+    await until(lambda: ended(first) and ended(second))
+
+
+async def test_an_envoy_with_other_settings_serves_until_all_routes_are_known(
+    killed_controller: Any, run_controller: Any, store: Any, settings: Any, backends: Any, load: Any, until: Until,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    store.routes.put(spec_of(await backends("origin")), who="tester", why="a test")
+    callers, known, version = [], threading.Event(), store.version
+
+    async def during() -> None:
+        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        callers.append(load(settings, HOST))
+
+    def late() -> int:
+        assert known.wait(20)
+        return int(version())
+
+    first = await killed_controller("detached", during)
+    monkeypatch.setattr(store, "version", late)
+    settings = settings.model_copy(update={"gateway_connections": 40_000, "gateway_drain": 1})
+    rig = run_controller(settings=settings, detached=True)
+    running = asyncio.create_task(rig.__aenter__())
+    await callers[0].passed(200)
+    pid_file = settings.state_folder / "gateway" / "envoy.pid"
+    assert pid_file.read_text() == f"{first}\n"
+    known.set()
+    await running
+    await until(lambda: ended(first))
+    await callers[0].passed(50)
+    await callers[0].stop()
+    assert callers[0].failed == []
+    await rig.__aexit__(None, None, None)
 
 
 async def test_a_killed_demo_takes_its_gateway_with_it(killed_controller: Any, until: Until) -> None:

@@ -20,12 +20,16 @@ _LAUNCHED_SECONDS = 15.0
 
 
 class Running(NamedTuple):
-    """One Envoy: its process, how many it has replaced, what it was started with. ``base``: None where not known."""
+    """One Envoy: its process, how many it has replaced, what it was started with, and which program it is.
+
+    ``base`` and ``program`` are None where that cannot be known.
+    """
 
     pid: int
     epoch: int
     base: int | None
     configuration: Path
+    program: Path | None
 
 
 async def running(files: Files) -> list[Running]:
@@ -50,7 +54,15 @@ def _found(files: Files) -> Iterator[tuple[bool, Running]]:
             if files.made(configuration) and lives(int(process.name)):
                 epoch = int(options.get("--restart-epoch", "0"))
                 base = int(options["--base-id"]) if "--base-id" in options else _first_base(files)
-                yield str(launch.__file__) in words, Running(int(process.name), epoch, base, configuration)
+                one = Running(int(process.name), epoch, base, configuration, _program(process))
+                yield str(launch.__file__) in words, one
+
+
+def _program(process: Path) -> Path | None:
+    """Where a process was started from: another than any path there is where that file was replaced since."""
+    with contextlib.suppress(OSError):
+        return (process / "exe").readlink()
+    return None
 
 
 def _first_base(files: Files) -> int | None:

@@ -106,7 +106,8 @@ class EnvoyProcess:
         self._base, self._epoch, self.configuration = newest.base, newest.epoch, newest.configuration
         self._remember()
         log.info("took over the running Envoy, pid %d", newest.pid)
-        if newest.configuration == self._files.configuration(_text(bootstrap)):
+        same = newest.program in {None, self._binary.resolve()}
+        if same and newest.configuration == self._files.configuration(_text(bootstrap)):
             return
         if CAN_TELL and newest.pid not in await asyncio.to_thread(listeners, self._port):
             require_free(self._address, self._port)
@@ -167,7 +168,7 @@ class EnvoyProcess:
         if old_child is not None:
             self._reaping.add(task := asyncio.create_task(_reap(old_child)))
             task.add_done_callback(self._reaping.discard)
-        log.info("Envoy was replaced without a pause, pid %s after %s", self.pid, old_pid)
+        log.info("Envoy, pid %s, is to replace the one of pid %s without a pause", self.pid, old_pid)
 
     async def stop(self) -> None:
         """End it: first asked, then, after some seconds, made to."""

@@ -169,6 +169,31 @@ def test_what_is_refused_is_known_by_name_even_in_a_batch_and_stops_nothing_else
     assert node.sync.refusal(ROUTE, "r8", "1 ['k8']") is None
 
 
+def test_a_node_that_has_nothing_learns_of_all_hosts_at_once_so_that_it_serves_all_or_none() -> None:
+    world = {f"r{number}": (1, frozenset({"k"})) for number in range(BATCH + 40)}
+    node = Node(target_of(world))
+    node.sync.complete = True
+    node.connect()
+    assert not node.sync.caught_up()
+    node.settle()
+    scopes = [one for one in node.sent if one.type == SCOPE]
+    assert [len(one.names) for one in scopes] == [len(world)]
+    assert node.sync.caught_up()
+    node.change(target_of({**world, "late": (1, frozenset({"k"}))}))
+    assert not node.sync.caught_up()
+    node.settle()
+    assert node.sync.caught_up()
+
+
+def test_hosts_of_which_one_is_refused_are_sent_again_one_by_one() -> None:
+    node = Node(target_of({f"r{number}": (1, frozenset({"k"})) for number in range(BATCH)}), frozenset({"r7.test"}))
+    node.sync.complete = True
+    node.connect()
+    node.settle()
+    assert len(node.has[SCOPE]) == BATCH - 1
+    assert node.sync.refusal(SCOPE, "r7.test", "1")
+
+
 def test_a_refused_version_is_not_sent_again_and_the_next_one_is() -> None:
     node = Node(target_of({"a": (1, frozenset({"k1"}))}))
     node.connect()
