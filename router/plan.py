@@ -160,8 +160,8 @@ def _actions(route: str, before: Revision | None, latest: Revision | None) -> It
     after = latest if latest is not None and latest.spec is not None else None
     asked: dict[str, Any] = {"change": latest.change, "number": latest.number} if latest is not None else {}
     had, has = _backends(before), _backends(after)
-    warmed = [has[key] for key in has.keys() - had.keys()]
-    retired = [had[key] for key in had.keys() - has.keys()]
+    warmed = [_unweighted(has[key]) for key in has.keys() - had.keys()]
+    retired = [_unweighted(had[key]) for key in had.keys() - has.keys()]
     if after is None:
         why = f"the route was removed{f': {latest.why}' if latest is not None else ''}"
     elif before is None:
@@ -180,10 +180,11 @@ def _backends(revision: Revision | None) -> dict[tuple[tuple[str, object], ...],
     """The backends of a revision by all that they are, their weights aside: a weight is the route's business."""
     if revision is None or revision.spec is None:
         return {}
-    return {
-        tuple(item for item in backend if item[0] != "weight"): backend.model_copy(update={"weight": 0})
-        for backend in revision.spec.backends
-    }
+    return {tuple(item for item in backend if item[0] != "weight"): backend for backend in revision.spec.backends}
+
+
+def _unweighted(backend: Backend) -> Backend:
+    return backend.model_copy(update={"weight": 0})
 
 
 def _rejected(latest: Mapping[str, Revision], observed: Observed) -> dict[str, str]:

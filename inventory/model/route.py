@@ -1,7 +1,8 @@
 """Routes: the desired state of a name on the gateway, and what gateways and shadows report of it."""
 
 import re
-from typing import Annotated, Literal, Self
+from functools import lru_cache
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -9,6 +10,21 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from inventory.model.base import Moment, Slug, Value
 from inventory.model.governance import Access
 from inventory.model.serving import HealthCheck, Lane, Override, Sticky
+
+
+class _Parts(NamedTuple):
+    host: str
+    port: int
+    path: str
+    tls: bool
+
+
+@lru_cache(4096)
+def _parts(url: str) -> _Parts:
+    """What a URL says. Each is asked for many times while its route is compared and compiled."""
+    parts = urlsplit(url)
+    tls = parts.scheme == "https"
+    return _Parts(parts.hostname or "", parts.port or (443 if tls else 80), parts.path.rstrip("/"), tls)
 
 
 def _backend_url(url: str) -> str:
@@ -53,29 +69,29 @@ class Backend(Value):
     @property
     def host(self) -> str:
         """The host of the backend, an address or a name."""
-        return urlsplit(self.url).hostname or ""
+        return _parts(self.url).host
 
     @property
     def port(self) -> int:
         """The port of the backend, by its scheme where the URL names none."""
-        parts = urlsplit(self.url)
-        return parts.port or (443 if parts.scheme == "https" else 80)
+        return _parts(self.url).port
 
     @property
     def base_path(self) -> str:
         """The path prefix that the backend expects, without a slash at the end; may be empty."""
-        return urlsplit(self.url).path.rstrip("/")
+        return _parts(self.url).path
 
     @property
     def places(self) -> tuple[tuple[str, int], ...]:
         """Host and port of every server, that of the URL first."""
-        further = (urlsplit(f"//{server}") for server in self.servers)
-        return ((self.host, self.port), *((one.hostname or "", one.port or 0) for one in further))
+        return tuple(
+            (one.host, one.port) for one in (_parts(self.url), *(_parts(f"//{name}") for name in self.servers))
+        )
 
     @property
     def tls(self) -> bool:
         """Whether the backend is spoken to by TLS."""
-        return urlsplit(self.url).scheme == "https"
+        return _parts(self.url).tls
 
 
 class Budget(Value):

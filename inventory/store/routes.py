@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from sqlalchemy import func
+from sqlalchemy import Text, cast, func
 from sqlmodel import Session, col, select
 
 from inventory.model import Change, Revision, RouteSpec, utc_now
@@ -107,15 +107,16 @@ class RouteRepository:
         # By an expression and not by the column: SQLite would go through the index of all routes, however few are new.
         route_of = col(RevisionRow.route).concat("")
         newest = select(func.max(RevisionRow.id)).where(col(RevisionRow.id) > cursor).group_by(route_of)
-        query = select(RevisionRow.id, RevisionRow.route, RevisionRow.number, RevisionRow.body)
+        body = cast(col(RevisionRow.body), Text)
+        query = select(RevisionRow.id, RevisionRow.route, RevisionRow.number, body)
         query = query.where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
         found, last = [], cursor
         with self._database.read() as session:
             # Some rows at a time: all of them at once are more than what is kept of them.
-            for id_, route, number, body in session.exec(query).yield_per(_ROWS):
+            for id_, route, number, text in session.exec(query).yield_per(_ROWS):
                 known = self._known.get(route)
                 if known is None or known.number != number:
-                    known = self._known[route] = Revision.model_validate(body)
+                    known = self._known[route] = Revision.model_validate_json(text)
                 found.append(known)
                 last = max(last, id_ or 0)
         return News(found, last)

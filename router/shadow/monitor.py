@@ -111,8 +111,11 @@ class Monitor:
         if time.monotonic() - self._expired_at < EXPIRE_EVERY:
             return
         self._expired_at = time.monotonic()
-        specs = {one.route: one.spec for one in self._store.routes.list() if one.spec is not None}
-        expire(samples_folder(self._path.parent.parent), specs, utc_now())
+        folder = samples_folder(self._path.parent.parent)
+        # Few routes keep samples, if any: ten thousand are not read for them while the gateway waits for its own.
+        latest = [self._store.routes.get(path.stem) for path in folder.glob("*.jsonl")]
+        specs = {one.route: one.spec for one in latest if one is not None and one.spec is not None}
+        expire(folder, specs, utc_now())
 
     def _guarded_turn(self) -> bool:
         """A turn. What the database or the disk fails at is taken up again from what is saved, as after a kill."""

@@ -241,7 +241,7 @@ async def test_a_refusal_in_a_change_of_ten_leaves_all_ten_as_they_were(
     def broken(spec: RouteSpec, clusters: Any) -> Any:
         made = real(spec, clusters)
         if spec.name == "r4" and spec.backends[0].weight == 50:
-            made["retry_policy"]["retry_back_off"]["base_interval"] = "0s"
+            made["retry_policy"] = {**made["retry_policy"], "retry_back_off": {"base_interval": "0s"}}
         return made
 
     monkeypatch.setattr(resources, "_action", broken)

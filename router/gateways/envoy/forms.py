@@ -13,6 +13,8 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 
+from router.gateways.envoy.fixed import Fixed
+
 _Type = descriptor_pb2.FieldDescriptorProto.Type
 _NUMBERS = frozenset({
     _Type.TYPE_DOUBLE, _Type.TYPE_FLOAT, _Type.TYPE_INT64, _Type.TYPE_UINT64, _Type.TYPE_INT32, _Type.TYPE_UINT32,
@@ -35,27 +37,40 @@ class Forms:
     def __init__(self, make: Callable[[str], Any]) -> None:
         """Nothing is known before it is asked for."""
         self._make = make
-        self._fields: dict[str, dict[str, tuple[str | None, Fill]]] = {}
+        self._fills: dict[str, Fill] = {}
+        self._said: Fill = self._pack
 
     def fill(self, message: Any, form: object) -> None:
         """Put what a form says into an empty message. Raises OddFormError; the message is then of no use."""
-        if not isinstance(form, Mapping):
-            raise OddFormError
-        known = self._fields.get(message.DESCRIPTOR.full_name) or self._known(message.DESCRIPTOR)
-        chosen: set[str] | None = None
-        for name, value in form.items():
-            choice, put = known.get(name, _ODD)
-            if choice is not None:
-                chosen = set() if chosen is None else chosen
-                if choice in chosen:
-                    raise OddFormError
-                chosen.add(choice)
-            put(message, value)
+        self._filling(message.DESCRIPTOR)(message, form)
 
-    def _known(self, kind: Descriptor) -> dict[str, tuple[str | None, Fill]]:
-        made = {field.name: (_choice(field), self._putting(field)) for field in kind.fields}
-        self._fields[kind.full_name] = made
-        return made
+    def _filling(self, kind: Descriptor) -> Fill:
+        """What puts a form into a message of one type. Its fields are looked at with the first one: types nest."""
+        made = self._fills.get(kind.full_name)
+        if made is not None:
+            return made
+        known: dict[str, tuple[str | None, Fill]] = {}
+
+        def say(message: Any, form: Any) -> None:
+            if type(form) is Fixed:
+                _repeat(say, message, form)
+                return
+            if type(form) is not dict and not isinstance(form, Mapping):
+                raise OddFormError
+            if not known:
+                known.update({field.name: (_choice(field), self._putting(field)) for field in kind.fields})
+            chosen: set[str] | None = None
+            for name, value in form.items():
+                choice, put = known.get(name, _ODD)
+                if choice is not None:
+                    chosen = set() if chosen is None else chosen
+                    if choice in chosen:
+                        raise OddFormError
+                    chosen.add(choice)
+                put(message, value)
+
+        self._fills[kind.full_name] = say
+        return say
 
     def _putting(self, field: FieldDescriptor) -> Fill:
         """What puts a value into one field."""
@@ -73,12 +88,12 @@ class Forms:
         if name in _WRAPPERS:
             return partial(_set_scalar, "value", _scalar(kind.fields_by_name["value"]))
         special: dict[str, Fill] = {
-            "google.protobuf.Any": self._any, "google.protobuf.Duration": _duration, "google.protobuf.Struct": _struct,
+            "google.protobuf.Any": self._said, "google.protobuf.Duration": _duration, "google.protobuf.Struct": _struct,
         }  # fmt: skip
         if name in special:
             return special[name]
         # Every other well-known type has a form of its own.
-        return _odd if name.startswith("google.protobuf.") and name != "google.protobuf.Empty" else self.fill
+        return _odd if name.startswith("google.protobuf.") and name != "google.protobuf.Empty" else self._filling(kind)
 
     @staticmethod
     def _of_message(name: str, say: Fill, *, repeated: bool) -> Fill:
@@ -117,7 +132,10 @@ class Forms:
 
         return put
 
-    def _any(self, message: Any, form: object) -> None:
+    def _pack(self, message: Any, form: object) -> None:
+        if type(form) is Fixed:
+            _repeat(self._said, message, form)
+            return
         if not isinstance(form, Mapping) or (form and not isinstance(form.get("@type"), str)):
             raise OddFormError
         if not form:
@@ -128,6 +146,15 @@ class Forms:
         inside = self._make(name)
         self.fill(inside, {key: value for key, value in form.items() if key != "@type"})
         message.type_url, message.value = form["@type"], inside.SerializeToString(deterministic=True)
+
+
+def _repeat(say: Fill, message: Any, form: Fixed) -> None:
+    """Put what a fixed form says into an empty message: by its parts the first time, after that as a whole."""
+    if form.by is say:
+        message.MergeFromString(form.said)
+        return
+    say(message, dict(form))
+    form.by, form.said = say, message.SerializeToString(deterministic=True)
 
 
 def _odd(_message: Any, _value: object) -> None:

@@ -6,14 +6,15 @@ under a route which still counts on it.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inventory.model import Backend, Override, Revision, RouteSpec, Shadow, Sticky
 from router.gateways.envoy import access, callers, capture, links, tables, upstream
+from router.gateways.envoy.fixed import Fixed
 from router.gateways.envoy.upstream import API
 from router.governance import Held
 from router.plan import claims_of, hosts_of
@@ -44,6 +45,8 @@ _OTHER_HOST = {
     "name": "envoy.retry_host_predicates.previous_hosts",
     "typed_config": {"@type": f"{API}.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
 }
+
+_UPGRADE = Fixed({"name": "upgrade", "present_match": True})
 
 SHADOW_TIMEOUT = "60s"
 UPGRADED_IDLE = "3600s"
@@ -116,10 +119,10 @@ def cluster(
         "type": "STRICT_DNS" if looked_up else "STATIC",
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": f"{route}/{backend.name}", "endpoints": upstream.endpoints(backend)},
-        "circuit_breakers": {"thresholds": [_thresholds(most)]},
+        "circuit_breakers": _thresholds(most),
         "metadata": {"filter_metadata": {"gnomon": _notes(route, backend)}},
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": upstream.protocol(backend)
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": upstream.protocol(backend.protocol)
         },
     }
     if looked_up:
@@ -132,7 +135,8 @@ def cluster(
         made["outlier_detection"] = upstream.ejection()
     if backend.tls:
         made["transport_socket"] = upstream.tls(backend)
-    digest = hashlib.blake2b(json.dumps(made, sort_keys=True).encode(), digest_size=6).hexdigest()
+    # It is always put together in the same order: its plain form names it, and is cheaper to have than JSON.
+    digest = hashlib.blake2b(repr(made).encode(), digest_size=6).hexdigest()
     suffix = "" if role == "live" else f"/{role}"
     return {"name": f"{route}/{backend.name}{suffix}@{digest}", **made}
 
@@ -166,7 +170,7 @@ def _route_configuration(
     revision: Revision, spec: RouteSpec, clusters: Mapping[str, str], held: Held
 ) -> dict[str, Any]:
     action = _action(spec, clusters)
-    metadata = {"filter_metadata": {"gnomon": {"route": spec.name, "rev": revision.number}}}
+    metadata = Fixed({"filter_metadata": {"gnomon": {"route": spec.name, "rev": revision.number}}})
     rest: dict[str, Any] = {"metadata": metadata}
     told = access.per_route(spec, held)
     if spec.path or any(links.needed(backend) for backend in spec.backends):
@@ -206,8 +210,7 @@ def _hidden(spec: RouteSpec) -> dict[str, Any]:
 
 def _entries(match: dict[str, Any], action: dict[str, Any], rest: dict[str, Any]) -> tuple[dict[str, Any], ...]:
     """The entries of one match: an upgraded connection may stand still for longer than an answer."""
-    upgrade = {"name": "upgrade", "present_match": True}
-    upgraded = {**match, "headers": [*match.get("headers", ()), upgrade]}
+    upgraded = {**match, "headers": [*match.get("headers", ()), _UPGRADE]}
     return (
         {"match": upgraded, "route": {**action, "idle_timeout": UPGRADED_IDLE}, **rest},
         {"match": match, "route": action, **rest},
@@ -247,27 +250,36 @@ def _action(spec: RouteSpec, clusters: Mapping[str, str], only: str | None = Non
     """
     shares = [(spec.backend(only), 100)] if only is not None else _shares(spec)
     live = [backend for backend, _ in shares]
-    retries: dict[str, Any] = {
-        # Only what never reached an application is sent again: no inference runs twice.
-        "retry_on": "connect-failure,refused-stream,reset-before-request",
-        "num_retries": spec.retries,
-        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
-    }
-    if any(_many(backend) for backend in live):
-        retries["retry_host_predicate"] = [_OTHER_HOST]
-        retries["host_selection_retry_max_attempts"] = 3
+    split: dict[str, Any] = {"clusters": [_share(spec, clusters, backend, weight) for backend, weight in shares]}
+    sticky = spec.sticky if only is None else None
+    if sticky is not None:
+        split["use_hash_policy"] = True
     action: dict[str, Any] = {
-        "weighted_clusters": {"clusters": [_share(spec, clusters, backend, weight) for backend, weight in shares]},
+        "weighted_clusters": Fixed(split),
         "timeout": "0s",
         "idle_timeout": _seconds(spec.timeout_seconds),
-        "retry_policy": retries,
+        "retry_policy": _retries(spec.retries, elsewhere=any(_many(backend) for backend in live)),
     }
-    if spec.sticky is not None and only is None:
-        action["hash_policy"] = _hash_policy(spec.sticky)
-        action["weighted_clusters"]["use_hash_policy"] = True
+    if sticky is not None:
+        action["hash_policy"] = _hash_policy(sticky)
     if any(backend.base_path for backend in live):
         action["path_rewrite"] = REBASED
     return action
+
+
+@lru_cache(64)
+def _retries(most: int, *, elsewhere: bool) -> Fixed:
+    """Which requests are sent again, and where: ``elsewhere`` if another server may be tried."""
+    retries: dict[str, Any] = {
+        # Only what never reached an application is sent again: no inference runs twice.
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": most,
+        "retry_back_off": {"base_interval": "0.025s", "max_interval": "0.25s"},
+    }
+    if elsewhere:
+        retries["retry_host_predicate"] = [_OTHER_HOST]
+        retries["host_selection_retry_max_attempts"] = 3
+    return Fixed(retries)
 
 
 def _shares(spec: RouteSpec) -> list[tuple[Backend, int]]:
@@ -391,7 +403,7 @@ def _hop(route: str, backend: str, most: int) -> dict[str, Any]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": destination}}]}],
         },
-        "circuit_breakers": {"thresholds": [_thresholds(most)]},
+        "circuit_breakers": _thresholds(most),
     }
 
 
@@ -399,8 +411,10 @@ def _scope(host: str, route: str) -> dict[str, Any]:
     return {"name": host, "route_configuration_name": route, "key": {"fragments": [{"string_key": host}]}}
 
 
-def _thresholds(most: int) -> dict[str, int]:
-    return {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
+@lru_cache(256)
+def _thresholds(most: int) -> Fixed:
+    one = {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
+    return Fixed({"thresholds": [one]})
 
 
 def _host_rewrite(backend: Backend) -> dict[str, str]:

@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from inventory.model import Backend, HealthCheck
+from router.gateways.envoy.fixed import Fixed
 
 API = "type.googleapis.com/envoy"
 
@@ -40,16 +41,19 @@ def endpoints(backend: Backend) -> list[dict[str, Any]]:
     return [{"lb_endpoints": [{"endpoint": {"address": socket}} for socket in sockets]}]
 
 
-def protocol(backend: Backend) -> dict[str, Any]:
-    """What is spoken to the backend."""
+@lru_cache
+def protocol(spoken: str) -> Fixed:
+    """What is said of the protocol that is spoken to a backend."""
     explicit: dict[str, Any] = {"http_protocol_options": {}}
-    if backend.protocol == "http2":
+    if spoken == "http2":
         explicit = {"http2_protocol_options": {}}
-    return {
-        "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "common_http_protocol_options": {"idle_timeout": _IDLE},
-        "explicit_http_config": explicit,
-    }
+    return Fixed(
+        {
+            "@type": f"{API}.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": {"idle_timeout": _IDLE},
+            "explicit_http_config": explicit,
+        }
+    )
 
 
 def tls(backend: Backend) -> dict[str, Any]:
@@ -97,22 +101,25 @@ def health(backend: Backend, check: HealthCheck, host: str) -> dict[str, Any]:
     }
 
 
-def ejection() -> dict[str, Any]:
+@lru_cache
+def ejection() -> Fixed:
     """When a server that fails live requests gets none for a while.
 
     Only what tells of the server's state counts: no connection, or 502, 503 and 504 in a row. An application that
     answers 500 to a bad request is not ill. At least half of the servers stay.
     """
-    return {
-        "split_external_local_origin_errors": True,
-        "consecutive_gateway_failure": 5,
-        "enforcing_consecutive_gateway_failure": 100,
-        "consecutive_local_origin_failure": 3,
-        "enforcing_consecutive_5xx": 0,
-        "enforcing_success_rate": 0,
-        "enforcing_local_origin_success_rate": 0,
-        "interval": "1s",
-        "base_ejection_time": "10s",
-        "max_ejection_time": "300s",
-        "max_ejection_percent": 50,
-    }
+    return Fixed(
+        {
+            "split_external_local_origin_errors": True,
+            "consecutive_gateway_failure": 5,
+            "enforcing_consecutive_gateway_failure": 100,
+            "consecutive_local_origin_failure": 3,
+            "enforcing_consecutive_5xx": 0,
+            "enforcing_success_rate": 0,
+            "enforcing_local_origin_success_rate": 0,
+            "interval": "1s",
+            "base_ejection_time": "10s",
+            "max_ejection_time": "300s",
+            "max_ejection_percent": 50,
+        }
+    )

@@ -10,6 +10,7 @@ from making import NOW, route
 
 from inventory.model import Override, Revision, Shadow, Sticky
 from router.gateways.envoy.bootstrap import Start, bootstrap
+from router.gateways.envoy.fixed import Fixed
 from router.gateways.envoy.forms import Forms, OddFormError
 from router.gateways.envoy.resources import resources
 
@@ -55,6 +56,20 @@ def test_a_bootstrap_needs_no_library(schema: Any) -> None:
     form = bootstrap(Start("n", "127.0.0.1", 1, "/a", "/b", "/c", "/d", "/e"))
     name = "envoy.config.bootstrap.v3.Bootstrap"
     assert same(schema, by_short_cut(schema, name, form), by_library(schema, name, form))
+
+
+def test_a_fixed_form_says_the_same_each_time_and_to_each_schema(schema: Any) -> None:
+    plain = {"thresholds": [{"max_requests": 7, "max_retries": 1}]}
+    name, fixed = "envoy.config.cluster.v3.CircuitBreakers", Fixed(plain)
+    packed = {"@type": f"type.googleapis.com/{name}", **plain}
+    one, held = Forms(schema._empty), Fixed(packed)
+    for forms in (one, one, Forms(schema._empty)):
+        for form, kind, expected in ((fixed, name, plain), (held, "google.protobuf.Any", packed)):
+            made = schema.type(kind)()
+            forms.fill(made, form) if kind == name else forms._said(made, form)
+            assert same(schema, made, by_library(schema, kind, expected))
+    with pytest.raises(OddFormError):
+        by_short_cut(schema, name, Fixed({"no_such_field": 1}))
 
 
 scalars = st.none() | st.booleans() | st.integers(-9, 2**33) | st.floats() | st.sampled_from(
