@@ -11,6 +11,7 @@ Usage: ``python benchmarks/routes.py [ROUTES] [WEIGHTS] [ADDED] [KILLS] [RESTART
 
 import asyncio
 import contextlib
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -18,9 +19,11 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from gateway import free_port, seconds_until, servers, start_envoy
+from gateway import free_port, servers, start_envoy
 
 from inventory.model import RouteSpec
 from inventory.store import Store, open_store
@@ -28,6 +31,10 @@ from router import desired
 
 HOST = "bench.localhost"
 CALLERS = 4
+PAUSE = 0.02
+"""Seconds between a change's effect and the next change."""
+ASKED_AT_MOST = 5000
+"""Requests of one connection of who waits for an effect: Envoy asks for another one now and then."""
 
 
 def spec_of(name: str, backends: dict[str, int]) -> RouteSpec:
@@ -118,40 +125,69 @@ def shares(measured: list[float]) -> str:
     return f"median {statistics.median(ordered):.1f} ms, p99 {at:.1f} ms"
 
 
-async def weights(store: Store, spec: RouteSpec, port: int, changes: int) -> None:
+class Writer:
+    """The store in a process of its own, as a command's is: callers who are counted must not slow it down."""
+
+    def __init__(self, database: str) -> None:
+        self._database = database
+        self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+    async def change(self, wanted: dict[str, RouteSpec | None]) -> float:
+        """Make specifications desired. When that was begun, by the clock that all processes share."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _write, self._database, wanted)
+
+    def close(self) -> None:
+        """End the process."""
+        self._pool.shutdown()
+
+
+_opened: dict[str, Store] = {}
+
+
+def _write(database: str, wanted: dict[str, RouteSpec | None]) -> float:
+    store = _opened.get(database) or _opened.setdefault(database, open_store(database))
+    began = time.monotonic()
+    store.routes.change(wanted, who="bench", why="a change")
+    return began
+
+
+async def effect(port: int, host: str, shows: Callable[[int, bytes], bool]) -> float:
+    """When an answer to this host, by status and body, first shows a change. It is asked about every millisecond."""
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.closing(writer):
+            for _ in range(ASKED_AT_MOST):
+                writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+                if shows(int(head.split()[1]), await reader.readexactly(length)):
+                    return time.monotonic()
+                await asyncio.sleep(0.001)
+
+
+async def weights(writer: Writer, spec: RouteSpec, port: int, changes: int) -> None:
     measured = []
     for number in range(changes):
         name = "replacement" if number % 2 == 0 else "origin"
         moved = {"origin": 0, "replacement": 100} if name == "replacement" else {"origin": 100, "replacement": 0}
-        waiting = asyncio.create_task(seconds_until(port, name.encode()))
-        await asyncio.sleep(0.01)
-        began = time.perf_counter()
-        await asyncio.to_thread(store.routes.put, desired.shift(spec, moved), who="bench", why="a change")
-        await waiting
-        measured.append((time.perf_counter() - began) * 1000)
+        waiting = asyncio.create_task(effect(port, HOST, lambda _, body, name=name: body == name.encode()))
+        await asyncio.sleep(PAUSE)
+        began = await writer.change({"bench": desired.shift(spec, moved)})
+        measured.append((await waiting - began) * 1000)
     print(f"{changes} weight changes: to effect {shares(measured)}")
 
 
-async def status(port: int, host: str) -> int:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
-        return int((await reader.readline()).split()[1])
-    finally:
-        writer.close()
-
-
-async def come_and_go(store: Store, port: int, backends: dict[str, int], count: int) -> None:
+async def come_and_go(writer: Writer, port: int, backends: dict[str, int], count: int) -> None:
     measured: dict[str, list[float]] = {"additions": [], "removals": []}
     for number in range(count):
         name = f"extra-{number}"
         for what, goal in (("additions", 200), ("removals", 404)):
-            began = time.perf_counter()
-            spec = spec_of(name, backends) if what == "additions" else None
-            await asyncio.to_thread(store.routes.change, {name: spec}, who="bench", why="a change")
-            while await status(port, f"{name}.localhost") != goal:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
-            measured[what].append((time.perf_counter() - began) * 1000)
+            waiting = asyncio.create_task(
+                effect(port, f"{name}.localhost", lambda status, _, goal=goal: status == goal)
+            )
+            await asyncio.sleep(PAUSE)
+            began = await writer.change({name: spec_of(name, backends) if what == "additions" else None})
+            measured[what].append((await waiting - began) * 1000)
     for what, found in measured.items():
         print(f"{count} {what}: to effect {shares(found)}")
 
@@ -191,6 +227,7 @@ async def main(routes: int, changes: int, added: int, kills: int, restarts: int)
                 store.routes.change(many, who="bench", why="the benchmark")
             began = time.perf_counter()
             running = await serve(folder, port)
+            writer = Writer(f"sqlite:///{folder}/inventory.db")
             try:
                 await acknowledged(folder / "inventory.db", routes + 1)
                 envoy = int((folder / "state" / "gateway" / "envoy.pid").read_text(encoding="ascii"))
@@ -201,9 +238,9 @@ async def main(routes: int, changes: int, added: int, kills: int, restarts: int)
                 )
                 callers = Callers(port)
                 if changes:
-                    await weights(store, bench, port, changes)
+                    await weights(writer, bench, port, changes)
                 if added:
-                    await come_and_go(store, port, backends, added)
+                    await come_and_go(writer, port, backends, added)
                 for _ in range(kills):
                     running.kill()
                     await running.wait()
@@ -224,6 +261,7 @@ async def main(routes: int, changes: int, added: int, kills: int, restarts: int)
                     running.terminate()
                 await running.wait()
                 left_running(folder)
+                writer.close()
                 others.terminate()
                 await others.wait()
 

@@ -32,6 +32,9 @@ LOOK_SECONDS = 1.0
 GIVE_WAY_SECONDS = 0.02
 """How long after a write it begins to look."""
 
+SPACING_SECONDS = 0.1
+"""How long after the beginning of one look the next begins at the earliest."""
+
 ALIVE_SECONDS = 10.0
 """How old the heartbeat of a gateway may be that shares the limits of rates."""
 
@@ -90,11 +93,15 @@ class Governor:
         ear = Ear(self._store, wake)
         stopped = asyncio.create_task(stop.wait())
         stopped.add_done_callback(lambda _: wake.set())
+        loop = asyncio.get_running_loop()
+        began = -SPACING_SECONDS
         try:
             while not stop.is_set():
                 patience = min(await ear.listen(), LOOK_SECONDS)
-                # What was just written is most often a route, which callers wait for: its change goes first.
-                await asyncio.sleep(GIVE_WAY_SECONDS)
+                # What was just written is most often a route, which callers wait for: its change goes first, and
+                # among many, most of them do.
+                await asyncio.sleep(max(GIVE_WAY_SECONDS, began + SPACING_SECONDS - loop.time()))
+                began = loop.time()
                 wake.clear()
                 await self._look(self._gateway)
                 with contextlib.suppress(TimeoutError):

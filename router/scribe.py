@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 _AGAIN_SECONDS = 1.0
 _GATHER_SECONDS = 0.02
+_SPACING_SECONDS = 0.2
+"""From one report to the next: among many changes, the store is there for those who make them."""
 
 State = tuple[int | None, Refusal | None]
 """What a gateway has of a route: the number that is served, and what it refused."""
@@ -51,10 +53,13 @@ class Scribe:
 
     async def run(self) -> None:
         """Write whatever is told, until cancelled."""
+        loop = asyncio.get_running_loop()
+        wrote = -_SPACING_SECONDS
         while True:
             await self._news.wait()
             # What is told of one change comes in parts, and a writer of the next must not find the store taken.
-            await asyncio.sleep(_GATHER_SECONDS)
+            await asyncio.sleep(max(_GATHER_SECONDS, wrote + _SPACING_SECONDS - loop.time()))
+            wrote = loop.time()
             if not await self.flush():
                 await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from sqlalchemy import insert
 from sqlmodel import Session, col, select
 
 from inventory.model import Change
@@ -31,4 +32,5 @@ class ChangeRepository:
 
 def record(session: Session, change: Change) -> None:
     """Append a change inside the transaction that makes it."""
-    session.add(ChangeRow(at=change.at, subject=change.subject, body=change.model_dump(mode="json")))
+    row = {"at": change.at, "subject": change.subject, "body": change.model_dump(mode="json")}
+    session.connection().execute(insert(ChangeRow), row)

@@ -3,9 +3,10 @@
 import threading
 import uuid
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Text, cast, func
+from sqlalchemy import Text, bindparam, cast, func, insert
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from inventory.model import Change, Revision, RouteSpec, utc_now
@@ -17,6 +18,27 @@ from inventory.store.tables import RevisionRow
 Revisions = list[Revision]
 
 _ROWS = 200
+
+
+# Made once: each change of a route asks both, and callers wait for it.
+_BODY: Final = cast(col(RevisionRow.body), Text)
+_LATEST: Final = (
+    sa_select(_BODY)
+    .where(col(RevisionRow.route) == bindparam("route"))
+    .order_by(col(RevisionRow.number).desc())
+    .limit(1)
+)
+# By an expression and not by the column: SQLite would go through the index of all routes, however few are new.
+_NEWEST: Final = (
+    sa_select(func.max(RevisionRow.id))
+    .where(col(RevisionRow.id) > bindparam("cursor"))
+    .group_by(col(RevisionRow.route).concat(""))
+)
+_NEWS: Final = (
+    sa_select(col(RevisionRow.id), col(RevisionRow.route), col(RevisionRow.number), _BODY)
+    .where(col(RevisionRow.id).in_(_NEWEST))
+    .order_by(col(RevisionRow.route))
+)
 
 
 class StaleError(LookupError):
@@ -104,16 +126,10 @@ class RouteRepository:
 
         Who asks gets the same objects as whoever asked before: ten thousand routes are in memory once.
         """
-        # By an expression and not by the column: SQLite would go through the index of all routes, however few are new.
-        route_of = col(RevisionRow.route).concat("")
-        newest = select(func.max(RevisionRow.id)).where(col(RevisionRow.id) > cursor).group_by(route_of)
-        body = cast(col(RevisionRow.body), Text)
-        query = select(RevisionRow.id, RevisionRow.route, RevisionRow.number, body)
-        query = query.where(col(RevisionRow.id).in_(newest)).order_by(RevisionRow.route)
         found, last = [], cursor
         with self._database.read() as session:
             # Some rows at a time: all of them at once are more than what is kept of them.
-            for id_, route, number, text in session.exec(query).yield_per(_ROWS):
+            for id_, route, number, text in session.connection().execute(_NEWS, {"cursor": cursor}).yield_per(_ROWS):
                 known = self._known.get(route)
                 if known is None or known.number != number:
                     known = self._known[route] = Revision.model_validate_json(text)
@@ -142,7 +158,8 @@ def append_revision(
     before = latest_revision(session, name)
     number = before.number + 1 if before else 1
     revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=change)
-    session.add(RevisionRow(route=name, number=number, body=revision.model_dump(mode="json")))
+    row = {"route": name, "number": number, "body": revision.model_dump(mode="json")}
+    session.connection().execute(insert(RevisionRow), row)
     action = "route" if spec else "release"
     record(session, Change(
         at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,
@@ -154,6 +171,5 @@ def append_revision(
 
 def latest_revision(session: Session, name: str) -> Revision | None:
     """The latest revision of a route, inside a transaction."""
-    query = select(RevisionRow).where(RevisionRow.route == name).order_by(col(RevisionRow.number).desc())
-    row = session.exec(query.limit(1)).first()
-    return Revision.model_validate(row.body) if row else None
+    text = session.connection().execute(_LATEST, {"route": name}).scalar()
+    return Revision.model_validate_json(text) if text is not None else None
