@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 THIN_SECONDS = 600.0
 
+SHARE = 9
+"""Counting waits so many times as long as it took last: thousands of busy routes are not counted each second."""
+
 Key = tuple[str, str]
 
 
@@ -25,13 +28,17 @@ class Meter:
         """Nothing is read or written before ``count``. ``fine_seconds`` is the length of one sample."""
         self._store = store
         self._fine = fine_seconds
-        self._totals: dict[Key, Traffic] = {}
+        self._totals: dict[Key, Traffic] | None = None
         self._sample: dict[Key, Traffic] = {}
         self._began = utc_now()
         self._thinned = time.monotonic()
+        self._due = 0.0
 
     async def count(self, gateway: Gateway, *, last: bool = False) -> None:
         """Add what passed since the last call. ``last``: the sample that is under way is written too."""
+        asked = time.monotonic()
+        if asked < self._due and not last:
+            return
         moved = await gateway.traffic()
         for one in moved:
             key = one.route, one.backend
@@ -47,15 +54,15 @@ class Meter:
                 await asyncio.to_thread(self._append, sample.values(), began, max(seconds, 0.001))
         except StoreError as error:
             log.warning("the traffic of this second is not recorded yet: %s", error)
+        self._due = time.monotonic() + SHARE * (time.monotonic() - asked)
 
     def _add(self, moved: Iterable[Traffic]) -> None:
+        if self._totals is None:
+            self._totals = {(row.route, row.backend): row for row in self._store.traffic.totals()}
         changed = []
         for one in moved:
             key = one.route, one.backend
-            if key not in self._totals:
-                known = {(row.route, row.backend): row for row in self._store.shadow.traffic(one.route)}
-                self._totals[key] = known.get(key, Traffic(route=one.route, backend=one.backend))
-            self._totals[key] = _sum(self._totals[key], one).model_copy(update={"in_flight": one.in_flight})
+            self._totals[key] = _sum(self._totals.get(key), one).model_copy(update={"in_flight": one.in_flight})
             changed.append(self._totals[key])
         self._store.shadow.save_traffic(changed)
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine, event, text, update
+from sqlalchemy import Connection, Engine, event, inspect, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -163,6 +163,16 @@ def insert_into(session: Session, table: type[SQLModel]) -> "postgresql.Insert |
 
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def upsert(session: Session, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
+    """Insert rows, each in the place of the one with its primary key: all in one go, where a merge asks for each."""
+    if not rows:
+        return
+    insert = insert_into(session, table)
+    keys = [column.name for column in inspect(table).primary_key]
+    rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
+    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

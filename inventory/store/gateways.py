@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from inventory.model import GatewayStatus, Refusal
-from inventory.store.database import Database, batches, insert_into
+from inventory.store.database import Database, batches, upsert
 from inventory.store.gateway_tables import GatewayRouteRow
 from inventory.store.tables import GatewayRow
 
@@ -118,8 +118,4 @@ def _tell(session: Session, gateway: str, revisions: Mapping[str, int | None], r
     # By their names: a look for rows that say nothing would go through those of all routes.
     for some in batches(nothing, _AT_ONCE):
         session.connection().execute(delete(GatewayRouteRow).where(of_gateway, col(GatewayRouteRow.route).in_(some)))
-    if rows:
-        insert = insert_into(session, GatewayRouteRow)
-        excluded = {name: getattr(insert.excluded, name) for name in ("number", "refused", "error")}
-        upsert = insert.on_conflict_do_update(index_elements=["gateway", "route"], set_=excluded)
-        session.connection().execute(upsert, rows)
+    upsert(session, GatewayRouteRow, rows)

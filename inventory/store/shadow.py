@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from sqlmodel import select
 
 from inventory.model import ShadowEvidence, Traffic
-from inventory.store.database import Database
+from inventory.store.database import Database, batches, upsert
 from inventory.store.tables import ShadowRow, TrafficRow
+
+_AT_ONCE = 500
 
 
 class ShadowRepository:
@@ -17,12 +19,13 @@ class ShadowRepository:
 
     def save(self, *evidence: ShadowEvidence) -> None:
         """Insert or replace the evidence of some pairs of backends. Nobody is woken: it grows all the time."""
-        if not evidence:
-            return
-        with self._database.write(ring=False) as session:
-            for one in evidence:
-                body = one.model_dump(mode="json")
-                session.merge(ShadowRow(route=one.route, primary=one.primary, shadow=one.shadow, body=body))
+        rows = [
+            {"route": one.route, "primary": one.primary, "shadow": one.shadow, "body": one.model_dump(mode="json")}
+            for one in evidence
+        ]
+        if rows:
+            with self._database.write(ring=False) as session:
+                upsert(session, ShadowRow, rows)
 
     def of(self, route: str) -> list[ShadowEvidence]:
         """The evidence of every pair of backends that a route has had."""
@@ -31,10 +34,11 @@ class ShadowRepository:
             return [ShadowEvidence.model_validate(row.body) for row in session.exec(query)]
 
     def save_traffic(self, traffic: Iterable[Traffic]) -> None:
-        """Insert or replace the counts of some backends. Nobody is woken."""
-        with self._database.write(ring=False) as session:
-            for one in traffic:
-                session.merge(TrafficRow(route=one.route, backend=one.backend, body=one.model_dump(mode="json")))
+        """Insert or replace the counts of some backends. Nobody is woken, and nobody waits for thousands of them."""
+        for batch in batches(traffic, _AT_ONCE):
+            rows = [{"route": one.route, "backend": one.backend, "body": one.model_dump(mode="json")} for one in batch]
+            with self._database.write(ring=False) as session:
+                upsert(session, TrafficRow, rows)
 
     def traffic(self, route: str) -> list[Traffic]:
         """The counts of every backend that a route has had, by name."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, func
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, delete, func
+from sqlmodel import col, select
 
 from inventory.model import Sample, Traffic
-from inventory.store.database import Database
+from inventory.store.database import Database, batches, upsert
 from inventory.store.gateway_tables import TrafficSampleRow
 from inventory.store.tables import TrafficRow
 from inventory.traffic import COARSE_KEPT, COARSE_SECONDS, FINE_KEPT, joined
@@ -16,6 +17,7 @@ MOST_ROWS = 500_000
 """Samples that are kept of all routes together; beyond, the oldest go first."""
 
 _BATCH = 5_000
+_AT_ONCE = 500
 
 
 class TrafficRepository:
@@ -26,9 +28,10 @@ class TrafficRepository:
 
     def append(self, samples: Iterable[Sample]) -> None:
         """Keep samples; one of the same backend and moment is replaced. Nobody is woken for it."""
-        with self._database.write(notify=False) as session:
-            for one in samples:
-                session.merge(_row(one))
+        for batch in batches(samples, _AT_ONCE):
+            rows = [_row(one) for one in batch]
+            with self._database.write(notify=False) as session:
+                upsert(session, TrafficSampleRow, rows)
 
     def series(self, route: str, since: datetime) -> list[Sample]:
         """The samples of a route from a moment on, oldest first."""
@@ -45,43 +48,53 @@ class TrafficRepository:
 
     def thin(self, now: datetime, most: int = MOST_ROWS) -> None:
         """Put old samples together, and forget those that are too old or too many."""
+        while self._coarsen(now):
+            pass
         with self._database.write(notify=False) as session:
             session.connection().execute(
                 delete(TrafficSampleRow).where(col(TrafficSampleRow.at) < now - timedelta(seconds=COARSE_KEPT))
             )
-            _coarsen(session, now)
             count = session.exec(select(func.count()).select_from(TrafficSampleRow)).one()
             if count > most:
                 query = select(TrafficSampleRow.at).order_by(col(TrafficSampleRow.at)).offset(count - most).limit(1)
                 first = session.exec(query).one()
                 session.connection().execute(delete(TrafficSampleRow).where(col(TrafficSampleRow.at) < first))
 
+    def _coarsen(self, now: datetime) -> bool:
+        """Put some old samples together. Whether there are more: each time others may write between."""
+        # Whole periods only: one that is still filling would be put together twice.
+        edge = datetime.fromtimestamp((now.timestamp() - FINE_KEPT) // COARSE_SECONDS * COARSE_SECONDS, UTC)
+        key = (col(TrafficSampleRow.route), col(TrafficSampleRow.backend), col(TrafficSampleRow.at))
+        query = select(TrafficSampleRow).where(key[2] < edge, col(TrafficSampleRow.seconds) < COARSE_SECONDS)
+        with self._database.read() as session:
+            samples = [_sample(row) for row in session.exec(query.order_by(*key).limit(_BATCH))]
+        periods: dict[tuple[str, str, float], list[Sample]] = {}
+        for one in samples:
+            periods.setdefault((one.route, one.backend, one.at.timestamp() // COARSE_SECONDS), []).append(one)
+        more = len(samples) == _BATCH and len(periods) > 1
+        if more:
+            # The last one may go on beyond what was read.
+            periods.popitem()
+        fine = [one for found in periods.values() for one in found]
+        whole = [one for found in periods.values() for one in joined(found, COARSE_SECONDS)]
+        if fine:
+            with self._database.write(notify=False) as session:
+                session.connection().execute(_GONE, [{"r": one.route, "b": one.backend, "t": one.at} for one in fine])
+                rows = [_row(one.model_copy(update={"seconds": float(COARSE_SECONDS)})) for one in whole]
+                upsert(session, TrafficSampleRow, rows)
+        return more
 
-def _coarsen(session: Session, now: datetime) -> None:
-    # Whole periods only: one that is still filling would be put together twice.
-    edge = datetime.fromtimestamp((now.timestamp() - FINE_KEPT) // COARSE_SECONDS * COARSE_SECONDS, UTC)
-    key = (col(TrafficSampleRow.route), col(TrafficSampleRow.backend), col(TrafficSampleRow.at))
-    query = select(TrafficSampleRow).where(key[2] < edge, col(TrafficSampleRow.seconds) < COARSE_SECONDS)
-    rows = session.exec(query.order_by(*key).limit(_BATCH)).all()
-    periods: dict[tuple[str, str, float], list[TrafficSampleRow]] = {}
-    for row in rows:
-        place = row.route, row.backend, row.at.timestamp() // COARSE_SECONDS
-        periods.setdefault(place, []).append(row)
-    if len(rows) == _BATCH and len(periods) > 1:
-        # The last one may go on beyond what was read.
-        periods.popitem()
-    for found in periods.values():
-        whole = joined(map(_sample, found), COARSE_SECONDS)
-        for row in found:
-            session.delete(row)
-        session.flush()
-        for one in whole:
-            session.merge(_row(one.model_copy(update={"seconds": float(COARSE_SECONDS)})))
+
+_GONE = delete(TrafficSampleRow).where(
+    col(TrafficSampleRow.route) == bindparam("r"),
+    col(TrafficSampleRow.backend) == bindparam("b"),
+    col(TrafficSampleRow.at) == bindparam("t"),
+)
 
 
-def _row(one: Sample) -> TrafficSampleRow:
+def _row(one: Sample) -> dict[str, Any]:
     body = one.model_dump(mode="json", exclude={"route", "backend", "at", "seconds"})
-    return TrafficSampleRow(route=one.route, backend=one.backend, at=one.at, seconds=one.seconds, body=body)
+    return {"route": one.route, "backend": one.backend, "at": one.at, "seconds": one.seconds, "body": body}
 
 
 def _sample(row: TrafficSampleRow) -> Sample:

@@ -1,7 +1,7 @@
 """Pure: Envoy's counters become traffic by route and backend."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from inventory.model import Traffic
@@ -19,7 +19,7 @@ _OWNERS = {"envoy_cluster_name": "cluster", "envoy_http_conn_manager_prefix": "h
 """Labels that say whose a value is, and what the value's own name begins with."""
 
 
-def parse(text: str) -> dict[str, int]:
+def parse(lines: Iterable[str]) -> dict[str, int]:
     """Values in the form for Prometheus, by the names that Envoy has for them; one of nobody keeps its underscores.
 
     A histogram gives one counter for each bucket that holds anything: its name, ``#``, and the bucket's upper bound.
@@ -27,15 +27,23 @@ def parse(text: str) -> dict[str, int]:
     """
     found: dict[str, int] = {}
     below: dict[str, int] = {}
-    for match in filter(None, map(_LINE.fullmatch, text.splitlines())):
-        labels = dict(_LABEL.findall(match[2]))
-        name, value = _name(match[1], labels), int(match[3])
-        bound = labels.get("le")
-        if bound is None:
-            found[name] = value
-        elif bound.isdecimal():
-            name = name.removesuffix("_bucket")
-            within, below[name] = value - below.get(name, 0), value
+    stem, name = "\n", ""
+    for line in lines:
+        if line.startswith(stem):
+            # Nearly all lines are further buckets of the same histogram.
+            bound, _, value = line[len(stem) :].partition('"} ')
+        elif match := _LINE.fullmatch(line):
+            labels, value = dict(_LABEL.findall(match[2])), match[3]
+            name, bound = _name(match[1], labels), labels.get("le", "")
+            if not bound:
+                found[name] = int(value)
+                continue
+            name, end = name.removesuffix("_bucket"), f'{bound}"}} {value}'
+            stem = line.removesuffix(end) if line.endswith(f'"{end}') else "\n"
+        else:
+            continue
+        if bound.isdecimal() and value.isdecimal():
+            within, below[name] = int(value) - below.get(name, 0), int(value)
             if within:
                 found[f"{name}#{bound}"] = within
     return found

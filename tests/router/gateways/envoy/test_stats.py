@@ -26,7 +26,7 @@ envoy_cluster_upstream_rq_time_sum{envoy_cluster_name="iris|origin"} 2179.962206
 
 
 def test_values_have_the_names_that_envoy_has_for_them() -> None:
-    assert parse(_SAID) == {
+    assert parse(_SAID.splitlines()) == {
         "cluster.iris|origin.upstream_rq_completed": 10,
         "cluster.iris|origin.upstream_rq_5xx": 2,
         "cluster.iris|origin.upstream_rq_2xx": 8,
@@ -45,7 +45,7 @@ def test_buckets_hold_what_is_within_each(held: dict[str, list[int]]) -> None:
         for name, counts in held.items()
         for bound in range(len(counts))
     ]
-    assert parse("\n".join(lines)) == {
+    assert parse(lines) == {
         f"cluster.{name}.upstream_rq_time#{bound}": count
         for name, counts in held.items()
         for bound, count in enumerate(counts)
@@ -55,4 +55,4 @@ def test_buckets_hold_what_is_within_each(held: dict[str, list[int]]) -> None:
 
 @given(st.text())
 def test_what_is_no_value_is_left_out(text: str) -> None:
-    assert parse(f"envoy_{text}\n{text}") == {} or "{" in text
+    assert parse([f"envoy_{text}", text]) == {} or "{" in text
