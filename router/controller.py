@@ -301,7 +301,8 @@ class Controller:
             self._scribe.status(self._status(healthy=self.gateway.healthy))
             # While all routes are first read, each second would write down a part of them.
             if self._settled or time.monotonic() - began > FIRST_SECONDS:
-                await self.gateway.keep()
+                keeping = asyncio.create_task(self.gateway.keep(), name="keeping")
+                keeping.add_done_callback(_mourn)
             self._wake.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), HEARTBEAT_SECONDS)

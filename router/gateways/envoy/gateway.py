@@ -79,6 +79,7 @@ class EnvoyGateway:
         self._said = ""
         self._counters: dict[str, int] = {}
         self._unkept = True
+        self._keeping = asyncio.Lock()
         self._stream: NodeSync | None = None
         self._renewal: asyncio.Task[None] | None = None
 
@@ -351,8 +352,17 @@ class EnvoyGateway:
     async def keep(self, *, whole: bool = False) -> None:
         """Keep the last known good configuration where it changed, and bound what was captured.
 
-        ``whole``: all of it is written anew.
+        Thousands of routes take a while, beside all else; another call returns at once then. ``whole``: all of it is
+        written anew, as fast as can be.
         """
+        if whole:
+            self._keeper.hurry()
+        elif self._keeping.locked():
+            return
+        async with self._keeping:
+            await self._keep(whole=whole)
+
+    async def _keep(self, *, whole: bool) -> None:
         try:
             if self._unkept:
                 self._unkept = False

@@ -55,6 +55,8 @@ class JoinedGateway:
         self._pem = folder / membership.OWN
         self._start = start_of(settings, self._files)._replace(node=self.name, control=self._where(folder))
         self._keeper = Keeper(self._files, self._start)
+        # Nobody waits for this process: Envoy gets its routes elsewhere.
+        self._keeper.hurry()
         self._served = {one.route: one for one in lastgood.load(self._files.lastgood)}
         self._governance = lastgood.governance(self._files.governance)
         self._unkept = False

@@ -8,7 +8,7 @@ import json
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from inventory.model import Revision
 from router.gateways.envoy import lastgood, tables
@@ -21,6 +21,12 @@ _CLUSTERS, _SCOPES, _PIECES = "@clusters@", "@scopes@", "@pieces@"
 
 SHARE = 50
 """Writing all anew waits so many times as long as it took the last time: it has two percent of a processor at most."""
+
+BURST_SECONDS = 0.002
+REST = 4
+"""It never has a processor for much longer at once, and rests so many times as long as it had it."""
+
+_Item = TypeVar("_Item")
 
 
 class _Kept(NamedTuple):
@@ -44,31 +50,33 @@ class Keeper:
         self._kept: dict[str, _Kept] = {}
         self._governance: Governance | None = None
         self._due = 0.0
+        self._hurried = False
 
     def keep(self, served: Mapping[str, Revision], governance: Governance, *, whole: bool = False) -> bool:
         """Keep what is served and enforced: at the least in the log, all anew if that is due, or where it is asked for.
 
         Whether nothing is left to write. OSError where something cannot be written; what was there stays then.
         """
-        began = time.monotonic()
+        now, began = time.monotonic(), time.thread_time()
         if governance is not self._governance:
             # Before the routes: what is enforced must be known to whoever serves them.
             lastgood.write(self._files.governance, governance.kept())
         fresh, gone = self._differ(served, governance)
-        if not whole and began < self._due:
+        if not whole and now < self._due:
             lastgood.append(self._files.lastgood, (revision for revision, _ in fresh), gone)
             self._take(fresh, gone, governance)
             return False
         self._take(fresh, gone, governance)
-        texts = (_plain(self._kept[route].text) for route in sorted(self._kept))
+        texts = self._gently(_plain(self._kept[route].text) for route in sorted(self._kept))
         # Once the revisions are written, the log says nothing new: an end between the two costs nothing.
         lastgood.save(self._files.lastgood, texts)
-        lastgood.write(self._files.standalone, self._configuration(governance))
-        self._due = time.monotonic() + SHARE * (time.monotonic() - began)
+        lastgood.write(self._files.standalone, self._gently(self._configuration(governance)))
+        self._due = time.monotonic() + SHARE * (time.thread_time() - began)
         return True
 
     def form(self, served: Iterable[Revision], governance: Governance) -> dict[str, Any]:
         """The configuration of an Envoy that serves these routes by itself. Nothing is written."""
+        self.hurry()
         self._take([(one, governance.of(one.route)) for one in served], (), governance)
         return dict(json.loads("".join(self._configuration(governance))))
 
@@ -90,11 +98,25 @@ class Keeper:
     def _take(self, fresh: Iterable[tuple[Revision, Held]], gone: Iterable[str], governance: Governance) -> None:
         for route in gone:
             del self._kept[route]
-        for revision, held in fresh:
+        for revision, held in self._gently(fresh):
             clusters, scopes, pieces = _texts(revision, held)
             text = _packed(revision.model_dump_json())
             self._kept[revision.route] = _Kept(revision, held, text, _packed(clusters), _packed(scopes), pieces)
         self._governance = governance
+
+    def hurry(self) -> None:
+        """From now on, give way to nobody: what is under way ends soon."""
+        self._hurried = True
+
+    def _gently(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """The items, with a rest now and then: callers of routes wait for the threads beside this one."""
+        began = time.thread_time()
+        for item in items:
+            yield item
+            spent = time.thread_time() - began
+            if spent > BURST_SECONDS and not self._hurried:
+                time.sleep(REST * spent)
+                began = time.thread_time()
 
     def _configuration(self, governance: Governance) -> Iterator[str]:
         """The text of the configuration, in parts."""
