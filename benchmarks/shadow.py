@@ -1,14 +1,20 @@
 """What a shadow costs and what it can break: beside no shadow at all, and beside nginx's ``mirror`` where it is found.
 
 1. Bad shadows: small requests while 50 MB are uploaded, with a shadow that stalls, is dead, answers 500, resets, or
-   sends a body without end. p99 as a ratio to the same gateway without a shadow, in rounds that alternate; and of
-   no shadow to no shadow, which is what chance makes of it.
+   sends a body without end. p99 as a ratio to the same gateway without a shadow, in rounds that alternate, with the
+   95 % interval that drawing the rounds anew gives it; and of no shadow to no shadow, which is what chance makes of it.
+   Requests come at fixed moments, evenly spread, whatever became of those before. Uploads come at the pace of a
+   network (50 MB/s): as fast as loopback takes them, this benchmark's own processes fill two processors, and p99 is
+   how long its client waits for one.
 2. Cost: requests a second and the median with 10 % copied and compared, against without; lost pairs at saturation.
    Beside it, what the machine allows: the same Envoy that copies 10 % straight to the shadow, and captures nothing.
 3. Sampling: at weights 10/90 and a shadow of 10 %, the share of each arm that is copied, over 100,000 requests.
 4. Switches: milliseconds from the off switch, and from exceeding a budget, to the last copy.
+5. Rollback: a replacement that has half of the live requests begins to answer 503; seconds until the rollout, which
+   was begun by the command line, is rolled back on record, and until a caller got the last 503.
 
-Usage: ``python benchmarks/shadow.py [bad] [cost] [sampling] [switch]``; all without a word.
+Usage: ``python benchmarks/shadow.py [bad] [cost] [sampling] [switch] [rollback]``; all without a word. ``bad=KIND``
+is one row of the first.
 """
 
 import asyncio
@@ -16,14 +22,16 @@ import contextlib
 import json
 import logging
 import os
+import random
 import shutil
+import signal
 import socket
 import statistics
 import struct
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +50,8 @@ BODY = b'{"x": 1}'
 KINDS = ("stalled", "dead", "500", "resets", "endless")
 MEASURED_SECONDS = 4.0
 BAD_ROUNDS = 6
-CALLERS, PAUSE = 4, 0.02
+CALLERS, RATE = 16, 200.0
+PACE = 50e6
 
 
 def free_port() -> int:
@@ -55,8 +64,15 @@ def free_port() -> int:
 
 
 async def serve(kind: str, port: int) -> None:
-    """One backend, until it is killed."""
+    """One backend, until it is killed. The kind ``breaks`` answers 503 after a signal, and 200 again after another."""
     connections: set[object] = set()
+    broken = False
+
+    def turn() -> None:
+        nonlocal broken
+        broken = not broken
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, turn)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.add(asyncio.current_task())
@@ -72,7 +88,7 @@ async def serve(kind: str, port: int) -> None:
                     if not part:
                         raise ConnectionResetError
                     left -= len(part)
-                await _answer(kind, writer)
+                await _answer("503" if broken else kind, writer)
         writer.close()
 
     server = await asyncio.start_server(one, "127.0.0.1", port, limit=1 << 20)
@@ -93,7 +109,7 @@ async def _answer(kind: str, writer: asyncio.StreamWriter) -> None:
         while True:
             writer.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
             await writer.drain()
-    status = b"500" if kind == "500" else b"200"
+    status = kind.encode() if kind in {"500", "503"} else b"200"
     writer.write(
         b"HTTP/1.1 %s X\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (status, len(said), said)
     )
@@ -102,18 +118,19 @@ async def _answer(kind: str, writer: asyncio.StreamWriter) -> None:
 
 @contextlib.asynccontextmanager
 async def backends() -> AsyncIterator[dict[str, int]]:
-    """A port for each kind; nobody is at the dead one's."""
-    ports = {kind: free_port() for kind in ("origin", "replacement", *KINDS)}
-    children = [
-        await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", kind, str(port))
+    """A port for each kind; nobody is at the dead one's. And the process of the one that breaks."""
+    ports = {kind: free_port() for kind in ("origin", "replacement", "breaks", *KINDS)}
+    started = {
+        kind: await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", kind, str(port))
         for kind, port in ports.items()
         if kind != "dead"
-    ]
+    }
+    children = started.values()
     try:
         for kind, port in ports.items():
             if kind != "dead":
                 await listening(port)
-        yield ports
+        yield {**ports, "failing": ports["500"], "breaking": started["breaks"].pid}
     finally:
         for child in children:
             child.kill()
@@ -201,12 +218,16 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: 
 
 async def latencies(port: int) -> tuple[list[float], int, int]:
     """Milliseconds of small requests at a steady rate beside uploads; how many uploads; how many requests failed."""
-    until, found, failed = time.perf_counter() + MEASURED_SECONDS, [], 0
+    began_at, found, failed = time.perf_counter() + 0.2, [], 0
+    until = began_at + MEASURED_SECONDS
 
-    async def calling() -> None:
+    async def calling(number: int) -> None:
         nonlocal failed
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.perf_counter() < until:
+        due = began_at + number / RATE
+        while due < until:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            due += CALLERS / RATE
             began = time.perf_counter()
             try:
                 async with asyncio.timeout(10):
@@ -216,13 +237,12 @@ async def latencies(port: int) -> tuple[list[float], int, int]:
                 writer.close()
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
             found.append((time.perf_counter() - began) * 1000)
-            await asyncio.sleep(PAUSE)
         writer.close()
 
     uploader = await asyncio.create_subprocess_exec(
         sys.executable, __file__, "--upload", str(port), stdout=asyncio.subprocess.PIPE
     )
-    await asyncio.gather(*(calling() for _ in range(CALLERS)))
+    await asyncio.gather(*(calling(number) for number in range(CALLERS)))
     uploader.terminate()
     said, _ = await uploader.communicate()
     answered = [int(word) for word in said.split()]
@@ -231,13 +251,20 @@ async def latencies(port: int) -> tuple[list[float], int, int]:
 
 async def upload(port: int) -> None:
     """Upload without end, and write each status to stdout. A process of its own, so that it delays no caller."""
-    large = bytes(UPLOAD)
+    piece = bytes(500_000)
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        status = 0
+        status, began = 0, time.perf_counter()
         with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
             async with asyncio.timeout(20):
-                status = await ask(reader, writer, large)
+                head = b"POST /predict HTTP/1.1\r\nhost: %s\r\ncontent-length: %d\r\n\r\n"
+                writer.write(head % (HOST.encode(), UPLOAD))
+                for sent in range(0, UPLOAD, len(piece)):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(max(0.0, began + sent / PACE - time.perf_counter()))
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                status = int(head.split(b" ")[1])
         print(status, flush=True)
         writer.close()
         await asyncio.sleep(0.3)
@@ -272,33 +299,54 @@ async def nginx(origin: int, mirror: int | None) -> AsyncIterator[int]:
             await child.wait()
 
 
-async def bad(gate: Gateway, ports: dict[str, int]) -> None:
+async def bad(gate: Gateway, ports: dict[str, int], kinds: Iterable[str] = ("none", *KINDS)) -> None:
     print(f"bad shadows, 100 % copied, beside uploads of {UPLOAD // 1_000_000} MB; milliseconds of small requests")
-    columns = ("p50", "p99", "without", "ratio", "added", "failed", "nginx p99", "failed")
-    print(f"{'shadow':10}" + "".join(f"{column:>10}" for column in columns))
-    for kind in ("none", *KINDS):
+    columns = ("p50", "p99", "without", "ratio", "interval", "added", "failed", "nginx p99", "without", "failed")
+    print(f"{'shadow':10}" + "".join(f"{column:>11}" for column in columns))
+    for kind in kinds:
         asked = None if kind == "none" else {"backend": kind if kind != "500" else "failing", "percent": 100}
-        without: list[float] = []
-        beside: list[float] = []
+        without: list[list[float]] = []
+        beside: list[list[float]] = []
         failed = 0
-        for _ in range(BAD_ROUNDS):
-            for shadow, found in ((None, without), (asked, beside)):
+        for number in range(BAD_ROUNDS):
+            pair = [(None, without), (asked, beside)]
+            for shadow, found in pair if number % 2 else reversed(pair):
                 await gate.desire(ports, shadow)
                 times, _, failures = await latencies(gate.port)
-                found.extend(times)
+                found.append(times)
                 failed += failures
         plain, p99 = _p99(without), _p99(beside)
-        line = f"{kind:10}{statistics.median(beside):>10.2f}{p99:>10.2f}{plain:>10.2f}{p99 / plain:>10.2f}"
-        line += f"{p99 - plain:>10.2f}{failed:>10}"
+        low, high = _interval(without, beside)
+        median = statistics.median([one for times in beside for one in times])
+        line = f"{kind:10}{median:>11.2f}{p99:>11.2f}{plain:>11.2f}{p99 / plain:>11.2f}"
+        line += f"{f'{low:.2f}-{high:.2f}':>11}{p99 - plain:>11.2f}{failed:>11}"
         if shutil.which("nginx"):
-            async with nginx(ports["origin"], None if kind == "none" else ports[kind]) as port:
-                theirs, _, their_failures = await latencies(port)
-            line += f"{_p99(theirs):>10.2f}{their_failures:>10}"
-        print(f"{line}   ({len(beside)} requests)", flush=True)
+            line += await _nginx(ports["origin"], None if kind == "none" else ports[kind])
+        print(f"{line}   ({sum(map(len, beside))} requests)", flush=True)
 
 
-def _p99(times: list[float]) -> float:
-    return sorted(times)[int(0.99 * len(times))]
+async def _nginx(origin: int, mirror: int | None) -> str:
+    async with nginx(origin, None) as port:
+        plain, _, _ = await latencies(port)
+    async with nginx(origin, mirror) as port:
+        theirs, _, failures = await latencies(port)
+    return f"{_p99([theirs]):>11.2f}{_p99([plain]):>11.2f}{failures:>11}"
+
+
+def _p99(rounds: list[list[float]]) -> float:
+    times = sorted(one for times in rounds for one in times)
+    return times[int(0.99 * len(times))]
+
+
+def _interval(without: list[list[float]], beside: list[list[float]]) -> tuple[float, float]:
+    """Between what the ratio of p99 lies in 95 % of draws of rounds. Source: B. Efron, Ann. Statist. 7 (1979)."""
+    drawn, pairs = random.Random(7), list(zip(without, beside, strict=True))
+    found = []
+    for _ in range(200):
+        some = drawn.choices(pairs, k=len(pairs))
+        found.append(_p99([two for _, two in some]) / _p99([one for one, _ in some]))
+    found.sort()
+    return found[5], found[-6]
 
 
 class Caller(asyncio.Protocol):
@@ -478,14 +526,80 @@ async def switches(gate: Gateway, ports: dict[str, int]) -> None:
     load.cancel()
 
 
+ROLLBACKS = 5
+STEPS = """
+gate: {minimum_pairs: 50, latency_ratio: 50, latency_slack_ms: 2000}
+steps:
+  - shadow: 100
+  - split: 50
+  - split: 100
+    gate: {minimum_pairs: 1000000}
+"""
+
+
+async def rollback(gate: Gateway, ports: dict[str, int]) -> None:
+    decided, last, failures = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        steps = Path(folder, "steps.yaml")
+        await asyncio.to_thread(steps.write_text, STEPS, encoding="utf-8")
+        for _ in range(ROLLBACKS):
+            await gate.desire({**ports, "replacement": ports["breaks"]}, None)
+            asked: list[tuple[float, int]] = []
+            callers = [asyncio.create_task(_calling(gate.port, asked)) for _ in range(CALLERS)]
+            await _gnomon(gate, "rollout", "bench", "start", "--steps", str(steps), "--candidate", "replacement")
+            await _until(lambda: (found := gate.store.rollouts.get("bench")) is not None and found.position == 2, 60)
+            await asyncio.sleep(2)
+            broke, clock = time.time(), time.perf_counter()
+            os.kill(ports["breaking"], signal.SIGUSR1)
+            await _until(lambda: (found := gate.store.rollouts.get("bench")) is not None and not found.active, 20)
+            await asyncio.sleep(2)
+            for caller in callers:
+                caller.cancel()
+            os.kill(ports["breaking"], signal.SIGUSR1)
+            newest = gate.store.rollouts.transitions("bench")[0]
+            decided.append(newest.at.timestamp() - broke)
+            failed = [at - clock for at, status in asked if status == 503]
+            last.append(max(failed))
+            failures.append(len(failed))
+    print(
+        f"rollback of a broken replacement at 50 %: on record after {statistics.median(decided):.2f} s (worst of "
+        f"{ROLLBACKS} {max(decided):.2f}), last 503 after {statistics.median(last):.2f} s (worst {max(last):.2f}); "
+        f"{statistics.median(failures):.0f} callers got one; the last because: {newest.why}"
+    )
+
+
+async def _calling(port: int, asked: list[tuple[float, int]]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while True:
+        status = await ask(reader, writer, BODY)
+        asked.append((time.perf_counter(), status))
+        await asyncio.sleep(CALLERS / RATE)
+
+
+async def _gnomon(gate: Gateway, *words: str) -> None:
+    environment = os.environ | {
+        "GNOMON_DATABASE": gate.settings.database, "GNOMON_STATE_FOLDER": str(gate.settings.state_folder),
+    }  # fmt: skip
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tui.cli", *words, env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    assert await child.wait() == 0, words
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(done):  # noqa: ASYNC110 - the store is asked
+            await asyncio.sleep(0.02)
+
+
 async def main(wanted: list[str]) -> None:
-    parts = {"bad": bad, "cost": cost, "sampling": sampling, "switch": switches}
+    parts = {"bad": bad, "cost": cost, "sampling": sampling, "switch": switches, "rollback": rollback}
     async with backends() as ports:
-        ports["failing"] = ports["500"]
-        for name in wanted or parts:
+        for word in wanted or parts:
             with tempfile.TemporaryDirectory() as folder:
                 async with gateway(folder) as gate:
-                    await parts[name](gate, ports)
+                    name, _, kind = word.partition("=")
+                    await (bad(gate, ports, [kind]) if kind else parts[name](gate, ports))
 
 
 if __name__ == "__main__":

@@ -11,15 +11,16 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from inventory.model import Live, Revision, Rollout, ShadowEvidence, Traffic, Watch, utc_now
+from inventory.model import Live, Revision, Rollout, RouteSpec, ShadowEvidence, Traffic, Watch, utc_now
 from inventory.store import Store, StoreError
+from router.ear import Ear
 from router.gateways import Gateway, Measured
 from router.rollout import Sight, Turn, live_percent, steer
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.1
-"""Seconds between two looks: a part of the second within which a broken gate takes a rollout back."""
+"""Seconds between two looks at rollouts that run: a part of the second within which a broken gate takes one back."""
 
 SAVE_EVERY = 1.0
 WHO = "gnomon"
@@ -48,22 +49,37 @@ class Rollouts:
         self._version = -1
         self._seen: dict[str, _Seen] = {}
         self._said = ""
+        self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until ``stop`` is set. A store that is away stops nothing: the next look tries again."""
-        while not stop.is_set():
-            try:
-                await self._look()
-                self._said = ""
-            except StoreError as error:
-                if str(error) != self._said:
-                    log.warning("rollouts stand still, because the store cannot be used: %s", error)
-                    self._said = str(error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+        ear = Ear(self._store, self._wake)
+        stopped = asyncio.create_task(stop.wait())
+        stopped.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not stop.is_set():
+                patience = await ear.listen()
+                self._wake.clear()
+                await self._guarded_look()
+                # Where none runs, nothing follows before somebody begins one, and that rings.
+                busy = self._seen or self._said
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(*((stop.wait(), LOOK_EVERY) if busy else (self._wake.wait(), patience)))
+        finally:
+            stopped.cancel()
+            ear.close()
         with contextlib.suppress(StoreError):
             for seen in self._seen.values():
                 await asyncio.to_thread(self._save, seen)
+
+    async def _guarded_look(self) -> None:
+        try:
+            await self._look()
+            self._said = ""
+        except StoreError as error:
+            if str(error) != self._said:
+                log.warning("rollouts stand still, because the store cannot be used: %s", error)
+                self._said = str(error)
 
     async def _look(self) -> None:
         version = await asyncio.to_thread(self._store.version)
@@ -72,7 +88,10 @@ class Rollouts:
             self._version = version
         for seen in list(self._seen.values()):
             turn = steer(seen.rollout, seen.watch, await self._sight(seen))
-            await asyncio.to_thread(self._take, seen, turn)
+            if turn.after is not None:
+                await asyncio.to_thread(self._move, seen, turn.after, turn.spec)
+            elif self._learnt(seen, turn):
+                await asyncio.to_thread(self._save, seen)
 
     def _read(self) -> None:
         """What the store says now, with what only this process knows kept."""
@@ -120,18 +139,18 @@ class Rollouts:
         before, seen.counted = seen.counted, counted or seen.counted
         return {name: _moved(before[name], now) for name, now in counted.items() if name in before}
 
-    def _take(self, seen: _Seen, turn: Turn) -> None:
+    def _move(self, seen: _Seen, after: Rollout, spec: RouteSpec | None) -> None:
         """Do what follows. Where the store has changed since it was read, nothing: the next look reads it anew."""
-        if turn.after is not None:
-            moved = self._store.rollouts.move(seen.rollout, turn.after, turn.spec, who=WHO)
-            if moved is not None:
-                log.info("rollout of %s: %s, %s: %s", moved.route, moved.step.words, moved.status.value, moved.why)
-            self._version = -1
-            return
+        moved = self._store.rollouts.move(seen.rollout, after, spec, who=WHO)
+        if moved is not None:
+            log.info("rollout of %s: %s, %s: %s", moved.route, moved.step.words, moved.status.value, moved.why)
+        self._version = -1
+
+    def _learnt(self, seen: _Seen, turn: Turn) -> bool:
+        """Take in what is known of the step now. Whether it is to be saved."""
         before, seen.watch = seen.watch, turn.watch or seen.watch
         news = before is None or seen.watch is None or before.position != seen.watch.position
-        if news or time.monotonic() - seen.saved_at >= SAVE_EVERY:
-            self._save(seen)
+        return news or time.monotonic() - seen.saved_at >= SAVE_EVERY
 
     def _save(self, seen: _Seen) -> None:
         seen.saved_at = time.monotonic()

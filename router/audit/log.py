@@ -51,6 +51,11 @@ class Log:
         return tail.identity, tail.position
 
     @property
+    def still(self) -> bool:
+        """Whether nothing was written since the last read."""
+        return self._opened().unread == 0
+
+    @property
     def behind(self) -> int:
         """The bytes that wait to be read."""
         tail = self._opened()

@@ -83,14 +83,14 @@ class Recorder:
         self._known: Recording | None = None
         self._lines: list[Line] = []
         self._lost = 0
-        self._saved_at = self._again_at = self._warned_at = 0.0
+        self._saved_at = self._again_at = self._warned_at = self._looked_at = 0.0
         self._pruned_at = -PRUNE_EVERY
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow the log until ``stop`` is set; then record what is there and return."""
         try:
             while not stop.is_set():
-                more = await finished(self._guarded)
+                more = self._is_due() and await finished(self._guarded)
                 await self._rotate()
                 if not more:
                     with contextlib.suppress(TimeoutError):
@@ -99,9 +99,15 @@ class Recorder:
         finally:
             self._log.close()
 
+    def _is_due(self) -> bool:
+        """Whether there is something to read or to save, or time to look for all the rest."""
+        looked = time.monotonic() - self._looked_at < SAVE_EVERY
+        return not (looked and self._log.opened and not self._lines and not self._lost and self._log.still)
+
     def _guarded(self) -> bool:
         """A turn; whether there may be more at once. After a failure, from what the store has, as after a kill."""
-        if time.monotonic() < self._again_at:
+        self._looked_at = time.monotonic()
+        if self._looked_at < self._again_at:
             return False
         try:
             more = self._turn()

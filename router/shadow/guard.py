@@ -55,8 +55,8 @@ class Guard:
         self._store = store
         self._gateway = gateway
         self._looks: dict[str, deque[Look]] = {}
-        self._version = _NEVER
-        self._latest: dict[str, Revision | None] = {}
+        self._counted_at = -SPAN
+        self._limits = False
         self._off_at: dict[str, int] = {}
         self._said = ""
 
@@ -76,19 +76,28 @@ class Guard:
                 await asyncio.wait_for(stop.wait(), LOOK_EVERY)
 
     async def _look(self, gateway: Measured) -> None:
-        copied, now = await gateway.copied(), time.monotonic()
         off = await gateway.switched_off()
-        if not copied and not off:
-            return
-        version = await asyncio.to_thread(self._store.version)
-        if version != self._version:
-            self._version = version
-            self._latest.clear()
-        for route, counts in copied.items():
-            if (over := self._measure(route, Look(now, counts))) and route not in off:
-                await self._switch_off(gateway, route, over)
+        for route, budget, counts in await self._copied(gateway):
+            before = self._measure(route, Look(time.monotonic(), counts))
+            if before and route not in off and excess(before, self._looks[route][-1], budget):
+                await self._switch_off(gateway, route, before)
         for route in off:
             await self._follow(gateway, route)
+
+    async def _copied(self, gateway: Measured) -> list[tuple[str, Budget, Copied]]:
+        """How much was copied of the routes whose budget is one of so much a second.
+
+        Asking costs the gateway something: as long as no route has such a budget, it is seldom done.
+        """
+        now = time.monotonic()
+        if not self._limits and now - self._counted_at < SPAN:
+            return []
+        self._counted_at = now
+        copied = await gateway.copied()
+        budgets = {one.route: _rates(one) for one in self._gateway.observed(copied).routes.values()}
+        found = [(route, budget, copied[route]) for route, budget in budgets.items() if budget is not None]
+        self._limits = bool(found)
+        return found
 
     def _measure(self, route: str, look: Look) -> Look | None:
         """The look that is ``SPAN`` seconds ago, where something was copied since."""
@@ -102,7 +111,7 @@ class Guard:
         return looks[0] if whole and look.copied.requests > looks[0].copied.requests else None
 
     async def _switch_off(self, gateway: Measured, route: str, before: Look) -> None:
-        revision = await self._desired(route)
+        revision = await asyncio.to_thread(self._store.routes.get, route)
         if revision is None or revision.spec is None or revision.spec.shadow is None:
             return
         why = excess(before, self._looks[route][-1], revision.spec.shadow.budget)
@@ -114,20 +123,22 @@ class Guard:
         log.warning("the shadow of %s is off: %s", route, why)
         spec = revision.spec.model_copy(update={"shadow": None})
         await asyncio.to_thread(self._store.routes.put, spec, who=WHO, why=f"the shadow is off: {why}")
-        self._version = _NEVER
 
     async def _follow(self, gateway: Measured, route: str) -> None:
         """Turn a switch on again where a later revision desires a shadow and the gateway has it."""
-        revision = await self._desired(route)
-        wanted = revision is not None and revision.spec is not None and revision.spec.shadow is not None
-        if revision is None or not wanted or revision.number <= self._off_at.get(route, _NEVER):
-            return
         served = self._gateway.observed([route]).routes.get(route)
-        if served is not None and served.number == revision.number:
+        wanted = served is not None and served.spec is not None and served.spec.shadow is not None
+        if served is None or not wanted or served.number <= self._off_at.get(route, _NEVER):
+            return
+        latest = await asyncio.to_thread(self._store.routes.get, route)
+        if latest is not None and latest.number == served.number:
             await gateway.switch_off_shadow(route, off=False)
             self._looks.pop(route, None)
 
-    async def _desired(self, route: str) -> Revision | None:
-        if route not in self._latest:
-            self._latest[route] = await asyncio.to_thread(self._store.routes.get, route)
-        return self._latest[route]
+
+def _rates(revision: Revision) -> Budget | None:
+    """The budget of a route's shadow, where it says how much may be copied a second."""
+    shadow = revision.spec.shadow if revision.spec is not None else None
+    if shadow is None or (shadow.budget.requests_per_second is None and shadow.budget.bytes_per_second is None):
+        return None
+    return shadow.budget

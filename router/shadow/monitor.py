@@ -28,6 +28,12 @@ SAVE_EVERY = 0.5
 """Seconds between two writes of evidence that changes."""
 
 POLL_EVERY = 0.1
+WORTH_A_TURN = 65_536
+"""Bytes to be read that are read at once; fewer wait for the next save."""
+
+NOTICE_EVERY = 2.0
+"""Seconds between two looks for changed routes. A record says its revision, and a new one is asked for at once."""
+
 KEEP_EVERY = 5.0
 """Seconds between two writes of samples that change."""
 
@@ -70,6 +76,7 @@ class Monitor:
         self._warned_at = -WARN_EVERY
         self._expired_at = -EXPIRE_EVERY
         self._version = -1
+        self._noticed_at = -NOTICE_EVERY
         self._cursor = 0
         self._specs: dict[str, dict[int, RouteSpec]] = {}
         self._window = window
@@ -97,8 +104,11 @@ class Monitor:
         await asyncio.to_thread(prepare, self._path)
         try:
             while not stop.is_set():
-                more = await finished(self._guarded_turn)
-                await self._rotate()
+                # A thread for each look would cost the machine more than the comparing.
+                more = False
+                if self._is_due():
+                    more = await finished(self._guarded_turn)
+                    await self._rotate()
                 if not more:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(stop.wait(), POLL_EVERY)
@@ -106,6 +116,15 @@ class Monitor:
             await finished(self._last_samples)
         finally:
             self._close()
+
+    def _is_due(self) -> bool:
+        """Whether it is time to save, or there is much to read. Finding out costs no more than a look at the file.
+
+        What is read is of use to others once it is saved, so a little may wait for that.
+        """
+        if self._tail is None or time.monotonic() - self._saved_at >= SAVE_EVERY:
+            return True
+        return not 0 <= self._tail.unread < WORTH_A_TURN
 
     def _expire_samples(self) -> None:
         if time.monotonic() - self._expired_at < EXPIRE_EVERY:
@@ -131,9 +150,15 @@ class Monitor:
     def _last_turns(self) -> bool:
         """Read what was there when the end was asked for, no more: the gateway may go on writing."""
         until = self._tail.size if self._tail else 0
-        while self._guarded_turn() and self._tail is not None and self._tail.position < until:
-            pass
+        before, more = -1, True
+        while before < until and (more or self._place > before):
+            before = self._place
+            more = self._guarded_turn()
         return self._save()
+
+    @property
+    def _place(self) -> int:
+        return self._tail.position if self._tail else 0
 
     def _last_samples(self) -> bool:
         try:
@@ -145,11 +170,13 @@ class Monitor:
 
     def _turn(self) -> bool:
         """Read what is new, one batch; whether there may be more at once."""
-        self._notice_changed_routes()
+        if time.monotonic() - self._noticed_at >= NOTICE_EVERY:
+            self._notice_changed_routes()
         self._follow()
         more = self._read_left()
         if self._tail is not None and not more:
-            more = self._read(self._tail)
+            self._read(self._tail)
+            more = self._tail.unread >= WORTH_A_TURN
         self._fold.expire(time.monotonic(), utc_now())
         self._expire_samples()
         if time.monotonic() - self._saved_at >= SAVE_EVERY:
@@ -265,6 +292,7 @@ class Monitor:
     def _notice_changed_routes(self) -> None:
         """Most of what is written is not about routes: our own counts, twice a second."""
         version = self._store.version()
+        self._noticed_at = time.monotonic()
         if version == self._version:
             return
         self._version = version
@@ -278,7 +306,8 @@ class Monitor:
     def _spec_of(self, route: str, revision: int | None) -> RouteSpec | None:
         """The specification that a record was made under, the latest where the record does not say."""
         specs = self._specs.get(route)
-        if specs is None:
+        # A revision that is not known yet was made since the last look.
+        if specs is None or (revision is not None and revision not in specs):
             history = self._store.routes.history(route)
             specs = {each.number: each.spec for each in history if each.spec is not None}
             self._specs[route] = specs

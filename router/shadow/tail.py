@@ -59,6 +59,11 @@ class Tail:
         """Bytes in the file, holes included."""
         return os.fstat(self._fd).st_size
 
+    @property
+    def unread(self) -> int:
+        """Bytes that were written since the last read; below 0 where the file was truncated."""
+        return self.size - self.position - len(self._rest)
+
     def is_at(self, path: Path) -> bool:
         """Whether the path still leads to this file."""
         try:
@@ -69,7 +74,7 @@ class Tail:
 
     def was_truncated(self) -> bool:
         """Whether the file became shorter than what was read of it. Reading then starts over."""
-        if self.size >= self.position + len(self._rest):
+        if self.unread >= 0:
             return False
         self.position = self.deleted = 0
         self._rest = b""

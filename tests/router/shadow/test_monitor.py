@@ -5,6 +5,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -174,7 +175,7 @@ async def test_a_database_that_fails_for_a_while_loses_nothing(
         append(capture, *pairs(line, "a", "b"))
         await until(lambda: upcoming[0] == "history")
         routed.routes.put(_touched(routed), who="test", why="to make the monitor ask again")
-        append(capture, *pairs(line, "c", "d"))
+        append(capture, *pairs(partial(line, rev=2), "c", "d"))
         await until(lambda: upcoming[0] == "")
         await until(lambda: the_evidence(routed).pairs == 4)
     assert the_evidence(routed).agreed == 4

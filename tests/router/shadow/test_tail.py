@@ -85,11 +85,14 @@ def test_an_endless_line_is_skipped_in_bounded_memory(file: Path) -> None:
 def test_truncation_and_replacement_are_noticed(file: Path) -> None:
     tail = Tail(file)
     append(file, b"one\n")
+    assert tail.unread == 4
     tail.read()
     assert not tail.was_truncated()
     os.truncate(file, 0)
+    assert tail.unread < 0
     assert tail.was_truncated()
     append(file, b"two\n")
+    assert tail.unread == 4
     assert texts(tail) == [b"two"]
     assert tail.is_at(file)
     file.rename(file.with_name("other"))
