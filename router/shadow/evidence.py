@@ -91,6 +91,10 @@ class EvidenceFold:
         for lost in self.pairer.expire(now):
             self._take(lost, at)
 
+    def give_up(self, record: Record, count: int) -> None:
+        """Count answers like this one as lost, which were never looked at."""
+        self._lose(Lost(record, Loss.SHED, 0), count)
+
     def changed(self, at: datetime) -> list[ShadowEvidence]:
         """The evidence that changed since it was last said to be saved."""
         return [tally.evidence(at, self._capture, self._position) for tally in self._tallies.values() if tally.changed]
@@ -116,7 +120,10 @@ class EvidenceFold:
     def _take(self, event: Pair | Lost, at: datetime) -> None:
         if isinstance(event, Pair):
             self._take_pair(event, at)
-            return
+        else:
+            self._lose(event)
+
+    def _lose(self, event: Lost, count: int = 1) -> None:
         record = event.record
         setting = self._setting(record)
         if setting is None:
@@ -134,7 +141,7 @@ class EvidenceFold:
         # An answer that waited was not counted before, wherever it lies; a repeated one was, at its place.
         if event.reason is Loss.DUPLICATE and 0 < event.end <= tally.counted_up_to:
             return
-        tally.lose(event.reason)
+        tally.lose(event.reason, count)
 
     def _take_pair(self, pair: Pair, at: datetime) -> None:
         setting = self._setting(pair.primary)

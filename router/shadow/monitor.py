@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from router.blocking import finished
 from router.gateways import samples_folder
 from router.shadow.evidence import EvidenceFold
 from router.shadow.pair import Window
-from router.shadow.records import MalformedRecordError, parse
+from router.shadow.records import MalformedRecordError, Record, parse
 from router.shadow.samples import Keeper, expire
-from router.shadow.tail import Tail, prepare
+from router.shadow.tail import Line, Tail, prepare
 
 SAVE_EVERY = 0.5
 """Seconds between two writes of evidence that changes."""
@@ -30,6 +31,9 @@ SAVE_EVERY = 0.5
 POLL_EVERY = 0.1
 WORTH_A_TURN = 65_536
 """Bytes to be read that are read at once; fewer wait for the next save."""
+
+MOST_WAITING = 128 * 1024 * 1024
+"""Bytes that may wait to be read; the gateway throws all away, and nobody counts it, where there are twice as many."""
 
 NOTICE_EVERY = 2.0
 """Seconds between two looks for changed routes. A record says its revision, and a new one is asked for at once."""
@@ -63,12 +67,18 @@ class Monitor:
         window: Window | None = None,
         reopen: Callable[[], Awaitable[None]] | None = None,
         rotate_at: int = ROTATE_AT,
+        most_waiting: int = MOST_WAITING,
     ) -> None:
         self.malformed = 0
         self._store = store
         self._path = capture_file
         self._reopen = reopen
         self._rotate_at = rotate_at
+        self._most_waiting = most_waiting
+        # Answers that were given up, by what they have in common: to be counted, and counted but not saved yet.
+        self._shed_like: dict[tuple[str, int | None, str | None], Record] = {}
+        self._shed_due: Counter[tuple[str, int | None, str | None]] = Counter()
+        self._shed_added: Counter[tuple[str, int | None, str | None]] = Counter()
         self._tail: Tail | None = None
         self._left: tuple[Tail, float] | None = None
         self._cursors_hold = False
@@ -139,10 +149,13 @@ class Monitor:
     def _guarded_turn(self) -> bool:
         """A turn. What the database or the disk fails at is taken up again from what is saved, as after a kill."""
         try:
+            self._shed()
             return self._turn()
         except (StoreError, OSError) as error:
             self._warn(error)
             self._close()
+            self._shed_due.update(self._shed_added)
+            self._shed_added.clear()
             self._records_before = self.records
             self._fold = self._new_fold()
             return False
@@ -173,6 +186,10 @@ class Monitor:
         if time.monotonic() - self._noticed_at >= NOTICE_EVERY:
             self._notice_changed_routes()
         self._follow()
+        for kind, count in self._shed_due.items():
+            self._fold.give_up(self._shed_like[kind], count)
+        self._shed_added.update(self._shed_due)
+        self._shed_due.clear()
         more = self._read_left()
         if self._tail is not None and not more:
             self._read(self._tail)
@@ -182,6 +199,40 @@ class Monitor:
         if time.monotonic() - self._saved_at >= SAVE_EVERY:
             self._save()
         return more
+
+    def _shed(self) -> None:
+        """Where more waits than may, give up the older half of it, before the gateway bounds it and nobody counts.
+
+        It is due where answers come faster than they are compared, or where there is no database to count them in.
+        """
+        if self._tail is None and not self._path.exists():
+            return
+        tail = self._tail or Tail(self._path)
+        try:
+            if tail.unread <= self._most_waiting:
+                return
+            end, lost = tail.position + tail.unread // 2, 0
+            while tail.position < end and (lines := tail.read()):
+                lost += sum(map(self._give_up, lines))
+            tail.delete(tail.position)
+        finally:
+            if tail is not self._tail:
+                tail.close()
+        _log.warning("%d answers of shadowed requests were given up unread and are counted as lost", lost)
+
+    def _give_up(self, line: Line) -> bool:
+        """Count one line as lost. Its counterpart is lost with it, so only callers' answers count."""
+        try:
+            record = parse(line.text)
+        except MalformedRecordError as error:
+            self._count_malformed(str(error))
+            return False
+        if record.role != "p":
+            return False
+        kind = record.route, record.revision, record.backend
+        self._shed_like.setdefault(kind, record._replace(body=b"", request=b""))
+        self._shed_due[kind] += 1
+        return True
 
     def _follow(self) -> None:
         """Open the file once it exists; notice that it was replaced or truncated."""
@@ -251,6 +302,7 @@ class Monitor:
             self._warn(error)
             return False
         self._fold.saved(rows)
+        self._shed_added.clear()
         if self._tail is not None:
             oldest = self._fold.pairer.oldest_start
             self._tail.delete(self._tail.position if oldest is None else min(oldest, self._tail.position))

@@ -14,6 +14,8 @@ class Loss(StrEnum):
     LATE = "late"
     CROWDED = "crowded"
     DUPLICATE = "duplicate"
+    SHED = "shed"
+    """Given up unread, since too much waited."""
 
 
 class Pair(NamedTuple):

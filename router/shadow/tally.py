@@ -94,11 +94,11 @@ class Tally:
             if record.micros is not None:
                 self._latency[record.role].add(record.micros)
 
-    def lose(self, reason: Loss) -> None:
-        """Count a request whose answers will never be compared."""
+    def lose(self, reason: Loss, count: int = 1) -> None:
+        """Count requests whose answers will never be compared."""
         self.changed = True
-        self._grow("lost")
-        self._lost[reason.value] = self._lost.get(reason.value, 0) + 1
+        self._grow("lost", count)
+        self._lost[reason.value] = self._lost.get(reason.value, 0) + count
 
     def keep(self, example: Disagreement, chance: random.Random) -> None:
         """Maybe keep an example: a fair sample within its group, and no group crowds out the others.
@@ -189,8 +189,8 @@ class Tally:
         del self._examples[largest[0]]
         return True
 
-    def _grow(self, name: str) -> None:
-        self._counts[name] = self._counts.get(name, 0) + 1
+    def _grow(self, name: str, by: int = 1) -> None:
+        self._counts[name] = self._counts.get(name, 0) + by
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

@@ -34,7 +34,7 @@ def routed(store: Store, spec: RouteSpec) -> Store:
 
 def the_evidence(store: Store) -> ShadowEvidence:
     rows = store.shadow.of("churn")
-    return rows[0] if rows else ShadowEvidence.model_construct(pairs=0, lost=0, agreed=0)
+    return rows[0] if rows else ShadowEvidence.model_construct(pairs=0, lost=0, agreed=0, lost_reasons={})
 
 
 def pairs(line: Line, *rids: str) -> list[bytes]:
@@ -180,6 +180,30 @@ async def test_a_database_that_fails_for_a_while_loses_nothing(
         await until(lambda: the_evidence(routed).pairs == 4)
     assert the_evidence(routed).agreed == 4
     assert "the disk is full" in caplog.text
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["behind", "without a database"])
+async def test_what_waits_too_long_is_given_up_and_counted(
+    routed: Store, capture: Path, line: Line, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    away: bool,
+) -> None:  # fmt: skip
+    prepare(capture)
+    lines = [line(f"r{number}", role, {"class": "x" * 8_000}) for number in range(200) for role in "ps"]
+    append(capture, *lines)
+    failing, version = [away], routed.version
+
+    def asked() -> int:
+        if failing[0]:
+            raise StoreError("the database is away")
+        return version()
+
+    monkeypatch.setattr(routed, "version", asked)
+    async with running(Monitor(routed, capture, most_waiting=sum(map(len, lines)) // 2)):
+        await until(lambda: "given up unread" in caplog.text)
+        failing[0] = False
+        await until(lambda: the_evidence(routed).pairs + the_evidence(routed).lost_reasons.get("shed", 0) == 200)
+    assert 100 <= the_evidence(routed).lost_reasons["shed"] < 200
+    assert the_evidence(routed).lost == sum(the_evidence(routed).lost_reasons.values())
 
 
 def _parts(store: Store) -> list[tuple[object, str]]:
