@@ -192,19 +192,25 @@ async def come_and_go(writer: Writer, port: int, backends: dict[str, int], count
         print(f"{count} {what}: to effect {shares(found)}")
 
 
+async def alive(folder: Path, running: asyncio.subprocess.Process) -> None:
+    """Ends the benchmark, with gnomon's last words, where that ended by itself."""
+    if running.returncode is not None:
+        log = await asyncio.to_thread((folder / "serve.log").read_text, encoding="utf-8")
+        raise SystemExit(f"gnomon ended by itself with {running.returncode}:\n{log[-2000:]}")
+
+
 async def restarted(
     folder: Path, port: int, running: asyncio.subprocess.Process, callers: Callers, number: int
 ) -> asyncio.subprocess.Process:
     """Start ``serve`` anew with another bound on connections, and wait for another Envoy and its answers."""
     pid = folder / "state" / "gateway" / "envoy.pid"
     before = await asyncio.to_thread(pid.read_text, encoding="ascii")
-    if running.returncode is not None:
-        log = await asyncio.to_thread((folder / "serve.log").read_text, encoding="utf-8")
-        raise SystemExit(f"gnomon ended by itself with {running.returncode}:\n{log[-2000:]}")
+    await alive(folder, running)
     running.kill()
     await running.wait()
     running = await serve(folder, port, 40_000 + number)
     while await asyncio.to_thread(pid.read_text, encoding="ascii") in {before, ""}:  # noqa: ASYNC110 - a file
+        await alive(folder, running)
         await asyncio.sleep(0.05)
     goal = callers.asked + 2000
     while callers.asked < goal:  # noqa: ASYNC110
