@@ -209,7 +209,7 @@ async def restarted(
     running.kill()
     await running.wait()
     running = await serve(folder, port, 40_000 + number)
-    while await asyncio.to_thread(pid.read_text, encoding="ascii") in {before, ""}:  # noqa: ASYNC110 - a file
+    while await asyncio.to_thread(pid.read_text, encoding="ascii") in {before, ""}:
         await alive(folder, running)
         await asyncio.sleep(0.05)
     goal = callers.asked + 2000
