@@ -5,6 +5,7 @@ Each that replaced another by a hot restart has the number of the next epoch, an
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -51,11 +52,17 @@ def _found(files: Files) -> Iterator[tuple[bool, Running]]:
             words = (process / "cmdline").read_bytes().decode(errors="surrogateescape").split("\0")
             options = dict(pairwise(words))
             configuration = Path(options.get("--config-path", ""))
-            if files.made(configuration) and lives(int(process.name)):
+            if files.made(configuration) and lives(int(process.name)) and _own(process):
                 epoch = int(options.get("--restart-epoch", "0"))
                 base = int(options["--base-id"]) if "--base-id" in options else _first_base(files)
                 one = Running(int(process.name), epoch, base, configuration, _program(process))
                 yield str(launch.__file__) in words, one
+
+
+def _own(process: Path) -> bool:
+    """Whether it is a process of this user: anybody may start one with any words. Source: proc(5), Uid of status."""
+    lines = (process / "status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:")) == os.getuid()
 
 
 def _program(process: Path) -> Path | None:
