@@ -21,7 +21,7 @@ from inventory.store import Store, StoreError
 from inventory.store.routes import News, StaleError
 from router.catalogue import Catalogue, endpoints_of
 from router.desired import ROLLBACK_AUTHOR, ROLLED_BACK
-from router.ear import Ear
+from router.ear import hearing
 from router.gateways import Gateway, capture_file, make_gateway
 from router.io.addresses import own_addresses
 from router.meter import Meter
@@ -127,10 +127,7 @@ class Controller:
             await self._scribe.flush()
 
     async def _converge(self, stop: asyncio.Event) -> None:
-        ear = Ear(self._store, self._wake)
-        stopped = asyncio.create_task(stop.wait())
-        stopped.add_done_callback(lambda _: self._wake.set())
-        try:
+        async with hearing(self._store, self._wake, stop) as ear:
             while not stop.is_set():
                 patience = await ear.listen()
                 self._wake.clear()
@@ -143,9 +140,6 @@ class Controller:
                 if not busy:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._wake.wait(), patience)
-        finally:
-            stopped.cancel()
-            ear.close()
 
     async def _read(self) -> None:
         """Take in what is new in the store. The first time, that is everything."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 from inventory.store import Store, StoreError
 from inventory.store.bell import Bell
@@ -11,6 +12,19 @@ POLL_SECONDS = 0.05
 
 BELL_SECONDS = 2.0
 """How often it is asked all the same, bell or not: a write may come from where none is rung."""
+
+
+@contextlib.asynccontextmanager
+async def hearing(store: Store, wake: asyncio.Event, stop: asyncio.Event) -> AsyncIterator["Ear"]:
+    """An ear for as long as the block runs. What it wakes is woken by ``stop`` too."""
+    ear = Ear(store, wake)
+    stopped = asyncio.create_task(stop.wait())
+    stopped.add_done_callback(lambda _: wake.set())
+    try:
+        yield ear
+    finally:
+        stopped.cancel()
+        ear.close()
 
 
 class Ear:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from inventory.model import PolicyState, Principal, Revocation, utc_now
 from inventory.store import Store, StoreError
 from router.audit.evidence import access_of
-from router.ear import Ear
+from router.ear import hearing
 from router.errors import GatewayError
 from router.gateways import Gateway, Governed
 from router.governance import Governance, RouteRule, Trusted, allows, losing
@@ -90,12 +90,9 @@ class Governor:
             return
         self._rules = dict(self._gateway.governance.rules)
         wake = asyncio.Event()
-        ear = Ear(self._store, wake)
-        stopped = asyncio.create_task(stop.wait())
-        stopped.add_done_callback(lambda _: wake.set())
         loop = asyncio.get_running_loop()
         began = -SPACING_SECONDS
-        try:
+        async with hearing(self._store, wake, stop) as ear:
             while not stop.is_set():
                 patience = min(await ear.listen(), LOOK_SECONDS)
                 # What was just written is most often a route, which callers wait for: its change goes first, and
@@ -106,9 +103,6 @@ class Governor:
                 await self._look(self._gateway)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(wake.wait(), patience)
-        finally:
-            stopped.cancel()
-            ear.close()
 
     async def _look(self, gateway: Governed) -> None:
         try:

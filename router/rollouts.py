@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from inventory.model import Live, Revision, Rollout, RouteSpec, ShadowEvidence, Traffic, Watch, utc_now
 from inventory.store import Store, StoreError
-from router.ear import Ear
+from router.ear import hearing
 from router.gateways import Gateway, Measured
 from router.rollout import Sight, Turn, live_percent, steer
 
@@ -53,10 +53,7 @@ class Rollouts:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until ``stop`` is set. A store that is away stops nothing: the next look tries again."""
-        ear = Ear(self._store, self._wake)
-        stopped = asyncio.create_task(stop.wait())
-        stopped.add_done_callback(lambda _: self._wake.set())
-        try:
+        async with hearing(self._store, self._wake, stop) as ear:
             while not stop.is_set():
                 patience = await ear.listen()
                 self._wake.clear()
@@ -65,9 +62,6 @@ class Rollouts:
                 busy = self._seen or self._said
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(*((stop.wait(), LOOK_EVERY) if busy else (self._wake.wait(), patience)))
-        finally:
-            stopped.cancel()
-            ear.close()
         with contextlib.suppress(StoreError):
             for seen in self._seen.values():
                 await asyncio.to_thread(self._save, seen)

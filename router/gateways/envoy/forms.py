@@ -38,6 +38,7 @@ class Forms:
         """Nothing is known before it is asked for."""
         self._make = make
         self._fills: dict[str, Fill] = {}
+        # Kept, since a method is another object each time it is asked for, and fixed forms remember who made them.
         self._said: Fill = self._pack
 
     def fill(self, message: Any, form: object) -> None:

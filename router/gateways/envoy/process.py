@@ -124,8 +124,9 @@ class EnvoyProcess:
         try:
             # It may itself still be taking in what its predecessor serves, which would be ended.
             await self._serving()
-            await self.replace(due)
-        except GatewayError as error:
+            if self._due is due:
+                await self.replace(due)
+        except (GatewayError, OSError) as error:
             log.error("the running Envoy keeps its old settings, since the new ones cannot be had: %s", error)  # noqa: TRY400
         finally:
             self._due = None
@@ -136,11 +137,15 @@ class EnvoyProcess:
         One that was replaced before has its time first: Envoy would end it at once for a third. GatewayError where
         the new one cannot start; the one that runs goes on then, with the configuration it has.
         """
-        for pid in [one.pid for one in await running(self._files) if one.pid in self._draining]:
+        for pid in await self._still_draining():
             await gone_from(pid)
         self._draining.clear()
         await self._take_over(bootstrap)
         await self._serving()
+
+    async def _still_draining(self) -> list[int]:
+        """Those that were replaced and run: others may have got the numbers of those that ended."""
+        return [one.pid for one in await running(self._files) if one.pid in self._draining]
 
     async def _serving(self) -> None:
         """Wait until it has all that it is to begin with."""
@@ -180,7 +185,7 @@ class EnvoyProcess:
             await asyncio.to_thread(end, self._adopted)
             self._adopted = None
         await self._end_child()
-        for pid in [one.pid for one in await running(self._files) if one.pid in self._draining]:
+        for pid in await self._still_draining():
             await asyncio.to_thread(end, pid)
         if self._reaping:
             await asyncio.wait(self._reaping)
