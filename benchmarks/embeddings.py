@@ -84,7 +84,7 @@ async def serve(kind: str, port: int) -> None:
 async def main(python: str) -> None:
     sys.path.insert(0, str(Path(__file__).parent))
     from models import HEAD, roll
-    from shadow import free_port, gateway, listening
+    from shadow_rig import free_port, gateway, listening
 
     from inventory.model import Comparison, Rule
 

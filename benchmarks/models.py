@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shadow import HOST, Gateway, ask, free_port, gateway, listening
+from shadow_rig import HOST, Gateway, ask, free_port, gateway, listening
 
 from inventory.model import Comparison, Gate, RouteSpec, Rule, utc_now
 from router import rollout_moves
