@@ -249,9 +249,12 @@ async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
     Made from what the gateway keeps to start from, so everything else is the same.
     """
     kept = Path(gate.settings.state_folder, "gateway", "standalone.json")
-    while b"request_mirror_policies" not in await asyncio.to_thread(kept.read_bytes):  # noqa: ASYNC110 - a file
+    said = b""
+    while b"request_mirror_policies" not in said:
         await asyncio.sleep(0.1)
-    form, port = json.loads(await asyncio.to_thread(kept.read_bytes)), free_port()
+        with contextlib.suppress(FileNotFoundError):
+            said = await asyncio.to_thread(kept.read_bytes)
+    form, port = json.loads(said), free_port()
     made = form["static_resources"]
     (straight,) = (one["name"] for one in made["clusters"] if "/shadow@" in one["name"])
     edge, hop = made["listeners"]

@@ -321,8 +321,8 @@ def _hop(start: Start) -> dict[str, Any]:
     """The internal listener between a mirrored request and the shadow.
 
     It takes the whole request off the primary's hands before the shadow sees any of it: a shadow that does not
-    read stalls nobody. Of an answer, ``capture.ANSWER_LIMIT`` bytes are read at most: one without end costs neither
-    the processor nor the network what callers need.
+    read stalls nobody. Of an answer, about ``capture.ANSWER_LIMIT`` bytes are read at most, or the class of the
+    request where that is more: one without end costs neither the processor nor the network what callers need.
     """
     buffer_filter = {
         "name": _BUFFER,
@@ -356,15 +356,19 @@ def _hop(start: Start) -> dict[str, Any]:
 
 
 def _hop_host() -> dict[str, Any]:
-    """Where mirrored requests go on to, by how much of a body is taken and whether the path is another there."""
+    """Where mirrored requests go on to, by how much of a body is taken and whether the path is another there.
+
+    The buffer's size is that of the request and of the answer: a request that says that it is small leaves room for
+    a small answer, whatever the route allows.
+    """
+    small = {"name": "content-length", "range_match": {"start": 0, "end": capture.ANSWER_LIMIT + 1}}
+    sizes: list[tuple[dict[str, Any], int]] = [(small, capture.ANSWER_LIMIT)]
+    sizes += [({"name": LIMIT_HEADER, "string_match": {"exact": str(size)}}, size) for size in BODY_CLASSES]
     routes = [
         {
             "match": {
                 "prefix": "/",
-                "headers": [
-                    {"name": LIMIT_HEADER, "string_match": {"exact": str(size)}},
-                    {"name": capture.PATH_HEADER, "present_match": moved},
-                ],
+                "headers": [matched, {"name": capture.PATH_HEADER, "present_match": moved}],
             },
             "route": {
                 "cluster_header": HOP_HEADER,
@@ -380,7 +384,7 @@ def _hop_host() -> dict[str, Any]:
             },
         }
         for moved in (False, True)
-        for size in BODY_CLASSES
+        for matched, size in sizes
     ]
     removed = [header for header in INTERNAL_HEADERS if header != MARKER_HEADER]
     return {"name": "hop", "domains": ["*"], "routes": routes, "request_headers_to_remove": removed}

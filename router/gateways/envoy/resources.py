@@ -129,6 +129,7 @@ def cluster(
         made["dns_lookup_family"] = "V4_PREFERRED"
     if role == "shadow":
         made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
+        made["upstream_bind_config"] = upstream.narrow()
     elif spec is not None and spec.health is not None:
         made["health_checks"] = [upstream.health(backend, spec.health, spec.hosts[0])]
     if role == "live" and _many(backend):

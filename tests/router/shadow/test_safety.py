@@ -22,7 +22,7 @@ from router.shadow.monitor import Monitor
 Until = Callable[..., Awaitable[Any]]
 HOST = "iris.localhost"
 LARGE = 50_000_000
-LARGER = {"text": "x" * 4 * ANSWER_LIMIT}
+LARGER = {"text": "x" * (ANSWER_LIMIT + ANSWER_LIMIT // 2)}
 
 
 async def monitor(here: Beside, stop: asyncio.Event) -> None:
@@ -190,15 +190,28 @@ def test_a_path_that_no_request_can_have_is_refused(path: str) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize(("method", "size"), [("POST", 2), ("POST", ANSWER_LIMIT), ("GET", 0)])
 async def test_an_answer_of_the_shadow_that_is_too_large_to_be_read_says_nothing_against_it(
-    run_controller: Any, backends: Any, until: Until
+    method: str, size: int, run_controller: Any, backends: Any, until: Until
 ) -> None:
     origin, replacement = await backends("origin"), await backends("replacement", model=lambda _: LARGER)
     async with run_controller(companions=[monitor]) as rig:
         await rig.put(spec_of(origin, replacement))
         for _ in range(3):
-            assert (await rig.ask(HOST)).status == 200
+            assert (await rig.ask(HOST, method=method, body=b"x" * size)).status == 200
         await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [3])
         (evidence,) = rig.store.shadow.of("iris")
     assert evidence.incomparable_reasons == {"the shadow's answer is larger than is read": 3}
     assert (evidence.shadow_errors, evidence.new_errors, evidence.shadow_p50) == (0, 0, None)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("size", [0, 1000, ANSWER_LIMIT, ANSWER_LIMIT + 1, 1_048_576])
+async def test_a_request_is_copied_whole_whatever_room_is_left_for_the_answer(
+    size: int, rig: Any, backends: Any
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    await rig.put(spec_of(origin, replacement))
+    assert (await rig.ask(HOST, body=b"x" * size)).status == 200
+    (copy,) = await replacement.received(lambda seen: len(seen) == 1)
+    assert copy.body == b"x" * size
