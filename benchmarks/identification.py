@@ -114,7 +114,7 @@ async def questions(hosts: list[str]) -> dict[str, Any]:
     collect_seldom()
     from inventory.model import Identified, Listener, Questioned
     from inventory.settings import Settings
-    from scanner.asking import asker
+    from scanner.asking import Asker
     from scanner.questioning import Questioning
 
     settings = Settings()
@@ -129,7 +129,7 @@ async def questions(hosts: list[str]) -> dict[str, Any]:
         named[listener.address] = [fact.product for fact in facts if isinstance(fact, Identified)]
         requests += sum(len(fact.requests) for fact in facts if isinstance(fact, Questioned))
 
-    ask = asker(settings)
+    ask = Asker(settings)
     began = time.monotonic()
     questioning = Questioning(ask, done, concurrency=settings.scan_concurrency)
     for host in hosts:
@@ -289,7 +289,7 @@ def show(title: str, sides: list[Side], unit: str, name: str = "nginx") -> bool:
         shown = [word if len(word) < 60 else "..." + word[-30:] for word in side.command]
         print(f"  {side.name}: {' '.join(shown)}")
     peak = max(spent.megabytes for spent in ours.rounds)
-    met.append(_verdict(f"peak memory {peak:.0f} MB", peak < MEGABYTES, f"under {MEGABYTES:g} MB"))
+    met.append(_verdict(f"peak of its largest process {peak:.0f} MB", peak < MEGABYTES, f"under {MEGABYTES:g} MB"))
     met.append(_verdict("all named by gnomon", ours.found == {ours.expected}, "every one, every round"))
     for sentence, _ in met:
         print(f"  {sentence}")

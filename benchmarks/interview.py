@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from inventory.model import Asked, Identified, Listener, Postured, Questioned
 from inventory.settings import Settings
-from scanner.asking import asker
+from scanner.asking import Asker
 from scanner.findings import Finding
 from scanner.questioning import Questioning
 
@@ -50,7 +50,7 @@ async def interview(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], 
             elif isinstance(finding.fact, Questioned):
                 one.asked = finding.fact.requests
 
-    questioning = Questioning(asker(settings), done, concurrency=settings.scan_concurrency)
+    questioning = Questioning(Asker(settings), done, concurrency=settings.scan_concurrency)
     for address, port in places:
         await questioning.put(Listener(site="zoo", address=address, port=port))
     await questioning.finish()

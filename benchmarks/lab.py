@@ -37,7 +37,7 @@ SITES = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What a command cost, and what it wrote. ``megabytes`` is the peak of its resident memory."""
+    """What a command cost, and what it wrote. ``megabytes`` is the peak of its largest process."""
 
     seconds: float
     cpu: float

@@ -122,7 +122,7 @@ def write_on(url: str) -> None:
 def show_on(url: str, report: int) -> None:
     """The real command, which tells through a pipe what each drawing of the screen showed."""
     from tui.app import GnomonApp
-    from tui.cli import app
+    from tui.commandline import app
     from tui.widgets.table import RowTable
 
     told = {"moves": 0, "painted": 0}

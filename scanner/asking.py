@@ -8,26 +8,32 @@ from scanner.findings import Finding, Limits
 from scanner.sources.source import Ask
 
 
-def asker(settings: Settings) -> Ask:
+class Asker:
     """What asks a listener, with the signatures and the limits of the settings. Raises SignatureError.
 
     Each listener has a ledger of its own: scans of scopes that overlap may meet at one. Signatures of the user's are
     read at once, so that what is wrong with them is said before anything is sent; where there are none, what it
-    takes to ask is loaded when the first listener is there, which lets the first probe go sooner.
+    takes to ask is loaded by ``prepare`` or for the first listener, which lets the first probe go sooner.
     """
-    loaded = None if settings.signatures is None else _load(settings)
-    loading: asyncio.Task[Ask] | None = None
 
-    async def ask(listener: Listener) -> tuple[Finding, ...]:
-        nonlocal loaded, loading
-        if loaded is None:
-            if loading is None or loading.cancelled():
-                loading = asyncio.create_task(asyncio.to_thread(_load, settings))
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded = None if settings.signatures is None else _load(settings)
+        self._loading: asyncio.Task[Ask] | None = None
+
+    def prepare(self) -> None:
+        """Begin to load what it takes to ask, in a thread, unless that was begun."""
+        if self._loaded is None and (self._loading is None or self._loading.cancelled()):
+            self._loading = asyncio.create_task(asyncio.to_thread(_load, self._settings))
+
+    async def __call__(self, listener: Listener) -> tuple[Finding, ...]:
+        """What a listener is found to be."""
+        self.prepare()
+        if self._loaded is None:
+            assert self._loading is not None
             # Whoever is asked no more must not take it from the others.
-            loaded = await asyncio.shield(loading)
-        return await loaded(listener)
-
-    return ask
+            self._loaded = await asyncio.shield(self._loading)
+        return await self._loaded(listener)
 
 
 def _load(settings: Settings) -> Ask:

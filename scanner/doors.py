@@ -9,9 +9,10 @@ from inventory.model import Loss, Scope, utc_now
 from inventory.settings import Settings
 from scanner.io.connect import Begun
 from scanner.io.discovery import connect_scan, syn_scan
+from scanner.io.prober import Prober, obtain
 from scanner.io.record import Record
 from scanner.io.sockets import most_in_flight
-from scanner.io.ways import Ways, find_ways
+from scanner.io.ways import Ways, framed
 from scanner.manners import Manners
 from scanner.plan import Plan
 from scanner.quiet import parse_quiet, quiet_until
@@ -41,6 +42,7 @@ class Doors:
         self._limit = scope.rate
         self._by_frames = self._rest = plan
         self._ways = Ways((), ())
+        self._prober: Prober | None = None
         self.notes: list[str] = []
         self._manners = Manners.at(
             scope.rate,
@@ -59,6 +61,8 @@ class Doors:
         """Send nothing while quiet hours last: until when. None where none do."""
         until = quiet_until(self._quiet, utc_now())
         self._manners.pacer.held = until is not None
+        if self._prober is not None:
+            self._prober.hold(self._manners.pacer.held)
         return until
 
     async def look(self) -> str:
@@ -67,12 +71,27 @@ class Doors:
         Raises NoWay where every probe must go by frames and cannot.
         """
         if self._settings.discovery != "connect":
-            self._ways = await asyncio.to_thread(find_ways, self._plan.addresses)
+            self._ways = await self._find_ways()
             if self._ways.reasons:
                 self._by_connecting(", ".join(self._ways.reasons))
         reached = self._ways.addresses
         self._by_frames, self._rest = self._plan.within(reached), self._plan.within(self._plan.addresses - reached)
         return self._by_frames.digest + self._rest.digest
+
+    async def _find_ways(self) -> Ways:
+        addresses, reasons = framed(self._plan.addresses)
+        if not addresses:
+            return Ways((), reasons)
+        self._prober = obtain()
+        found = await asyncio.to_thread(self._prober.find_ways, addresses)
+        self.hold()
+        return Ways(found.ways, (*reasons, *found.reasons))
+
+    async def close(self) -> None:
+        """End what the search needed."""
+        if self._prober is not None:
+            prober, self._prober = self._prober, None
+            await asyncio.to_thread(prober.close)
 
     def _by_connecting(self, why: str) -> None:
         if self._settings.discovery == "syn":
@@ -84,7 +103,9 @@ class Doors:
         patience, frames = self._settings.scan_timeout, len(self._by_frames)
         scans = []
         if record.base < frames:
-            scans.append(syn_scan(self._by_frames, self._ways.ways, self._manners, patience=patience, record=record))
+            assert self._prober is not None
+            by_frames, ways = self._by_frames, self._ways.ways
+            scans.append(syn_scan(self._prober, by_frames, ways, self._manners, patience=patience, record=record))
         if self._rest:
             begun = Begun(record, max(record.base, frames), lambda position: self._rest.pair(position - frames))
             in_flight = most_in_flight(IN_FLIGHT, self._settings.scan_concurrency + _FILES_OF_OTHERS)

@@ -3,9 +3,11 @@
 import math
 import threading
 from collections import deque
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Any
 
-from inventory.model import Loss
+from inventory.loss import Loss
 
 ACCEPTED = 0.001
 """With what probability a door that would answer may be taken for silent."""
@@ -30,6 +32,13 @@ class LossMeter:
         self._silent, self._risk = 0, 0.0
         self._recent: deque[tuple[int, int]] = deque()
         self._moment = [0, 0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            return {name: copy(value) for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def record(self, asked: int, unanswered: int) -> None:
         """Note probes and how many met silence, which may also be known later than that they were asked.

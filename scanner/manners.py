@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 from typing import Self
 
-from inventory.model import Loss
+from inventory.loss import Loss
 from scanner.caps import Caps
 from scanner.loss import BackOff, LossMeter
 from scanner.pacing import Pacer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Manners:
-    """What every way of probing keeps to. One belongs to one scan, and outlives its parts."""
+    """What every way of probing keeps to. One belongs to one scan, and outlives the ways.
+
+    Its parts are replaced by those of another process, where that one probes for a while.
+    """
 
     pacer: Pacer
     caps: Caps

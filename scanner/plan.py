@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from itertools import accumulate, chain
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from inventory.model import Account
 from scanner.order import Order
 from scanner.spans import Spans
 from scanner.targets import Addresses, Network
+
+if TYPE_CHECKING:
+    from inventory.model import Account
 
 FREE = Spans.of(
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
@@ -105,8 +107,11 @@ class Plan:
         return self.order.size
 
     @property
-    def account(self) -> Account:
+    def account(self) -> "Account":
         """The account of a scan that has sent nothing yet."""
+        # Whoever only sends what is planned does without the model.
+        from inventory.model import Account
+
         return Account(
             planned=self.order.size + self.excluded + self.forbidden,
             excluded=self.excluded,

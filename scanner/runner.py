@@ -38,9 +38,9 @@ async def run_scan(
     resume: bool = False,
 ) -> Scan:
     """Scan a scope with the questions of the signatures. See ``Runner.run``."""
-    from scanner.asking import asker
+    from scanner.asking import Asker
 
-    runner = Runner(store, settings, await asyncio.to_thread(asker, settings))
+    runner = Runner(store, settings, await asyncio.to_thread(Asker, settings))
     return await runner.run(scope, stop=stop, report=report, shard=shard, resume=resume)
 
 

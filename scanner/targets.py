@@ -86,6 +86,15 @@ def parse_target(text: str) -> Target:
     return _host(host, _port(port, text), text) if colon else _host(text, None, text)
 
 
+def may_be_framed(text: str) -> bool:
+    """Whether ``text`` may name addresses that frames reach: as far as can be told without resolving a name."""
+    try:
+        target = parse_target(text)
+    except TargetError:
+        return False
+    return isinstance(target, HostName) or (isinstance(target, Addresses) and not target.network.is_loopback)
+
+
 def parse_cluster(rest: str) -> Cluster:
     """The cluster that the rest of ``k8s:CONTEXT#NAMESPACE,NAMESPACE`` names. Raises TargetError.
 

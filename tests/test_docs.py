@@ -12,7 +12,7 @@ from making import NOW, ago, endpoint
 from inventory.model import Governance, Kind, Posture, Routing
 from inventory.risk import assess
 from inventory.settings import Settings
-from tui.cli import app
+from tui.commandline import app
 from tui.exits import Exit
 
 ROOT = Path(__file__).parent.parent

@@ -1,116 +1,32 @@
-"""The command line: ``gnomon [--database URL] [--config FILE] COMMAND``.
+"""The command line's beginning and end: what runs before any command is loaded, and how a failure ends one.
 
-Each command is a function in ``tui.commands``, which names the module that does its work. This file
-holds what all share: the options before the command, and how a failure becomes one sentence and an
-exit code.
+A failure becomes one sentence and an exit code. The commands are in ``tui.commandline``.
 """
 
 import os
 import sys
-from importlib.metadata import version
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from inventory.garbage import collect_seldom
-from tui.commands import (
-    access,
-    audit,
-    code,
-    coverage,
-    database,
-    demo,
-    drift,
-    endpoints,
-    gateway,
-    history,
-    identity,
-    moves,
-    overview,
-    policy,
-    report,
-    rollouts,
-    routes,
-    scanning,
-    scopes,
-    screen,
-    sealing,
-    shadowing,
-    signatures,
-    views,
-)
-from tui.exits import Exit, exit_of, pointer_of, sentence_of
-from tui.wiring import Options
-
-app = typer.Typer(
-    name="gnomon",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
-)
-COMMANDS = (
-    demo,
-    scanning,
-    endpoints,
-    history,
-    audit,
-    coverage,
-    overview,
-    report,
-    drift,
-    database,
-    views,
-    moves,
-    shadowing,
-    routes,
-    rollouts,
-    sealing,
-    access,
-    policy,
-    identity,
-    code,
-    scopes,
-    gateway,
-    screen,
-    signatures,
-)
-for module in COMMANDS:
-    module.register(app)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(version("gnomon"))
-        raise typer.Exit
-
-
-@app.callback()
-def gnomon(
-    context: typer.Context,
-    database: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="The inventory: sqlite:///FILE or postgresql://USER@HOST/NAME."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings, in TOML.")] = None,
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-) -> None:
-    """Find model endpoints, record them, and move them behind the central gateway."""
-    context.obj = Options(database, config)
+from inventory.garbage import collect_seldom, leave_garbage
+from tui.ahead import begin_ahead
 
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
     collect_seldom()
-    sys.exit(_run())
+    code = _run()
+    leave_garbage()
+    sys.exit(code)
 
 
 def _run() -> int:
     try:
-        app(standalone_mode=True)
+        with begin_ahead(sys.argv[1:]):
+            from tui.commandline import app
+
+            app(standalone_mode=True)
     except SystemExit as stop:
+        from tui.exits import Exit
+
         return stop.code if isinstance(stop.code, int) else Exit.FAILED
     except KeyboardInterrupt:
         sys.stderr.write("gnomon: interrupted\n")
@@ -118,8 +34,10 @@ def _run() -> int:
     except BrokenPipeError:
         # The reader of stdout is content; Python would complain once more when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
+        return 0
     except Exception as error:
+        from tui.exits import exit_of, pointer_of, sentence_of
+
         code = exit_of(error)
         if code is None:
             raise
@@ -129,7 +47,7 @@ def _run() -> int:
         for line in pointer_of(error):
             narrate(f"  {line}")
         return code
-    return Exit.DONE
+    return 0
 
 
 if __name__ == "__main__":

@@ -127,15 +127,22 @@ def scan_until_done(
     The first Ctrl-C or SIGTERM ends them early and keeps what was found. Where one of several cannot
     begin, the others go on; its error is raised only where none could.
     """
-    from scanner.asking import asker
+    from scanner.asking import Asker
     from scanner.runner import Runner
     from scanner.scopes import parts_of
 
     async def run() -> list[Scan]:
+        ask = Asker(here.settings)
+
+        def tell(progress: Progress) -> None:
+            # Probes are about to go: while they are on their way there is time to load the questions.
+            ask.prepare()
+            report(progress)
+
         async with _stop_on_signals() as stop:
-            runner = Runner(here.store, here.settings, await asyncio.to_thread(asker, here.settings))
+            runner = Runner(here.store, here.settings, ask)
             results = await asyncio.gather(
-                *(runner.run(part, stop=stop, report=report, shard=shard, resume=resume) for part in parts_of(scope)),
+                *(runner.run(part, stop=stop, report=tell, shard=shard, resume=resume) for part in parts_of(scope)),
                 return_exceptions=True,
             )
         return _scans(results)
@@ -331,12 +338,12 @@ def _metrics(here: Workspace) -> Service:
 
 
 def _schedules(here: Workspace) -> Service:
-    from scanner.asking import asker
+    from scanner.asking import Asker
     from scanner.runner import Runner
     from scanner.schedule import Scheduler
     from scanner.scopes import parts_of
 
-    runner = Runner(here.store, here.settings, asker(here.settings))
+    runner = Runner(here.store, here.settings, Asker(here.settings))
 
     async def scan(scope: Scope, stop: asyncio.Event) -> list[Scan]:
         parts = parts_of(scope)
@@ -353,10 +360,10 @@ def _seals(here: Workspace) -> Service:
 
 
 def _clusters(here: Workspace) -> Service:
-    from scanner.asking import asker
+    from scanner.asking import Asker
     from scanner.follow import Follower
 
-    return Follower(here.store, here.settings, asker(here.settings)).run
+    return Follower(here.store, here.settings, Asker(here.settings)).run
 
 
 async def _all_until_stopped(parts: list[Service], stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 How they are stored is in ``inventory.store``; what follows from them in the modules of ``inventory``.
 """
 
+from inventory.loss import Loss
 from inventory.model.base import Moment, Slug, Value, utc_now
 from inventory.model.cluster import (
     Declared,
@@ -48,7 +49,6 @@ from inventory.model.governance import (
     RateLimit,
     Revocation,
 )
-from inventory.model.loss import Loss
 from inventory.model.observation import (
     MOST_INPUTS,
     Asked,

@@ -8,8 +8,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from inventory.loss import Loss
 from inventory.model.base import Moment, Slug, Value
-from inventory.model.loss import Loss
 from inventory.model.vocabulary import ScanStatus
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from scanner.io.connect import Begun, ConnectScan
+from scanner.io.prober import Prober, SynProbing
 from scanner.io.record import Record
 from scanner.io.sockets import connected_to_itself, has_route
 from scanner.io.ways import Way
@@ -38,18 +39,14 @@ def connect_scan(
 
 
 def syn_scan(
-    plan: Plan, ways: tuple[Way, ...], manners: Manners, *, patience: float, record: Record
+    prober: Prober, plan: Plan, ways: tuple[Way, ...], manners: Manners, *, patience: float, record: Record
 ) -> AsyncGenerator[Tally, None]:
-    """The same by SYN frames, from the base of a record, of a plan of which every address has a way.
+    """The same by SYN frames of another process, from the base of a record, of a plan whose every address has a way.
 
     Raises OSError where a link fails.
     """
-    # With numpy and scapy, which a scan without frames can do without.
-    from scanner.batches import batches
-    from scanner.io.packets import SynScan
-
     return _in_thread(
-        lambda deliver: SynScan(batches(plan, record.base), ways, manners, deliver, timeout=patience, record=record)
+        lambda deliver: SynProbing(prober, plan, ways, manners, deliver, patience=patience, record=record)
     )
 
 

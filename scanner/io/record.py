@@ -13,6 +13,7 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -46,7 +47,9 @@ class Record:
     ``taken`` or after it has not begun. Marks are written after what they are about: a kill in between repeats it.
     """
 
-    def __init__(self, memory: mmap.mmap, base: int, *, begins: bool = False) -> None:
+    def __init__(self, memory: mmap.mmap, place: "Place", *, begins: bool = False) -> None:
+        self.place = place
+        base = place.base
         self.size = (len(memory) - _STATES) // _BYTES_EACH
         self.mask = self.size - 1
         self.base = self.begun_at = base
@@ -67,7 +70,7 @@ class Record:
     @classmethod
     def in_memory(cls, planned: int = SIZE, base: int = 0) -> Self:
         """A record that ends with the process."""
-        return cls(mmap.mmap(-1, _length(planned)), base, begins=True)
+        return cls(mmap.mmap(-1, _length(planned)), Place(None, "", planned, base), begins=True)
 
     @classmethod
     def create(cls, path: Path, plan: str, planned: int, base: int) -> Self:
@@ -85,7 +88,7 @@ class Record:
         memory[: _HEADER.size] = _HEADER.pack(_VERSION, _identity(plan))
         # Whoever has the former one mapped keeps it.
         draft.replace(path)
-        return cls(memory, base, begins=True)
+        return cls(memory, Place(path, plan, planned, base), begins=True)
 
     @classmethod
     def take_up(cls, path: Path, plan: str, planned: int, base: int) -> Self | None:
@@ -98,7 +101,7 @@ class Record:
                 memory = mmap.mmap(file.fileno(), length)
         except OSError:
             return None
-        record = cls(memory, base)
+        record = cls(memory, Place(path, plan, planned, base))
         whole = memory[: _HEADER.size] == _HEADER.pack(_VERSION, _identity(plan))
         written_over = min(planned, record.taken + MOST_AT_ONCE) - record.size
         return record if whole and written_over <= base <= record.taken <= planned else None
@@ -139,6 +142,10 @@ class Record:
                 break
         return self._settled
 
+    def follow(self, settled: Settled) -> None:
+        """Take over how far another process has settled it."""
+        self._settled, self.base = settled, self.begun_at + settled.probes
+
     def fates(self, start: int) -> Settled:
         """What became of the probes from a position on: those that have not ended are among ``probes`` alone."""
         return sum((settled_of(bytes(part)) for _, part in self._parts(start)), Settled())
@@ -178,6 +185,25 @@ class Record:
     def spent(self) -> "Spent":
         """How long the probes had waited when the process ended: of a record that was just taken up."""
         return Spent(clock(self._times[0]), max(_QUICKEST, self._times[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a record is, for a process that has it not open: ``path`` None is memory, which each has for itself."""
+
+    path: Path | None
+    plan: str
+    planned: int
+    base: int
+
+    def open(self) -> Record:
+        """The record, taken up as whoever told of the place did. Raises OSError where it is there no more."""
+        if self.path is None:
+            return Record.in_memory(self.planned, self.base)
+        record = Record.take_up(self.path, self.plan, self.planned, self.base)
+        if record is None:
+            raise FileNotFoundError(f"the record of the scan is not in {self.path} any more")
+        return record
 
 
 class Spent:

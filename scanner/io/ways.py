@@ -81,8 +81,12 @@ def may_send_frames() -> bool:
     return True
 
 
-def find_ways(wanted: Spans) -> Ways:
-    """The ways to IPv4 addresses that are reached over Ethernet by a process that may send frames."""
+Routes = tuple[list[Route], dict[str, Link]]
+"""The routes and interfaces of this machine at one moment."""
+
+
+def framed(wanted: Spans) -> tuple[Spans, tuple[str, ...]]:
+    """Those of some addresses that frames may reach as far as can be told at once, and why the others may not."""
     reasons: list[str] = []
     if wanted & _LOOPBACK:
         reasons.append("loopback has no link layer")
@@ -93,11 +97,20 @@ def find_ways(wanted: Spans) -> Ways:
     if version_4 and not may_send_frames():
         reasons.append("this process may not open raw sockets (CAP_NET_RAW)")
         version_4 = Spans()
-    return _find(version_4, reasons) if version_4 else Ways((), tuple(reasons))
+    return version_4, tuple(reasons)
 
 
-def _find(wanted: Spans, reasons: list[str]) -> Ways:
-    routes, links = _read()
+def find_ways(wanted: Spans, here: Routes | None = None) -> Ways:
+    """The ways to IPv4 addresses that are reached over Ethernet by a process that may send frames.
+
+    ``here`` is what was read a moment ago.
+    """
+    wanted, others = framed(wanted)
+    return _find(wanted, list(others), here or read_routes()) if wanted else Ways((), others)
+
+
+def _find(wanted: Spans, reasons: list[str], here: Routes) -> Ways:
+    routes, links = here
     own = Spans.of(IPv4Network(address) for link in links.values() for address in link.addresses)
     together: dict[tuple[str, str, str | None], tuple[Spans, str]] = {}
     for addresses, route in by_route(wanted - own, routes):
@@ -149,13 +162,13 @@ def interfaces() -> dict[str, Link]:
     }
 
 
-def _read() -> tuple[list[Route], dict[str, Link]]:
+def read_routes() -> Routes:
     """The routes and interfaces of this machine."""
     links = interfaces()
-    from scapy.arch.linux.rtnetlink import read_routes
+    from scapy.arch.linux import rtnetlink
 
     routes = []
-    for network, mask, gateway, name, source, metric in read_routes():
+    for network, mask, gateway, name, source, metric in rtnetlink.read_routes():
         addresses = links[name].addresses if name in links else ()
         routes.append(
             Route(

@@ -217,6 +217,7 @@ class SubnetRun:
                 task.cancel()
             await asyncio.wait({work, stopping, planned})
             await self._questions.cancel()
+            await self._doors.close()
         self._conclude()
         yield self._update()
         if not work.cancelled() and (error := work.exception()):

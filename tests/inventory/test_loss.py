@@ -3,7 +3,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from inventory.model import Loss
 
@@ -52,5 +52,11 @@ def test_parts_add_up_in_any_order(parts: list[tuple[int, int, int, int]]) -> No
 
 
 def test_more_unanswered_than_asked_is_refused() -> None:
-    with pytest.raises(ValidationError, match="no more probes"):
+    with pytest.raises(ValueError, match="no more probes"):
         Loss(asked=1, unanswered=2)
+
+
+@pytest.mark.parametrize("stored", ['{"asked":1,"unanswered":2}', '{"asked":-1}', '{"risk":-0.5}', '{"found":1}'])
+def test_what_cannot_be_is_refused_where_it_is_read(stored: str) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Loss).validate_json(stored)

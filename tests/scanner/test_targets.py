@@ -11,6 +11,7 @@ from scanner.targets import (
     Target,
     TargetError,
     can_be_walked,
+    may_be_framed,
     parse_network,
     parse_target,
 )
@@ -125,3 +126,17 @@ def test_every_address_and_port_is_read_back(address: IPv4Address | IPv6Address,
     assert parse_target(f"{host}:{port}") == Addresses(ip_network(address), port)
     assert parse_target(f"http://{host}:{port}/") == Addresses(ip_network(address), port)
     assert parse_target(str(address)) == Addresses(parse_network(str(address)))
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("10.0.0.0/24", True),
+        ("web.example:80", True),
+        ("127.0.0.1", False),
+        ("k8s:prod", False),
+        ("10.0.0.0/99", False),
+    ],
+)
+def test_what_frames_may_reach(text: str, may: bool) -> None:
+    assert may_be_framed(text) is may

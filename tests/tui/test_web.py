@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from typer.testing import CliRunner
 
-from tui.cli import app as command_line_app
+from tui.commandline import app as command_line_app
 from tui.web import GuardedServer, command_line
 
 KEY = "the-key"

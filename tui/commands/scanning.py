@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -277,7 +278,7 @@ def _measured(scan: "Scan") -> dict[str, Any] | None:
         return None
     low, high = scan.loss.bounds
     derived = {"rate": scan.loss.rate, "low": low, "high": high, "missed_at_most": scan.loss.missed}
-    return scan.loss.model_dump(mode="json") | derived
+    return asdict(scan.loss) | derived
 
 
 def _in_words(loss: "Loss") -> str:

@@ -19,7 +19,7 @@ from registries import Registry
 from inventory.model import Declaration, Scan, Scope, utc_now
 from inventory.settings import Settings
 from inventory.store import Store, open_store
-from scanner.asking import asker
+from scanner.asking import Asker
 from scanner.runner import Runner
 from scanner.scopes import parts_of
 from scanner.sources import Ask
@@ -138,7 +138,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def ask() -> Ask:
-    return asker(Settings(scan_timeout=1.0))
+    return Asker(Settings(scan_timeout=1.0))
 
 
 @pytest.fixture

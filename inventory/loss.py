@@ -1,34 +1,39 @@
-"""How much of what a scan asked got lost on the way, as far as that was measured. Pure."""
+"""How much of what a scan asked got lost on the way, as far as that was measured. Pure.
+
+Not of pydantic, as the rest of the model is: the process that sends frames counts in it, and begins sooner so.
+"""
 
 import math
-from typing import Self
-
-from pydantic import Field, model_validator
-
-from inventory.model.base import Value
+from dataclasses import dataclass
+from typing import ClassVar, Self
 
 _Z = 1.959964
 """The normal quantile of a two-sided bound of 95 %."""
 
 
-class Loss(Value):
+@dataclass(frozen=True, slots=True)
+class Loss:
     """What became of probes whose answer was certain, because their door had answered before.
 
     ``asked`` such probes were sent, and ``unanswered`` of them met silence: they, or their answers, got
     lost. ``silent`` doors were given up, and ``risk`` is the sum of the probabilities, one a door, that all the
     probes to it got lost: each at most the upper bound of the loss when it went.
+    Raises ValueError for counts that cannot be.
     """
 
-    asked: int = Field(default=0, ge=0)
-    unanswered: int = Field(default=0, ge=0)
-    silent: int = Field(default=0, ge=0)
-    risk: float = Field(default=0.0, ge=0)
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
-    @model_validator(mode="after")
-    def _adds_up(self) -> Self:
+    asked: int = 0
+    unanswered: int = 0
+    silent: int = 0
+    risk: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check that the counts add up."""
+        if min(self.asked, self.unanswered, self.silent, self.risk) < 0:
+            raise ValueError("no count of a loss is negative")
         if self.unanswered > self.asked:
             raise ValueError("no more probes can stay unanswered than were asked")
-        return self
 
     def __add__(self, other: Self) -> Self:
         return type(self)(
