@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 QUIET_LINE_EVERY = 5.0
 GAP = "  "
+_PIECES = 4096
+"""Pieces of JSON that are written at once."""
 # A spreadsheet runs a cell that begins so; a host may choose its title.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -63,7 +66,10 @@ def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], for
 
 def write_json(value: object) -> None:
     """Write one JSON value to stdout, indented; moments in ISO 8601."""
-    json.dump(value, sys.stdout, indent=2, default=str)
+    # A piece is a bracket or a comma: one by one they would take as long as all that was asked.
+    pieces = json.JSONEncoder(indent=2, default=str).iterencode(value)
+    while some := "".join(islice(pieces, _PIECES)):
+        sys.stdout.write(some)
     sys.stdout.write("\n")
 
 
