@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,8 @@ OPEN = 4000
 SMALL, SMALL_PROBES = "10.72.0.0/20", 4096 * 20
 LINK, STATIONS = "10.74.0.0/16", 32768
 SYN_BAR, ARP_SECONDS = 1.5, 2.0
+FIRST, SWEPT = 65, (65, 65_000)
+"""Frames, from which on those of a tool are counted, and up to which those of a sweep are."""
 MASSCAN = ["masscan", "-p", PORTS, NETWORK, "--rate", "10000000", "--wait", "2", "-oL", "found"]
 NMAP = ["nmap", "-sS", "-T5", "--min-rate", "20000", "-n", "-Pn", "-p", PORTS, SMALL, "-oG", "-"]
 ARP_SCAN = ["arp-scan", "--interface", "near0", "--bandwidth", "1000000000", "--retry", "1", "--quiet", LINK]
@@ -206,22 +208,21 @@ def laboratory() -> Iterator[Lab]:
 
 
 @contextmanager
-def first_frame(lab: Lab) -> Iterator[Callable[[], float]]:
-    """When the first frames of what runs inside went, but for the few of ARP."""
-    base, ended, seen = lab.frames(), threading.Event(), [0.0]
+def moments(lab: Lab, counts: Sequence[int] = (FIRST,)) -> Iterator[list[float]]:
+    """When so many frames of what runs inside had gone, as the kernel counts them. The first few may be of ARP."""
+    base, ended, seen = lab.frames(), threading.Event(), list[float]()
 
     def watch() -> None:
         # Whoever ends this may end the namespace first.
         with suppress(OSError):
-            while not ended.wait(0.005):
-                if lab.frames() > base + 64:
-                    seen[0] = time.monotonic()
-                    return
+            while len(seen) < len(counts) and not ended.wait(0.005):
+                if lab.frames() >= base + counts[len(seen)]:
+                    seen.append(time.monotonic())
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield lambda: seen[0]
+        yield seen
     finally:
         ended.set()
         thread.join()
@@ -248,20 +249,19 @@ def syn(lab: Lab, rounds: int, folder: Path) -> None:
 def gnomon_once(lab: Lab, what: str, side: Side) -> None:
     command = lab.inside([sys.executable, str(Path(__file__)), "--ours", what])
     before, began = cpu(), time.monotonic()
-    with first_frame(lab) as first:
+    with moments(lab, SWEPT if what == "arp" else (FIRST,)) as seen:
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     side.seconds.append(time.monotonic() - began)
     side.cpu.append(cpu() - before)
     side.found.append(told["found"])
-    if "sent" in told:
-        side.rates.append(told["sent"] / (told["ended"] - first()))
+    side.rates.append(swept(seen) if what == "arp" else told["sent"] / (told["ended"] - seen[0]))
 
 
 def masscan_once(lab: Lab, side: Side, folder: Path) -> None:
     """It is ended by an interrupt two seconds after its last probe: it may wait for ever for one more frame."""
     further = ["--interface", "near0", "--adapter-ip", "10.71.0.1", "--router-mac", lab.router.replace(":", "-")]
     before, began = cpu(), time.monotonic()
-    with first_frame(lab) as first:
+    with moments(lab) as seen:
         process = subprocess.Popen(lab.inside(MASSCAN + further), cwd=folder, stderr=subprocess.PIPE)
         assert process.stderr is not None
         said = b""
@@ -282,7 +282,7 @@ def masscan_once(lab: Lab, side: Side, folder: Path) -> None:
     side.cpu.append(cpu() - before)
     lines = (folder / "found").read_text().splitlines() if (folder / "found").exists() else []
     side.found.append(len({tuple(line.split()[2:4]) for line in lines if line.startswith("open")}))
-    side.rates.append(PROBES / (ended - first()))
+    side.rates.append(PROBES / (ended - seen[0]))
 
 
 def beside_nmap(lab: Lab, rounds: int) -> None:
@@ -307,15 +307,26 @@ def arp(lab: Lab, rounds: int) -> None:
     table(sides)
     wall, complete = median(sides["gnomon"].seconds), set(sides["gnomon"].found) == {STATIONS}
     verdict = met(wall <= ARP_SECONDS and complete)
+    if "arp-scan" in sides:
+        ratio = median(sides["gnomon"].rates) / median(sides["arp-scan"].rates)
+        print(f"gnomon sends {ratio:.2f}x arp-scan's frames a second (bar: 1x): {met(ratio >= 1)}")
     print(f"gnomon takes {wall:.2f} s and finds every station (bar: {ARP_SECONDS} s): {verdict}")
 
 
 def command_once(lab: Lab, command: list[str], side: Side, found: Callable[[str], int]) -> None:
     before, began = cpu(), time.monotonic()
-    out = subprocess.run(lab.inside(command), check=True, capture_output=True, text=True).stdout
+    with moments(lab, SWEPT) as seen:
+        out = subprocess.run(lab.inside(command), check=True, capture_output=True, text=True).stdout
+    if command is ARP_SCAN:
+        side.rates.append(swept(seen))
     side.seconds.append(time.monotonic() - began)
     side.cpu.append(cpu() - before)
     side.found.append(found("\n" + out))
+
+
+def swept(seen: list[float]) -> float:
+    """Frames a second of nearly all of the first requests, which both tools send to every address."""
+    return (SWEPT[1] - SWEPT[0]) / (seen[1] - seen[0])
 
 
 def table(sides: dict[str, Side]) -> None:

@@ -13,6 +13,8 @@ from tui.ahead import begin_ahead
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
     collect_seldom()
+    # For a tenth of a second every installed package would be searched for plugins of pydantic. gnomon has none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run()
     leave_garbage()
     sys.exit(code)
