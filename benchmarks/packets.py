@@ -289,7 +289,7 @@ def beside_nmap(lab: Lab, rounds: int) -> None:
     sides = {"gnomon": Side(), "nmap": Side()}
     for _ in range(rounds):
         gnomon_once(lab, "small", sides["gnomon"])
-        command_once(lab, NMAP, sides["nmap"], lambda out: out.count("/open/"))
+        command_once(lab, NMAP, sides["nmap"], lambda out: out.count("/open/"), sweeps=False)
     print(f"\nSYN: {SMALL} x {PORTS} = {SMALL_PROBES} probes, all addresses answer, medians of {rounds}")
     print(f"nmap runs as: {' '.join(NMAP)}")
     table(sides)
@@ -302,7 +302,7 @@ def arp(lab: Lab, rounds: int) -> None:
     for _ in range(rounds):
         gnomon_once(lab, "arp", sides["gnomon"])
         if "arp-scan" in sides:
-            command_once(lab, ARP_SCAN, sides["arp-scan"], lambda out: out.count("\n10.74."))
+            command_once(lab, ARP_SCAN, sides["arp-scan"], lambda out: out.count("\n10.74."), sweeps=True)
     print(f"\nARP: {LINK}, {STATIONS} stations, medians of {rounds}; arp-scan runs as: {' '.join(ARP_SCAN)}")
     table(sides)
     wall, complete = median(sides["gnomon"].seconds), set(sides["gnomon"].found) == {STATIONS}
@@ -313,11 +313,11 @@ def arp(lab: Lab, rounds: int) -> None:
     print(f"gnomon takes {wall:.2f} s and finds every station (bar: {ARP_SECONDS} s): {verdict}")
 
 
-def command_once(lab: Lab, command: list[str], side: Side, found: Callable[[str], int]) -> None:
+def command_once(lab: Lab, command: list[str], side: Side, found: Callable[[str], int], *, sweeps: bool) -> None:
     before, began = cpu(), time.monotonic()
-    with moments(lab, SWEPT) as seen:
+    with moments(lab, SWEPT if sweeps else ()) as seen:
         out = subprocess.run(lab.inside(command), check=True, capture_output=True, text=True).stdout
-    if command is ARP_SCAN:
+    if sweeps:
         side.rates.append(swept(seen))
     side.seconds.append(time.monotonic() - began)
     side.cpu.append(cpu() - before)

@@ -122,7 +122,7 @@ class Prober:
         try:
             words: Any = pickle.load(self._process.stdout)  # noqa: S301 (from a process of our own)
         except (EOFError, pickle.UnpicklingError) as error:
-            raise OSError("the process that sends the frames has ended") from error
+            raise OSError("the process that sends the frames has ended: scan again with --resume") from error
         if isinstance(words, OSError):
             raise words
         assert isinstance(words, Ways | Told | Ended)
@@ -131,17 +131,15 @@ class Prober:
     def close(self) -> None:
         """End the process, and wait until it has. What it has not told is not told any more."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with suppress(OSError):
             self._process.stdin.close()
-        self._process.stdout.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        # Its words are closed last: while it lives, somebody may wait for them, and closing would wait as well.
+        self.kill()
 
     def kill(self) -> None:
-        """The same at once, of a process that has done nothing."""
+        """The same at once."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

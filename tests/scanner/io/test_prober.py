@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.io.prober import Prober
 from scanner.io.record import Record
 from scanner.tally import OPEN, REFUSED, SILENT
 
@@ -87,7 +90,7 @@ def test_nothing_goes_while_the_scan_is_held(lab, tmp_path):
 
 def test_a_process_that_is_killed_is_said_to_have_ended(lab, tmp_path):
     told = lab.scan(RUN, str(tmp_path / "lab.probes"), "200", "kill")
-    assert told["error"] == "the process that sends the frames has ended"
+    assert told["error"] == "the process that sends the frames has ended: scan again with --resume"
     assert told["ended"] == -signal.SIGKILL
 
 
@@ -101,6 +104,29 @@ def test_no_frame_goes_once_the_scan_was_killed(lab, tmp_path):
     while _lives(sender) and time.monotonic() < deadline:
         os.sched_yield()
     assert not _lives(sender)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_a_process_ends_when_it_is_closed_though_it_heeds_nothing_and_is_waited_for(stuck):
+    prober = Prober()
+    pid, words = prober._process.pid, []
+
+    def wait() -> None:
+        try:
+            words.append(prober.next())
+        except OSError as error:
+            words.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    if stuck:
+        os.kill(pid, signal.SIGSTOP)
+    prober.close()
+    waiting.join()
+    assert not _lives(pid)
+    assert prober._process.returncode == (-signal.SIGKILL if stuck else 0)
+    assert len(words) == 1
+    assert isinstance(words[0], OSError)
 
 
 def _lives(pid: int) -> bool:
