@@ -3,7 +3,8 @@
 Needs root, ip and nft; what is not installed is left out, and said so. Runs are interleaved and the
 medians compared. Rates are frames sent a second, from the first frame on the wire to the last, the
 repetitions of ours among them. Of masscan that is its best rate: no limit. Its losses are its own: it
-answers every RST with a RST, and with RSTs suppressed it finds more.
+answers every RST with a RST, and with RSTs suppressed it finds more. The start is that of the whole command, from
+the moment at which a shell would begin it, with a database of its own, to its first SYNs.
 """
 
 import argparse
@@ -32,7 +33,9 @@ PROBES = ADDRESSES * 20
 OPEN = 4000
 SMALL, SMALL_PROBES = "10.72.0.0/20", 4096 * 20
 LINK, STATIONS = "10.74.0.0/16", 32768
-SYN_BAR, ARP_SECONDS = 1.5, 2.0
+SYN_BAR, ARP_SECONDS, START_SECONDS = 1.5, 2.0, 1.0
+REFUSING = "10.72.5.224/27"
+"""Addresses without a door: nobody is asked anything after the probes."""
 FIRST, SWEPT = 65, (65, 65_000)
 """Frames, from which on those of a tool are counted, and up to which those of a sweep are."""
 MASSCAN = ["masscan", "-p", PORTS, NETWORK, "--rate", "10000000", "--wait", "2", "-oL", "found"]
@@ -64,7 +67,7 @@ class Side:
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3, help="interleaved runs of each side")
-    arguments.add_argument("--only", choices=["syn", "nmap", "arp"], help="one comparison instead of all")
+    arguments.add_argument("--only", choices=["syn", "nmap", "arp", "start"], help="one comparison instead of all")
     arguments.add_argument("--ours", choices=["syn", "small", "arp"], help=argparse.SUPPRESS)
     given = arguments.parse_args()
     if given.ours:
@@ -80,6 +83,8 @@ def main() -> int:
             beside_nmap(lab, given.rounds)
         if given.only in {None, "arp"}:
             arp(lab, given.rounds)
+        if given.only in {None, "start"}:
+            start(lab, given.rounds, Path(folder))
     return 0
 
 
@@ -311,6 +316,22 @@ def arp(lab: Lab, rounds: int) -> None:
         ratio = median(sides["gnomon"].rates) / median(sides["arp-scan"].rates)
         print(f"gnomon sends {ratio:.2f}x arp-scan's frames a second (bar: 1x): {met(ratio >= 1)}")
     print(f"gnomon takes {wall:.2f} s and finds every station (bar: {ARP_SECONDS} s): {verdict}")
+
+
+def start(lab: Lab, rounds: int, folder: Path) -> None:
+    """The first run finds no database and no compiled module of a command, and is not counted."""
+    words = ["scan", REFUSING, "--ports", PORTS, "--rate", "1000000", "--format", "json"]
+    print(f"\nstart: gnomon {' '.join(words)}")
+    command = [sys.executable, "-m", "tui.cli", "--database", f"sqlite:///{folder / 'start.db'}", *words]
+    measured = []
+    for _ in range(rounds + 1):
+        began = time.monotonic()
+        with moments(lab) as seen:
+            subprocess.run(lab.inside(command), check=True, capture_output=True)
+        measured.append(seen[0] - began)
+    first = median(measured[1:])
+    verdict = met(first <= START_SECONDS)
+    print(f"gnomon's first probes leave {first:.2f} s after its start (bar: {START_SECONDS} s): {verdict}")
 
 
 def command_once(lab: Lab, command: list[str], side: Side, found: Callable[[str], int], *, sweeps: bool) -> None:

@@ -165,7 +165,7 @@ async def effect(port: int, host: str, shows: Callable[[int, bytes], bool]) -> f
                 await asyncio.sleep(0.001)
 
 
-async def weights(writer: Writer, spec: RouteSpec, port: int, changes: int) -> None:
+async def weights(writer: Writer, spec: RouteSpec, port: int, changes: int) -> list[float]:
     measured = []
     for number in range(changes):
         name = "replacement" if number % 2 == 0 else "origin"
@@ -175,9 +175,10 @@ async def weights(writer: Writer, spec: RouteSpec, port: int, changes: int) -> N
         began = await writer.change({"bench": desired.shift(spec, moved)})
         measured.append((await waiting - began) * 1000)
     print(f"{changes} weight changes: to effect {shares(measured)}")
+    return measured
 
 
-async def come_and_go(writer: Writer, port: int, backends: dict[str, int], count: int) -> None:
+async def come_and_go(writer: Writer, port: int, backends: dict[str, int], count: int) -> list[float]:
     measured: dict[str, list[float]] = {"additions": [], "removals": []}
     for number in range(count):
         name = f"extra-{number}"
@@ -190,6 +191,7 @@ async def come_and_go(writer: Writer, port: int, backends: dict[str, int], count
             measured[what].append((await waiting - began) * 1000)
     for what, found in measured.items():
         print(f"{count} {what}: to effect {shares(found)}")
+    return [*measured["additions"], *measured["removals"]]
 
 
 async def alive(folder: Path, running: asyncio.subprocess.Process) -> None:
@@ -243,10 +245,10 @@ async def main(routes: int, changes: int, added: int, kills: int, restarts: int)
                     f"Envoy {resident(envoy):.0f} MiB and {processor(envoy):.1f} s"
                 )
                 callers = Callers(port)
-                if changes:
-                    await weights(writer, bench, port, changes)
-                if added:
-                    await come_and_go(writer, port, backends, added)
+                measured = await weights(writer, bench, port, changes) if changes else []
+                measured += await come_and_go(writer, port, backends, added) if added else []
+                if changes and added:
+                    print(f"all {len(measured)} changes: to effect {shares(measured)}")
                 for _ in range(kills):
                     running.kill()
                     await running.wait()
