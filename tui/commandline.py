@@ -1,78 +1,102 @@
 """The command line: ``gnomon [--database URL] [--config FILE] COMMAND``.
 
-Each command is a function in ``tui.commands``, which names the module that does its work. This file
-holds what all share: the options before the command.
+Each command is a function in ``tui.commands``, which names the module that does its work. This file holds what all
+share: the options before the command, and where each command is.
 """
 
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from tui.commands import (
-    access,
-    audit,
-    code,
-    coverage,
-    database,
-    demo,
-    drift,
-    endpoints,
-    gateway,
-    history,
-    identity,
-    moves,
-    overview,
-    policy,
-    report,
-    rollouts,
-    routes,
-    scanning,
-    scopes,
-    screen,
-    sealing,
-    shadowing,
-    signatures,
-    views,
-)
 from tui.wiring import Options
+
+COMMANDS = {
+    "demo": ("demo",),
+    "scanning": ("scan",),
+    "endpoints": ("endpoints", "endpoint", "triage"),
+    "history": ("changes", "identities"),
+    "audit": ("audit",),
+    "coverage": ("coverage",),
+    "overview": ("graph",),
+    "report": ("report",),
+    "drift": ("drift", "declared"),
+    "moves": ("adopt", "shift", "rollback", "release"),
+    "routes": ("routes", "route"),
+    "rollouts": ("rollout", "promote"),
+    "shadowing": ("shadow",),
+    "sealing": ("seal",),
+    "access": ("access",),
+    "policy": ("policy",),
+    "identity": ("issuers", "keys", "tokens"),
+    "code": ("plan", "apply", "export"),
+    "gateway": ("serve", "gateway", "doctor"),
+    "screen": ("tui",),
+    "database": ("db",),
+    "views": ("view",),
+    "scopes": ("scope", "schedule"),
+    "signatures": ("signature",),
+}
+"""The modules of ``tui.commands`` and the names that each registers, in the order of ``--help``."""
+
+
+class Commands(MutableMapping[str, Any]):
+    """The commands by name. A module is loaded when one of its commands is asked for: nobody waits for all others."""
+
+    def __init__(self) -> None:
+        """None is loaded."""
+        self._module = {name: module for module, names in COMMANDS.items() for name in names}
+        self._loaded: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        """A command or a group of them. KeyError where there is none of that name."""
+        if name not in self._loaded:
+            part = typer.Typer(rich_markup_mode=None)
+            import_module(f"tui.commands.{self._module[name]}").register(part)
+            self._loaded |= get_group(part).commands
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        """Add a command, or put it in the place of another."""
+        self._module.setdefault(name, "")
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        """Take a command away. KeyError where there is none of that name."""
+        del self._module[name]
+        self._loaded.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names, loaded or not."""
+        return iter(self._module)
+
+    def __len__(self) -> int:
+        """How many commands there are."""
+        return len(self._module)
+
+
+class Group(TyperGroup):
+    """The root of the command line."""
+
+    def __init__(self, **given: Any) -> None:
+        """``given`` is what typer makes a group of."""
+        super().__init__(**given)
+        self.commands = Commands()
+
 
 app = typer.Typer(
     name="gnomon",
+    cls=Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with `gnomon demo`, or with `gnomon scan 10.0.0.0/24` and `gnomon tui`.",
 )
-COMMANDS = (
-    demo,
-    scanning,
-    endpoints,
-    history,
-    audit,
-    coverage,
-    overview,
-    report,
-    drift,
-    database,
-    views,
-    moves,
-    shadowing,
-    routes,
-    rollouts,
-    sealing,
-    access,
-    policy,
-    identity,
-    code,
-    scopes,
-    gateway,
-    screen,
-    signatures,
-)
-for module in COMMANDS:
-    module.register(app)
 
 
 def _version(wanted: bool) -> None:

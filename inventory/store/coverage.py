@@ -31,10 +31,11 @@ from inventory.space import Block, RedFlag, Space, red_flags, spaces
 from inventory.store.database import Database, batches
 from inventory.store.endpoints import EndpointRepository
 from inventory.store.links import LinkState, in_states
+from inventory.store.recent import last_scans_in, scans_in, scopes_in
 from inventory.store.rows import BATCH, TABLE
 from inventory.store.tables import BlockRow, ChangeRow
 from inventory.store.tables_history import TrendRow
-from inventory.store.trends import facets_in, last_scans_in, scans_in, scopes_in
+from inventory.store.trends import facets_in
 
 GROUPINGS = ("site", "scope", "owner", "product", "cluster", "namespace", "kind")
 GAPS_SHOWN = 200

@@ -7,8 +7,8 @@ from sqlmodel import Session, col, select
 from inventory.model import Change, Scan, Schedule, Scope, utc_now
 from inventory.store.changes import record
 from inventory.store.database import Database
+from inventory.store.recent import scans_in
 from inventory.store.tables import LeaseRow, ScanRow, ScheduleRow, ScopeRow
-from inventory.store.trends import scans_in
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Scopes = list[Scope]

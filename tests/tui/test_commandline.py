@@ -1,0 +1,57 @@
+"""The table of commands is held against what the modules register, and loads no more than it must."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+from typer.main import get_group
+
+from tui.commandline import COMMANDS, Commands
+
+FOLDER = Path(import_module("tui.commands").__path__[0])
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_a_module_registers_the_commands_of_the_table(module: str) -> None:
+    part = typer.Typer()
+    import_module(f"tui.commands.{module}").register(part)
+    assert set(get_group(part).commands) == set(COMMANDS[module])
+
+
+def test_every_module_that_registers_at_the_root_is_in_the_table() -> None:
+    registering = {path.stem for path in FOLDER.glob("*.py") if "def register(app:" in path.read_text(encoding="utf-8")}
+    assert registering == set(COMMANDS)
+
+
+def test_the_names_are_known_before_anything_is_loaded() -> None:
+    commands = Commands()
+    assert list(commands) == [name for names in COMMANDS.values() for name in names]
+    assert len(commands) == len(set(commands))
+
+
+def test_commands_are_put_and_taken_as_those_of_any_mapping() -> None:
+    commands = Commands()
+    commands["more"] = commands["scan"]
+    assert commands["more"].name == "scan"
+    del commands["more"], commands["triage"]
+    assert "more" not in commands
+    assert "triage" not in commands
+    with pytest.raises(KeyError):
+        commands["more"]
+
+
+def test_a_command_loads_no_other() -> None:
+    program = (
+        "import json, sys\n"
+        "from tui.commandline import Commands\n"
+        "Commands()['db']\n"
+        "json.dump([name for name in sys.modules if name.startswith('tui.commands.')], sys.stdout)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.rpartition(".")[2] for name in json.loads(done.stdout)}
+    assert "database" in loaded
+    assert not loaded & (set(COMMANDS) - {"database", "routes", "moves"})
