@@ -138,8 +138,10 @@ class Controller:
                 except StoreError as error:
                     busy = await self._without_store(error)
                 if not busy:
+                    # Not ``wait_for``, which makes a task of it, that wakes the loop once more.
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._wake.wait(), patience)
+                        async with asyncio.timeout(patience):
+                            await self._wake.wait()
 
     async def _read(self) -> None:
         """Take in what is new in the store. The first time, that is everything."""

@@ -10,6 +10,9 @@ from inventory.store.bell import Bell
 POLL_SECONDS = 0.05
 """How often the store is asked where it has no bell."""
 
+GIVE_WAY_SECONDS = 0.02
+"""How long after a write those look for whom nobody waits: it is most often a route, whose change goes first."""
+
 BELL_SECONDS = 2.0
 """How often it is asked all the same, bell or not: a write may come from where none is rung."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from inventory.model import PolicyState, Principal, Revocation, utc_now
 from inventory.store import Store, StoreError
 from router.audit.evidence import access_of
-from router.ear import hearing
+from router.ear import GIVE_WAY_SECONDS, hearing
 from router.errors import GatewayError
 from router.gateways import Gateway, Governed
 from router.governance import Governance, RouteRule, Trusted, allows, losing
@@ -28,9 +28,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 """How often callers are looked at again, and how long a silent bell is trusted."""
-
-GIVE_WAY_SECONDS = 0.02
-"""How long after a write it begins to look."""
 
 SPACING_SECONDS = 0.1
 """How long after the beginning of one look the next begins at the earliest."""
@@ -95,8 +92,7 @@ class Governor:
         async with hearing(self._store, wake, stop) as ear:
             while not stop.is_set():
                 patience = min(await ear.listen(), LOOK_SECONDS)
-                # What was just written is most often a route, which callers wait for: its change goes first, and
-                # among many, most of them do.
+                # Among many changes of routes, most of them go first.
                 await asyncio.sleep(max(GIVE_WAY_SECONDS, began + SPACING_SECONDS - loop.time()))
                 began = loop.time()
                 wake.clear()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from inventory.model import Live, Revision, Rollout, RouteSpec, ShadowEvidence, Traffic, Watch, utc_now
 from inventory.store import Store, StoreError
-from router.ear import hearing
+from router.ear import GIVE_WAY_SECONDS, hearing
 from router.gateways import Gateway, Measured
 from router.rollout import Sight, Turn, live_percent, steer
 
@@ -62,6 +62,7 @@ class Rollouts:
                 busy = self._seen or self._said
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(*((stop.wait(), LOOK_EVERY) if busy else (self._wake.wait(), patience)))
+                    await asyncio.sleep(GIVE_WAY_SECONDS)
         with contextlib.suppress(StoreError):
             for seen in self._seen.values():
                 await asyncio.to_thread(self._save, seen)

@@ -1,6 +1,7 @@
 """The record of governed changes: appended in the transaction that makes each, never edited."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, select
@@ -11,6 +12,8 @@ from inventory.store.tables import ChangeRow
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Changes = list[Change]
+
+_APPEND: Final = insert(ChangeRow)
 
 
 class ChangeRepository:
@@ -33,4 +36,4 @@ class ChangeRepository:
 def record(session: Session, change: Change) -> None:
     """Append a change inside the transaction that makes it."""
     row = {"at": change.at, "subject": change.subject, "body": change.model_dump(mode="json")}
-    session.connection().execute(insert(ChangeRow), row)
+    session.connection().execute(_APPEND, row)

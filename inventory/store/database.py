@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, event, inspect, text, update
+from sqlalchemy import ClauseElement, Connection, Engine, event, inspect, select, text, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -20,14 +20,26 @@ from inventory.store.tables import ClockRow
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 BUSY_SECONDS = 30
 CACHE_KIBIBYTES = 32_768
 """Pages that a connection to SQLite keeps at most. What a transaction changes beyond is written twice."""
 
 _CLOCK = "gnomon_clock"
+_TICK: Final = update(ClockRow).values(value=ClockRow.value + 1).returning(col(ClockRow.value))
+_VERSION: Final = select(col(ClockRow.value))
+
 
 T = TypeVar("T")
+
+
+class _Compiled(NamedTuple):
+    """A statement in the driver's words, the parameters that it has of itself, and the order of all; None by name."""
+
+    words: str
+    fixed: dict[str, Any]
+    names: tuple[str, ...] | None
 
 
 class Database:
@@ -39,6 +51,7 @@ class Database:
         self._parsed = _parse(url)
         self.engine = _engine(self._parsed)
         self._file = Path(str(self._parsed.database)) if self._parsed.drivername == "sqlite" else None
+        self._compiled: dict[ClauseElement, _Compiled] = {}
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -58,8 +71,7 @@ class Database:
         """
         with self._session(write=True) as session:
             if notify:
-                tick = update(ClockRow).values(value=ClockRow.value + 1).returning(col(ClockRow.value))
-                session.info[_CLOCK] = session.connection().execute(tick).scalar_one()
+                session.info[_CLOCK] = session.connection().execute(_TICK).scalar_one()
                 if ring and self._file is None:
                     session.connection().execute(text(f"NOTIFY {CHANNEL}"))
             yield session
@@ -86,18 +98,31 @@ class Database:
             raise explain(self.url, error) from error
 
     def version(self) -> int:
-        """How many writes were ever committed, by any process.
+        """How many writes were ever committed, by any process."""
+        return next((int(value) for (value,) in self.glance(_VERSION)), 0)
 
-        It is asked many times a second, so it goes straight to the driver, past everything that makes
-        a session: that costs a tenth.
+    def glance(self, statement: ClauseElement, /, **parameters: Any) -> Iterator[Any]:
+        """The rows of one query, as the driver gives them. Raises StoreError where the database fails.
+
+        For what is asked many times a second, or while callers wait: it goes straight to the driver, past everything
+        that makes a session, and costs a tenth. A statement is compiled once, so it has to be one of a module.
         """
+        words, fixed, names = self._compiled.get(statement) or self._compile(statement)
+        values: Any = fixed | parameters
+        if names is not None:
+            values = tuple(values[name] for name in names)
         try:
             with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-                cursor.execute("SELECT value FROM clock")
-                row = cursor.fetchone()
+                cursor.execute(words, values)
+                yield from cast("Iterator[Any]", cursor)
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             raise explain(self.url, error) from error
-        return int(row[0]) if row else 0
+
+    def _compile(self, statement: ClauseElement) -> _Compiled:
+        compiled = cast("SQLCompiler", statement.compile(dialect=self.engine.dialect))
+        names = tuple(compiled.positiontup or ()) if compiled.positional else None
+        made = self._compiled[statement] = _Compiled(str(compiled), dict(compiled.params), names)
+        return made
 
     def close(self) -> None:
         """Close every connection."""
@@ -153,7 +178,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     write = connection.get_execution_options().get("gnomon_write", True)
-    connection.execute(text("BEGIN IMMEDIATE" if write else "BEGIN"))
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
 def insert_into(session: Session, table: type[SQLModel]) -> "postgresql.Insert | sqlite.Insert":

@@ -17,9 +17,6 @@ from inventory.store.tables import RevisionRow
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Revisions = list[Revision]
 
-_ROWS = 200
-
-
 # Made once: each change of a route asks both, and callers wait for it.
 _BODY: Final = cast(col(RevisionRow.body), Text)
 _LATEST: Final = (
@@ -39,6 +36,7 @@ _NEWS: Final = (
     .where(col(RevisionRow.id).in_(_NEWEST))
     .order_by(col(RevisionRow.route))
 )
+_APPEND: Final = insert(RevisionRow)
 
 
 class StaleError(LookupError):
@@ -127,14 +125,12 @@ class RouteRepository:
         Who asks gets the same objects as whoever asked before: ten thousand routes are in memory once.
         """
         found, last = [], cursor
-        with self._database.read() as session:
-            # Some rows at a time: all of them at once are more than what is kept of them.
-            for id_, route, number, text in session.connection().execute(_NEWS, {"cursor": cursor}).yield_per(_ROWS):
-                known = self._known.get(route)
-                if known is None or known.number != number:
-                    known = self._known[route] = Revision.model_validate_json(text)
-                found.append(known)
-                last = max(last, id_ or 0)
+        for id_, route, number, text in self._database.glance(_NEWS, cursor=cursor):
+            known = self._known.get(route)
+            if known is None or known.number != number:
+                known = self._known[route] = Revision.model_validate_json(text)
+            found.append(known)
+            last = max(last, id_)
         return News(found, last)
 
     def history(self, name: str) -> Revisions:
@@ -159,7 +155,7 @@ def append_revision(
     number = before.number + 1 if before else 1
     revision = Revision(route=name, number=number, spec=spec, at=utc_now(), who=who, why=why, change=change)
     row = {"route": name, "number": number, "body": revision.model_dump(mode="json")}
-    session.connection().execute(insert(RevisionRow), row)
+    session.connection().execute(_APPEND, row)
     action = "route" if spec else "release"
     record(session, Change(
         at=revision.at, who=who, action=action, subject=f"route:{name}", why=why,

@@ -5,13 +5,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from making import LISTENER, NOW, ago, identified, observation, observations, route, scan
-from sqlalchemy import select, text
+from sqlalchemy import create_engine, select, text
 
 from inventory.fold import fold
 from inventory.lifecycle import TransitionError
@@ -326,6 +327,19 @@ def test_routes_are_revisions(store: Store):
     with pytest.raises(LookupError, match="no route 'iris'"):
         store.routes.remove("iris", who="ana", why="again")
     assert [c.action for c in store.changes.list(subject="route:iris")] == ["release", "route", "route"]
+
+
+@pytest.mark.parametrize("asked", ["routes.since", "version"])
+def test_what_is_asked_past_the_session_fails_as_all_else_does(database_url: str, asked: str):
+    with open_store(database_url) as store:
+        ask = partial(store.routes.since, 0) if asked == "routes.since" else store.version
+        ask()
+        engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            connection.execute(text(f"DROP TABLE {'revision' if asked == 'routes.since' else 'clock'}"))
+        engine.dispose()
+        with pytest.raises(StoreError):
+            ask()
 
 
 def test_reports_and_counts_come_back(store: Store):
