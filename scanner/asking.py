@@ -1,11 +1,15 @@
-"""Makes what puts the questions of every signature to a listener."""
+"""Makes what puts the questions of every signature to a listener, in this process."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from inventory.model import Listener
 from inventory.settings import Settings
 from scanner.findings import Finding, Limits
 from scanner.sources.source import Ask
+
+if TYPE_CHECKING:
+    from scanner.knowledge import Knowledge
 
 
 class Asker:
@@ -36,15 +40,24 @@ class Asker:
         return await self._loaded(listener)
 
 
+def limits_of(settings: Settings) -> Limits:
+    """What the settings let one listener cost."""
+    return Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
+
+
 def _load(settings: Settings) -> Ask:
     # A quarter of a second of imports and signatures: see above.
     from scanner.knowledge import load_knowledge
+
+    return asks(load_knowledge(settings.signatures), limits_of(settings))
+
+
+def asks(knowledge: "Knowledge", limits: Limits) -> Ask:
+    """What asks by some knowledge, and remembers what it learns of hosts that answer alike."""
     from scanner.ledger import Ledger
     from scanner.questions import new_token, question
     from scanner.recall import Recall
 
-    knowledge = load_knowledge(settings.signatures)
-    limits = Limits(connect=settings.scan_timeout, answer=settings.answer_timeout, host=settings.host_timeout)
     recall = Recall(knowledge, limits, new_token())
 
     async def ask(listener: Listener) -> tuple[Finding, ...]:
