@@ -114,7 +114,7 @@ async def questions(hosts: list[str]) -> dict[str, Any]:
     collect_seldom()
     from inventory.model import Identified, Listener, Questioned
     from inventory.settings import Settings
-    from scanner.deputies import Deputies
+    from scanner.asking import Asker
     from scanner.questioning import Questioning
 
     settings = Settings()
@@ -129,13 +129,12 @@ async def questions(hosts: list[str]) -> dict[str, Any]:
         named[listener.address] = [fact.product for fact in facts if isinstance(fact, Identified)]
         requests += sum(len(fact.requests) for fact in facts if isinstance(fact, Questioned))
 
-    ask = Deputies(settings)
+    ask = Asker(settings)
     began = time.monotonic()
     questioning = Questioning(ask, done, concurrency=settings.scan_concurrency)
     for host in hosts:
         await questioning.put(Listener(site="lab", address=host, port=80))
     await questioning.finish()
-    await ask.aclose()
     return {"named": named, "requests": requests, "asking": time.monotonic() - began}
 
 

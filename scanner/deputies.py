@@ -1,21 +1,18 @@
-"""Questions by processes of their own, so that every core asks while this one follows and records the scan.
+"""Questions by processes of their own, so that every core asks where there are many to be asked.
 
 The processes are ``scanner.deputy``. What they find comes as JSON and is validated, as anything from outside is: they
 speak with hosts that may be hostile.
 """
 
 import asyncio
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from inventory.model import Listener, Value
-from inventory.settings import Settings
-from scanner.asking import limits_of
 from scanner.findings import Finding, Limits
-from scanner.io.crew import Crew, obtain
+from scanner.io.crew import Crew
 from scanner.io.words import Kind, Words
 from scanner.sources.source import AskingEnded
 
@@ -30,62 +27,42 @@ class Begin(Value):
 
 
 class Deputies:
-    """What asks a listener, as ``scanner.asking.Asker`` does. Raises SignatureError, and AskingEnded when it is called.
+    """So many processes that ask. They begin at once, and are free as soon as they have joined. Dismiss them.
 
-    Whoever has the fewest listeners gets the next one. Close it in the event loop in which it was used.
+    Make it in the thread of the event loop, which must live as long.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._begin = Begin(limits=limits_of(settings), signatures=settings.signatures).model_dump_json().encode()
-        if settings.signatures is not None:
-            # So that what is wrong with them is said before anything is sent.
-            from scanner.knowledge import load_knowledge
+    def __init__(self, size: int, limits: Limits, signatures: Path | None) -> None:
+        self._crew = Crew(size)
+        self._begin = Begin(limits=limits, signatures=signatures).model_dump_json().encode()
+        self._deputies: list[Deputy] = []
+        self._joining = asyncio.create_task(self._join())
 
-            load_knowledge(settings.signatures)
-        self._crew: Crew | None = None
-        self._joining: asyncio.Task[list[_Deputy]] | None = None
-        self._numbers = count(1)
+    def freest(self) -> "Deputy | None":
+        """Who has the fewest listeners; None while nobody has joined."""
+        return min(self._deputies, key=lambda one: one.load, default=None)
 
-    def prepare(self) -> None:
-        """Begin the processes, unless that was done."""
-        if self._crew is None:
-            self._crew = obtain()
+    def dismiss(self) -> None:
+        """End the processes at once. Whoever is being asked is asked no more."""
+        self._joining.cancel()
+        for deputy in self._deputies:
+            deputy.words.close()
+        self._crew.close()
 
-    async def __call__(self, listener: Listener) -> tuple[Finding, ...]:
-        """What a listener is found to be."""
-        if self._joining is None:
-            self.prepare()
-            self._joining = asyncio.create_task(self._join())
-        # Whoever is asked no more must not take them from the others.
-        deputies = await asyncio.shield(self._joining)
-        deputy = min(deputies, key=lambda one: one.load)
-        return await deputy.ask(next(self._numbers), listener)
-
-    async def _join(self) -> "list[_Deputy]":
-        assert self._crew is not None
-        deputies = []
+    async def _join(self) -> None:
+        numbers = count(1)
         for sock in self._crew.sockets:
-            deputy = _Deputy()
+            deputy = Deputy(numbers)
             await asyncio.get_running_loop().create_connection(deputy.listen, sock=sock)
             deputy.words.say(0, Kind.BEGIN, self._begin)
-            deputies.append(deputy)
-        return deputies
-
-    async def aclose(self) -> None:
-        """End the processes. Whoever is being asked is asked no more."""
-        if self._joining is not None:
-            with suppress(OSError):
-                for deputy in await self._joining:
-                    deputy.words.close()
-        if self._crew is not None:
-            crew, self._crew = self._crew, None
-            await asyncio.to_thread(crew.close)
+            self._deputies.append(deputy)
 
 
-class _Deputy:
+class Deputy:
     """One process, and who waits for what it finds."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: "count[int]") -> None:
+        self._numbers = numbers
         self._waiting: dict[int, asyncio.Future[tuple[Finding, ...]]] = {}
         self._over = False
 
@@ -95,12 +72,15 @@ class _Deputy:
         return len(self._waiting)
 
     def listen(self) -> Words:
+        """Our end of what is said."""
         self.words = Words(self._heard, self._ended)
         return self.words
 
-    async def ask(self, number: int, listener: Listener) -> tuple[Finding, ...]:
+    async def ask(self, listener: Listener) -> tuple[Finding, ...]:
+        """What it finds a listener to be. Raises AskingEnded where the process is no more."""
         if self._over:
             raise AskingEnded
+        number = next(self._numbers)
         found: asyncio.Future[tuple[Finding, ...]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = found
         self.words.say(number, Kind.ASK, listener.model_dump_json().encode())
@@ -110,12 +90,12 @@ class _Deputy:
             self.words.say(number, Kind.DROP)
             raise
         finally:
-            self._waiting.pop(number, None)
+            del self._waiting[number]
 
     def _heard(self, number: int, kind: Kind, held: bytes) -> None:
         found = self._waiting.get(number)
         if found is None or found.done():
-            # It had ended before it was told that nobody wants to know any more.
+            # It had ended before it heard that nobody wants to know any more.
             return
         if kind is not Kind.FOUND:
             found.set_exception(RuntimeError(held.decode(errors="replace")))

@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inventory.garbage import collect_seldom

@@ -10,7 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -127,19 +127,19 @@ def scan_until_done(
     The first Ctrl-C or SIGTERM ends them early and keeps what was found. Where one of several cannot
     begin, the others go on; its error is raised only where none could.
     """
-    from scanner.deputies import Deputies
+    from scanner.asking import Asker
     from scanner.runner import Runner
     from scanner.scopes import parts_of
 
     async def run() -> list[Scan]:
-        ask = Deputies(here.settings)
+        ask = Asker(here.settings)
 
         def tell(progress: Progress) -> None:
-            # Probes are about to go: while they are on their way there is time to begin those who ask.
+            # Probes are about to go: while they are on their way there is time to load the questions.
             ask.prepare()
             report(progress)
 
-        async with _stop_on_signals() as stop, aclosing(ask):
+        async with _stop_on_signals() as stop:
             runner = Runner(here.store, here.settings, ask)
             results = await asyncio.gather(
                 *(runner.run(part, stop=stop, report=tell, shard=shard, resume=resume) for part in parts_of(scope)),

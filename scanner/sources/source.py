@@ -17,7 +17,7 @@ Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
 """Puts every question to one listener, within its own limits of time and size. Raises AskingEnded."""
 
 
-class AskingEnded(OSError):
+class AskingEnded(OSError):  # noqa: N818 - a state, not a fault
     """Nobody can be asked any more, and who was being asked was not asked to the end."""
 
     def __init__(self) -> None:
