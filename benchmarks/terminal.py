@@ -122,7 +122,7 @@ def write_on(url: str) -> None:
 def show_on(url: str, report: int) -> None:
     """The real command, which tells through a pipe what each drawing of the screen showed."""
     from tui.app import GnomonApp
-    from tui.commandline import app
+    from tui.commandline import make_app
     from tui.widgets.table import RowTable
 
     told = {"moves": 0, "painted": 0}
@@ -156,7 +156,7 @@ def show_on(url: str, report: int) -> None:
     GnomonApp.__init__ = made  # type: ignore[method-assign]
     GnomonApp._display, RowTable._row, RowTable.move_to = drawn, painted, moved  # noqa: SLF001
     sys.argv = ["gnomon", "--database", url, "tui"]
-    app()
+    make_app()()
 
 
 @dataclass

@@ -12,7 +12,7 @@ from making import NOW, ago, endpoint
 from inventory.model import Governance, Kind, Posture, Routing
 from inventory.risk import assess
 from inventory.settings import Settings
-from tui.commandline import app
+from tui.commandline import make_app
 from tui.exits import Exit
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ def commands(group: click.Group, prefix: str = "gnomon") -> dict[str, click.Comm
     return found
 
 
-COMMANDS = commands(typer.main.get_command(app))
+COMMANDS = commands(typer.main.get_command(make_app()))
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -13,7 +13,8 @@ VALUED_BEFORE = {"--database", "--config"}
 FLAGS = {"--allow-public", "--resume", "--explain", "--help", "-h"}
 """The options of ``scan`` that take none."""
 
-_SENDS_NOTHING = {"--explain", "--help", "-h", "--listen", "--for"}
+_HELP = {"--help", "-h"}
+_SENDS_NOTHING = _HELP | {"--explain", "--listen", "--for"}
 
 
 @contextmanager
@@ -24,19 +25,29 @@ def begin_ahead(arguments: Sequence[str]) -> Iterator[None]:
         yield
 
 
+def command_of(arguments: Sequence[str]) -> str | None:
+    """The name of the command among arguments, if help on all of them is not what is asked for. Pure."""
+    first = _first(arguments)
+    return None if first is None or _HELP.intersection(arguments[:first]) else arguments[first]
+
+
 def targets_of(arguments: Sequence[str]) -> list[str]:
     """The targets that arguments have scanned, as they stand there. None where another command is named. Pure.
 
     Nor has a stored scope any: what is in it, the store knows.
     """
-    before = _positions(arguments, lambda option: option not in VALUED_BEFORE)
-    first = next(before, None)
+    first = _first(arguments)
     if first is None or arguments[first] != "scan":
         return []
     words = arguments[first + 1 :]
     if any(word.partition("=")[0] in _SENDS_NOTHING for word in words):
         return []
     return [words[position] for position in _positions(words, FLAGS.__contains__)]
+
+
+def _first(arguments: Sequence[str]) -> int | None:
+    """Where the command stands."""
+    return next(_positions(arguments, lambda option: option not in VALUED_BEFORE), None)
 
 
 def _positions(words: Sequence[str], is_flag: Callable[[str], bool]) -> Iterator[int]:

@@ -7,7 +7,7 @@ import os
 import sys
 
 from inventory.garbage import collect_seldom, leave_garbage
-from tui.ahead import begin_ahead
+from tui.ahead import begin_ahead, command_of
 
 
 def main() -> None:
@@ -23,9 +23,9 @@ def main() -> None:
 def _run() -> int:
     try:
         with begin_ahead(sys.argv[1:]):
-            from tui.commandline import app
+            from tui.commandline import make_app
 
-            app(standalone_mode=True)
+            make_app(command_of(sys.argv[1:]))(standalone_mode=True)
     except SystemExit as stop:
         from tui.exits import Exit
 

@@ -8,7 +8,6 @@ from inventory.model import Change, Scan, Schedule, Scope, utc_now
 from inventory.store.changes import record
 from inventory.store.database import Database
 from inventory.store.tables import LeaseRow, ScanRow, ScheduleRow, ScopeRow
-from inventory.store.trends import scans_in
 
 # Inside a class with a method of that name, ``list`` is no longer the type.
 Scopes = list[Scope]
@@ -136,6 +135,9 @@ class ScanRepository:
 
     def latest(self, limit: int) -> Scans:
         """The latest scans, and the last of each scope and status, however long ago it was; newest first."""
+        # What it brings along is of no use to a scan, which waits for this module before its first probe.
+        from inventory.store.trends import scans_in
+
         with self._database.read() as session:
             return sorted(scans_in(session, limit), key=lambda scan: (scan.started_at, scan.id), reverse=True)
 

@@ -7,8 +7,8 @@ import sys
 import pytest
 import typer
 
-from tui.ahead import FLAGS, VALUED_BEFORE, targets_of
-from tui.commandline import app
+from tui.ahead import FLAGS, VALUED_BEFORE, command_of, targets_of
+from tui.commandline import MODULES, make_app
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,34 @@ def test_the_targets_of_a_scan_are_read_from_its_arguments(arguments: str, targe
     assert targets_of(arguments.split()) == targets
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ("scan 10.0.0.0/24", "scan"),
+        ("--database scan endpoints --help", "endpoints"),
+        ("--config=a.toml -- tui", "tui"),
+        ("--help scan", None),
+        ("-h", None),
+        ("--version", None),
+        ("", None),
+    ],
+)
+def test_the_command_is_read_from_its_arguments(arguments: str, name: str | None) -> None:
+    assert command_of(arguments.split()) == name
+
+
+def test_of_the_command_line_only_what_holds_the_named_command_is_loaded() -> None:
+    whole = typer.main.get_command(make_app()).commands  # type: ignore[attr-defined]
+    for names in MODULES.values():
+        for name in names:
+            part = typer.main.get_command(make_app(name)).commands  # type: ignore[attr-defined]
+            assert part.keys() == names
+            assert part[name].help == whole[name].help
+    assert typer.main.get_command(make_app("nonsense")).commands.keys() == whole.keys()  # type: ignore[attr-defined]
+
+
 def test_the_options_with_and_without_values_are_those_of_the_commands() -> None:
-    whole = typer.main.get_command(app)
+    whole = typer.main.get_command(make_app())
     scan = whole.commands["scan"]  # type: ignore[attr-defined]
     options = [one for one in scan.params if one.param_type_name == "option"]
     flags = {name for one in options if one.is_flag for name in (*one.opts, *one.secondary_opts)}

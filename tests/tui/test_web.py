@@ -8,7 +8,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, web
 from typer.testing import CliRunner
 
-from tui.commandline import app as command_line_app
+from tui.commandline import make_app
 from tui.web import GuardedServer, command_line
 
 KEY = "the-key"
@@ -78,6 +78,6 @@ def test_a_session_is_this_gnomon_with_the_same_options() -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "localhost", "x"])
 def test_an_address_that_is_none_or_all_is_refused(host: str, tmp_path) -> None:
     words = ["--database", f"sqlite:///{tmp_path / 'i.db'}", "tui", "--web", "--host", host]
-    ended = CliRunner().invoke(command_line_app, words)
+    ended = CliRunner().invoke(make_app(), words)
     assert ended.exit_code != 0
     assert "address" in str(ended.exception)
