@@ -1,6 +1,7 @@
 """Makes what puts the questions of every signature to a listener."""
 
 import asyncio
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from scanner.sources.source import Ask
 if TYPE_CHECKING:
     from scanner.deputies import Deputies
     from scanner.knowledge import Knowledge
+
+log = logging.getLogger(__name__)
 
 MANY = 128
 """Listeners at once for which further processes are begun: that costs as much as asking a few hundred."""
@@ -37,7 +40,8 @@ class Asker:
         self._loading: asyncio.Task[Ask] | None = None
         self._many = many
         self._size = min(most, len(os.sched_getaffinity(0))) - 1
-        self._deputies: Deputies | None = None
+        self.begun: Deputies | None = None
+        """The further processes, while there are any."""
         self._load = self._own = 0
 
     def prepare(self) -> None:
@@ -48,9 +52,9 @@ class Asker:
     async def __call__(self, listener: Listener) -> tuple[Finding, ...]:
         """What a listener is found to be."""
         self._load += 1
-        if self._load >= self._many and self._size > 0 and self._deputies is None:
-            self._deputies = _deputies(self._size, self._settings)
-        deputy = self._deputies.freest() if self._deputies is not None else None
+        if self._load >= self._many:
+            self.begin()
+        deputy = self.begun.freest() if self.begun is not None else None
         try:
             if deputy is not None and deputy.load <= self._own:
                 return await deputy.ask(listener)
@@ -61,9 +65,21 @@ class Asker:
                 self._own -= 1
         finally:
             self._load -= 1
-            if not self._load and self._deputies is not None:
-                deputies, self._deputies = self._deputies, None
-                deputies.dismiss()
+            if not self._load and self.begun is not None:
+                begun, self.begun = self.begun, None
+                begun.dismiss()
+
+    def begin(self) -> "Deputies | None":
+        """Begin the further processes, unless that was done. None where there are no processors for any, or no room."""
+        if self.begun is None and self._size > 0:
+            from scanner.deputies import Deputies
+
+            try:
+                self.begun = Deputies(self._size, _limits(self._settings), self._settings.signatures)
+            except OSError as error:
+                log.warning("this process asks alone, because no other can be begun: %s", error)
+                self._size = 0
+        return self.begun
 
     async def _ask(self) -> Ask:
         self.prepare()
@@ -72,12 +88,6 @@ class Asker:
             # Whoever is asked no more must not take it from the others.
             self._loaded = await asyncio.shield(self._loading)
         return self._loaded
-
-
-def _deputies(size: int, settings: Settings) -> "Deputies":
-    from scanner.deputies import Deputies
-
-    return Deputies(size, _limits(settings), settings.signatures)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -38,6 +38,11 @@ class Deputies:
         self._deputies: list[Deputy] = []
         self._joining = asyncio.create_task(self._join())
 
+    @property
+    def pid(self) -> int:
+        """Of the first process, with which the others end."""
+        return self._crew.pid
+
     def freest(self) -> "Deputy | None":
         """Who has the fewest listeners; None while nobody has joined."""
         return min(self._deputies, key=lambda one: one.load, default=None)
@@ -64,7 +69,8 @@ class Deputy:
     def __init__(self, numbers: "count[int]") -> None:
         self._numbers = numbers
         self._waiting: dict[int, asyncio.Future[tuple[Finding, ...]]] = {}
-        self._over = False
+        self.over = False
+        """Whether it is no more."""
 
     @property
     def load(self) -> int:
@@ -78,7 +84,7 @@ class Deputy:
 
     async def ask(self, listener: Listener) -> tuple[Finding, ...]:
         """What it finds a listener to be. Raises AskingEnded where the process is no more."""
-        if self._over:
+        if self.over:
             raise AskingEnded
         number = next(self._numbers)
         found: asyncio.Future[tuple[Finding, ...]] = asyncio.get_running_loop().create_future()
@@ -106,7 +112,7 @@ class Deputy:
             found.set_exception(error)
 
     def _ended(self) -> None:
-        self._over = True
+        self.over = True
         for found in self._waiting.values():
             if not found.done():
                 found.set_exception(AskingEnded())

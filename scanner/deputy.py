@@ -85,11 +85,17 @@ class _Desk:
     def _begin(self, held: bytes) -> None:
         from scanner.asking import asks
         from scanner.deputies import Begin
-        from scanner.knowledge import load_knowledge
+        from scanner.knowledge import SignatureError, load_knowledge
 
         told = Begin.model_validate_json(held)
-        knowledge = self._knowledge if told.signatures is None else load_knowledge(told.signatures)
-        self._ask = asks(knowledge, told.limits)
+        try:
+            knowledge = self._knowledge if told.signatures is None else load_knowledge(told.signatures)
+        except SignatureError as error:
+            # They could be read a moment ago, when whoever wants to know read them.
+            log.error("%s", error)  # noqa: TRY400 - the sentence says it all
+            _leave()
+        else:
+            self._ask = asks(knowledge, told.limits)
 
     async def _answer(self, number: int, listener: "Listener") -> None:
         from scanner.deputies import FINDINGS

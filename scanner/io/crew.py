@@ -7,7 +7,7 @@ import sys
 
 
 class Crew:
-    """So many processes, each at the other end of a socket. Close it.
+    """So many processes, each at the other end of a socket. Close it. Raises OSError where none can be begun.
 
     Begin it in a thread that lives as long: the kernel kills the processes when that thread ends.
     """
@@ -18,11 +18,17 @@ class Crew:
         theirs = [theirs.fileno() for _, theirs in pairs]
         command = [sys.executable, "-P", "-m", "scanner.deputy", str(os.getpid()), *map(str, theirs)]
         # A session of its own: Ctrl-C is for this process, which has the others drop what they do.
-        self._process = subprocess.Popen(  # noqa: S603 (its own interpreter and module)
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=theirs, start_new_session=True
-        )
-        for _, end in pairs:
-            end.close()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 (its own interpreter and module)
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=theirs, start_new_session=True
+            )
+        except OSError:
+            for one in self.sockets:
+                one.close()
+            raise
+        finally:
+            for _, end in pairs:
+                end.close()
 
     @property
     def pid(self) -> int:
