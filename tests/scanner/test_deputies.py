@@ -81,8 +81,16 @@ class Hosts:
         finally:
             for server in servers:
                 server.close()
+            await let_the_loop_turn()
             await until(lambda: not self.now)
             await asyncio.gather(*(task for task in self._tasks if task), return_exceptions=True)
+            await let_the_loop_turn()
+
+
+async def let_the_loop_turn() -> None:
+    """Connections that were just accepted get their handler, and those just dropped are closed."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def until(so: Callable[[], bool]) -> None:
@@ -99,6 +107,7 @@ async def deputies(size: int = 1, signatures: Path | None = None) -> AsyncIterat
         yield made
     finally:
         made.dismiss()
+        await let_the_loop_turn()
 
 
 def freest(of: Deputies) -> Deputy:
@@ -226,6 +235,7 @@ async def test_what_makes_no_sense_fails_one_listener_alone(kind: Kind, held: by
     deputy.words.close()
     other.close()
     await until(lambda: deputy.over)
+    await let_the_loop_turn()
     with pytest.raises(AskingEnded):
         await deputy.ask(listener)
 
