@@ -24,7 +24,7 @@ from scanner.knowledge import Knowledge, load_knowledge
 from scanner.ledger import Ledger
 from scanner.listing import Listing
 from scanner.proxying import Doorkeeper, question_by_proxy
-from scanner.sources.source import Ask
+from scanner.sources.source import Ask, AskingEnded
 from scanner.targets import Network
 
 log = logging.getLogger(__name__)
@@ -144,6 +144,8 @@ class Cluster:
             return
         try:
             findings = await self._ask(listener)
+        except AskingEnded:
+            raise
         except Exception as error:
             # One listener must never end the scan of the others.
             log.warning("the questions to %s failed", listener, exc_info=error)

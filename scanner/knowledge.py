@@ -49,10 +49,19 @@ class Knowledge:
         """What must not be sent, of all signatures."""
         return tuple(rule for signature in self.signatures.values() for rule in signature.never)
 
+    def settled_by(self, request: Request) -> tuple[tuple[int, Never], ...]:
+        """Those of ``never``, with their positions, that an answer to this request can settle."""
+        known = self._settled_by.get(request)
+        if known is None:
+            texts = {str(request), f"{request.method} {request.relative}"}
+            known = tuple((at, rule) for at, rule in enumerate(self.never) if rule.proof and rule.until in texts)
+            if len(request.path) <= _LONGEST_PATH:
+                _remember(self._settled_by, request, known)
+        return known
+
     @cached_property
-    def settling(self) -> tuple[tuple[int, Never], ...]:
-        """Those of ``never`` that an answer can settle, with their positions."""
-        return tuple((at, rule) for at, rule in enumerate(self.never) if rule.proof is not None)
+    def _settled_by(self) -> dict[Request, tuple[tuple[int, Never], ...]]:
+        return {}
 
     def waking(self, answer: Answer) -> tuple[int, ...]:
         """The positions in ``never`` of the rules that hold for a host from this answer on."""

@@ -37,6 +37,9 @@ _SAMPLE = 32
 _CONTROLS = 4
 """One in so many frames of a burst is a control probe, at most."""
 _REPORT_EVERY = 0.1
+_REPORT_OPEN_EVERY = 0.02
+"""Seconds after which an open port is told of at the latest: who is to be asked waits for it."""
+
 _REPORT_AT = 256
 _NAP = 0.003
 _IDLE = 0.01
@@ -361,7 +364,8 @@ class SynScan:
 
     def _report(self, lanes: Lanes) -> None:
         now = time.monotonic()
-        if now - self._reported >= _REPORT_EVERY or len(self._tally.answered) >= _REPORT_AT:
+        opened = len(self._tally.answered)
+        if opened >= _REPORT_AT or now - self._reported >= (_REPORT_OPEN_EVERY if opened else _REPORT_EVERY):
             self._drops = lanes.drops
             self._hand_over()
             self._reported = now

@@ -4,21 +4,19 @@ It reads what to do from stdin and tells on stdout what came of it. It ends with
 ends that one: a scan that is resumed must be alone with its record.
 """
 
-import ctypes
 import os
 import pickle
-import signal
 import sys
 import threading
 from contextlib import suppress
 from typing import Any
 
-_PR_SET_PDEATHSIG = 1
+from scanner.io.bound import end_with
 
 
 def main() -> None:
     """Obey until there is nothing more to do."""
-    _end_with(int(sys.argv[1]))
+    end_with(int(sys.argv[1]))
     # Whatever prints writes to stderr, and not among the words.
     words = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -36,15 +34,6 @@ def main() -> None:
     # Not by returning: a thread may wait for words on stdin still.
     sys.stderr.flush()
     os._exit(0)
-
-
-def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends."""
-    prctl = ctypes.CDLL(None).prctl
-    prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
-    prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _read() -> Any:

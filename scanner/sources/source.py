@@ -14,7 +14,14 @@ from scanner.plan import Shard
 from scanner.targets import Target
 
 Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
-"""Puts every question to one listener, within its own limits of time and size."""
+"""Puts every question to one listener, within its own limits of time and size. Raises AskingEnded."""
+
+
+class AskingEnded(OSError):  # noqa: N818 - a state, not a fault
+    """Nobody can be asked any more, and who was being asked was not asked to the end."""
+
+    def __init__(self) -> None:
+        super().__init__("a process that asks what was found has ended: scan again with --resume")
 
 
 class Progress(Value):
