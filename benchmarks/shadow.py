@@ -280,7 +280,7 @@ async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
             await child.wait()
 
 
-COST_ROUNDS = 7
+COST_ROUNDS = 11
 
 
 async def cost(gate: Gateway, ports: dict[str, int]) -> None:
@@ -309,7 +309,7 @@ async def cost(gate: Gateway, ports: dict[str, int]) -> None:
 
 async def _costs(port: int, envoy: int, gnomon: int) -> tuple[float, float, float, float]:
     """Requests a second, the median alone in milliseconds, and the processor time that each request took of both."""
-    many = 6000
+    many = 15_000
     before = cpu_seconds(envoy), cpu_seconds(gnomon)
     rate = await requests(port, many)
     used = [(cpu_seconds(pid) - then) / many * 1e6 for pid, then in zip((envoy, gnomon), before, strict=True)]
