@@ -263,6 +263,9 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
         "address": {"socket_address": {"address": start.address, "port_value": start.port}},
         # Otherwise another program could take the port too, and a share of the callers with it.
         "enable_reuse_port": False,
+        # Of one socket, whichever worker wakes first takes all that waits: a few callers that keep their connections
+        # would keep one worker busy and let the others rest.
+        "connection_balance_config": {"exact_balance": {}},
         "per_connection_buffer_limit_bytes": 1_048_576,
         "filter_chains": [
             {
