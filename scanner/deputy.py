@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 from inventory.garbage import collect_seldom
@@ -103,9 +104,9 @@ class _Desk:
         assert self._ask is not None
         try:
             found = FINDINGS.dump_json(await self._ask(listener))
-        except Exception as error:
-            log.warning("the questions to %s failed", listener, exc_info=error)
-            self._words.say(number, Kind.FAILED, f"{type(error).__name__}: {error}".encode(errors="replace"))
+        except Exception as error:  # noqa: BLE001 - it is told, and one listener must never end the others
+            # Whoever began this process says it, as it says all else: an error may hold what a hostile host wrote.
+            self._words.say(number, Kind.FAILED, "".join(traceback.format_exception(error)).encode(errors="replace"))
         else:
             self._words.say(number, Kind.FOUND, found)
         self._tasks.pop(number, None)

@@ -4,16 +4,19 @@ Each command is a function in ``tui.commands``, which names the module that does
 share: the options before the command, and where each command is.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
 from tui.wiring import Options
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 COMMANDS = {
     "demo": ("demo",),
@@ -44,7 +47,7 @@ COMMANDS = {
 """The modules of ``tui.commands`` and the names that each registers, in the order of ``--help``."""
 
 
-class Commands(MutableMapping[str, Any]):
+class Commands(Mapping[str, Any]):
     """The commands by name. A module is loaded when one of its commands is asked for: nobody waits for all others."""
 
     def __init__(self) -> None:
@@ -59,16 +62,6 @@ class Commands(MutableMapping[str, Any]):
             import_module(f"tui.commands.{self._module[name]}").register(part)
             self._loaded |= get_group(part).commands
         return self._loaded[name]
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        """Add a command, or put it in the place of another."""
-        self._module.setdefault(name, "")
-        self._loaded[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        """Take a command away. KeyError where there is none of that name."""
-        del self._module[name]
-        self._loaded.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         """The names, loaded or not."""
@@ -85,7 +78,8 @@ class Group(TyperGroup):
     def __init__(self, **given: Any) -> None:
         """``given`` is what typer makes a group of."""
         super().__init__(**given)
-        self.commands = Commands()
+        # Nobody adds to them: which there are, the table says.
+        self.commands = cast("MutableMapping[str, Any]", Commands())
 
 
 app = typer.Typer(

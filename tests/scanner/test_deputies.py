@@ -18,6 +18,7 @@ from inventory.model import Identified, Listener, Questioned
 from inventory.settings import Settings
 from scanner.asking import Asker
 from scanner.deputies import Deputies, Deputy
+from scanner.deputy import _Desk
 from scanner.findings import Finding, Limits
 from scanner.io.words import Kind, Words
 from scanner.knowledge import load_knowledge
@@ -238,6 +239,26 @@ async def test_what_makes_no_sense_fails_one_listener_alone(kind: Kind, held: by
     await let_the_loop_turn()
     with pytest.raises(AskingEnded):
         await deputy.ask(listener)
+
+
+async def test_a_defect_is_told_with_where_it_was_and_printed_by_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    async def fail(_: Listener) -> tuple[Finding, ...]:
+        raise KeyError("\x1b[2Ja title")
+
+    loop = asyncio.get_running_loop()
+    desk, deputy = _Desk(load_knowledge()), Deputy(count(1))
+    desk._ask = fail
+    ours, theirs = socket.socketpair()
+    await loop.create_connection(deputy.listen, sock=ours)
+    transport, _ = await loop.create_connection(desk.listen, sock=theirs)
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*in fail.*a title"):
+        await deputy.ask(Listener(site="lab", address="127.0.0.1", port=1))
+    # Who leaves ends the process: this end goes first, without a word.
+    transport.set_protocol(asyncio.Protocol())
+    deputy.words.close()
+    transport.close()
+    await let_the_loop_turn()
+    assert capfd.readouterr() == ("", "")
 
 
 BEGIN = """

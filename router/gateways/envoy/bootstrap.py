@@ -256,8 +256,7 @@ def _mutual_tls(control: Control) -> dict[str, Any]:
 
 
 def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
-    """The listener that callers reach. Routes are found by the Host header without its port."""
-    key = {"header_value_extractor": {"name": ":authority", "index": 0, "element_separator": ":"}}
+    """The listener that callers reach."""
     return {
         "name": LISTENER,
         "address": {"socket_address": {"address": start.address, "port_value": start.port}},
@@ -270,54 +269,56 @@ def _edge(start: Start, source: dict[str, Any]) -> dict[str, Any]:
         "filter_chains": [
             {
                 **({"transport_socket": _downstream_tls(start)} if start.certificate_file else {}),
-                "filters": [
-                    _http_manager(
-                        {
-                            "stat_prefix": "edge",
-                            "use_remote_address": True,
-                            # Nobody sets Envoy's own controls (x-envoy-*) or the request id: an empty list
-                            # would trust every private address, one that cannot be a peer trusts none.
-                            "internal_address_config": {
-                                "cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]
-                            },
-                            # Callers do not name requests: the id joins both answers of a shadowed one.
-                            "generate_request_id": True,
-                            "preserve_external_request_id": False,
-                            "always_set_request_id_in_response": True,
-                            "early_header_mutation_extensions": [_unforged()],
-                            # Dots are resolved; slashes that are doubled or escaped are part of a model's name
-                            # to some applications, which never see a path that was changed behind their back.
-                            "normalize_path": True,
-                            "merge_slashes": False,
-                            "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
-                            "max_request_headers_kb": 60,
-                            "common_http_protocol_options": {"idle_timeout": "3600s", "max_headers_count": 200},
-                            # Who sends a request's head byte by byte holds no place for long.
-                            "request_headers_timeout": "10s",
-                            "http2_protocol_options": {
-                                "max_concurrent_streams": 256,
-                                "initial_stream_window_size": 1_048_576,
-                                "initial_connection_window_size": 4_194_304,
-                            },
-                            "http_protocol_options": {"accept_http_10": True},
-                            "upgrade_configs": [{"upgrade_type": "websocket"}],
-                            "scoped_routes": {
-                                "name": LISTENER,
-                                "scope_key_builder": {"fragments": [key]},
-                                "rds_config_source": source,
-                                "scoped_rds": {"scoped_rds_config_source": source},
-                            },
-                            "http_filters": _filters(source, Governance()),
-                            "access_log": [
-                                capture.access_log(start.capture_file, "p"),
-                                calls.call_log(start.calls_file),
-                            ],
-                        }
-                    )
-                ],
+                "filters": [_callers_manager(start, source)],
             }
         ],
     }
+
+
+def _callers_manager(start: Start, source: dict[str, Any]) -> dict[str, Any]:
+    """What is made of callers' requests. Routes are found by the Host header without its port."""
+    key = {"header_value_extractor": {"name": ":authority", "index": 0, "element_separator": ":"}}
+    return _http_manager(
+        {
+            "stat_prefix": "edge",
+            "use_remote_address": True,
+            # Nobody sets Envoy's own controls (x-envoy-*) or the request id: an empty list
+            # would trust every private address, one that cannot be a peer trusts none.
+            "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+            # Callers do not name requests: the id joins both answers of a shadowed one.
+            "generate_request_id": True,
+            "preserve_external_request_id": False,
+            "always_set_request_id_in_response": True,
+            "early_header_mutation_extensions": [_unforged()],
+            # Dots are resolved; slashes that are doubled or escaped are part of a model's name
+            # to some applications, which never see a path that was changed behind their back.
+            "normalize_path": True,
+            "merge_slashes": False,
+            "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+            "max_request_headers_kb": 60,
+            "common_http_protocol_options": {"idle_timeout": "3600s", "max_headers_count": 200},
+            # Who sends a request's head byte by byte holds no place for long.
+            "request_headers_timeout": "10s",
+            "http2_protocol_options": {
+                "max_concurrent_streams": 256,
+                "initial_stream_window_size": 1_048_576,
+                "initial_connection_window_size": 4_194_304,
+            },
+            "http_protocol_options": {"accept_http_10": True},
+            "upgrade_configs": [{"upgrade_type": "websocket"}],
+            "scoped_routes": {
+                "name": LISTENER,
+                "scope_key_builder": {"fragments": [key]},
+                "rds_config_source": source,
+                "scoped_rds": {"scoped_rds_config_source": source},
+            },
+            "http_filters": _filters(source, Governance()),
+            "access_log": [
+                capture.access_log(start.capture_file, "p"),
+                calls.call_log(start.calls_file),
+            ],
+        }
+    )
 
 
 def _hop(start: Start) -> dict[str, Any]:
