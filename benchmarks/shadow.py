@@ -256,16 +256,18 @@ async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
             said = await asyncio.to_thread(kept.read_bytes)
     form, port = json.loads(said), free_port()
     made = form["static_resources"]
-    (straight,) = (one["name"] for one in made["clusters"] if "/shadow@" in one["name"])
-    edge, hop = made["listeners"]
+    (straight,) = (one for one in made["clusters"] if "/shadow@" in one["name"])
+    (spoken,) = straight["typed_extension_protocol_options"].values()
+    del spoken["http_filters"]
+    edge, _ = made["listeners"]
     edge["address"]["socket_address"]["port_value"] = port
     manager = edge["filter_chains"][0]["filters"][0]["typed_config"]
     (scope,) = manager["scoped_routes"]["scoped_route_configurations_list"]["scoped_route_configurations"]
     for entry in scope["route_configuration"]["virtual_hosts"][0]["routes"]:
         if "request_mirror_policies" in entry.get("route", ()):
-            entry["route"]["request_mirror_policies"][0]["cluster"] = straight
+            entry["route"]["request_mirror_policies"][0]["cluster"] = straight["name"]
             del entry["typed_per_filter_config"]
-    del manager["access_log"], hop["filter_chains"][0]["filters"][0]["typed_config"]["access_log"]
+    del manager["access_log"], manager["http_filters"][-1]["typed_config"]["upstream_log"]
     with tempfile.TemporaryDirectory() as folder:
         form["admin"] = {"address": {"pipe": {"path": f"{folder}/admin.sock"}}}
         file = Path(folder, "envoy.json")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from router.shadow import bodies, sse
 from router.shadow.bodies import BeyondBoundsError, UnreadableError, UnreadMessagesError
-from router.shadow.records import Record
+from router.shadow.records import GRPC, Record
 from router.shadow.render import render_bytes, safe_text
 from router.shadow.rules import CONTENT_TYPE, STATUS, Rules
 from router.shadow.tree import Difference, TooMuchWorkError, differences
@@ -40,7 +40,6 @@ AGREED = Result(Outcome.AGREE)
 
 _CALLER_LEFT = frozenset({"DC", "DR"})
 _OVER_BUDGET = "UO"
-GRPC = "application/grpc"
 _GRPC_MESSAGES = frozenset({GRPC, f"{GRPC}+proto"})
 _GRPC_SIZE_RATIO = 1.1
 GRPC_STATUS = "grpc-status"
@@ -62,8 +61,8 @@ def compare(
     not_asked = _not_answered(primary, shadow, max_mirrored_bytes)
     if not_asked:
         return Result(Outcome.INCOMPARABLE, reason=not_asked)
-    if primary.code != shadow.code and not rules.ignore_status:
-        return _differ(STATUS, str(primary.code), str(shadow.code), "the status codes differ")
+    if primary.code != shadow.code and (not rules.ignore_status or not shadow.code):
+        return _differ(STATUS, str(primary.code), _status(shadow), "the status codes differ")
     kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
     if kinds[0] != kinds[1] and not rules.ignore_content_type:
         return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
@@ -121,6 +120,10 @@ def _size(primary: Record, shadow: Record, ratio: float | None) -> Result | None
         return None
     sizes = f"{primary.sent} bytes", f"{shadow.sent} bytes"
     return _differ(SIZE, *sizes, f"the larger body is more than {ratio:g} times the smaller")
+
+
+def _status(shadow: Record) -> str:
+    return str(shadow.code) if shadow.code else f"no answer ({shadow.flags})" if shadow.flags else "no answer"
 
 
 def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | None) -> str:

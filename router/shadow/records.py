@@ -7,8 +7,11 @@ from typing import Any, Literal, NamedTuple
 MAX_LINE = 1_048_576
 """Bytes of one captured line at most: far above two bodies of 64 KiB in base64."""
 
-TOO_LARGE = "response_payload_too_large"
-"""What Envoy calls an answer that it cut. Source: Envoy, ``StreamInfo::ResponseCodeDetailValues``."""
+ANSWER_LIMIT = 262_144
+"""Bytes of a shadow's answer that are read at most. A larger one is cut, and with it the connection."""
+
+GRPC = "application/grpc"
+"""What the content type of a gRPC message begins with."""
 
 _MAX_TEXT = 2048
 _MAX_INTEGER = 2**53
@@ -24,8 +27,8 @@ class Record(NamedTuple):
     ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``code`` 0 means that
     there was no answer. ``micros`` is the duration in microseconds; ``received`` and ``sent`` are bytes of
     the request's and the response's body. ``request`` and ``body`` are these bodies, empty where the gateway did not
-    keep them. ``grpc_status`` is the call's, from its trailers. ``cut``: the gateway did not read on, so ``code``
-    is not the shadow's. None means that the gateway did not say.
+    keep them. ``grpc_status`` is the call's, from its trailers. ``cut``: the gateway did not read on. None means that
+    the gateway did not say.
     """
 
     rid: str
@@ -84,14 +87,15 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
     rid, route = _text(fields, "rid"), _text(fields, "route")
     if not rid or not route:
         raise MalformedRecordError("rid or route is missing")
+    code, flags = _integer(fields, "code") or 0, _text(fields, "flags")
     return Record(
         rid=rid,
         role=role,
         route=route,
         revision=_integer(fields, "rev"),
         backend=_text(fields, "backend") or None,
-        code=_integer(fields, "code") or 0,
-        flags=_text(fields, "flags"),
+        code=code,
+        flags=flags,
         micros=_integer(fields, "us"),
         received=_integer(fields, "rx"),
         sent=_integer(fields, "tx"),
@@ -103,7 +107,7 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
         path=_text(fields, "path").partition("?")[0],
         grpc_status=_integer(fields, "gs"),
         request_type=_text(fields, "rct"),
-        cut=fields.get("det") == TOO_LARGE,
+        cut=not code and not flags and (_integer(fields, "wr") or 0) >= ANSWER_LIMIT,
     )
 
 

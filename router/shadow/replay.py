@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from router.errors import RouteError
 from router.shadow.bodies import UnreadMessagesError
-from router.shadow.compare import GRPC
 from router.shadow.evidence import replay
-from router.shadow.records import Record
+from router.shadow.records import GRPC, Record
 from router.shadow.samples import Sample
 
 if TYPE_CHECKING:

@@ -2,17 +2,8 @@
 
 from typing import Any, NamedTuple
 
-from router.gateways.envoy import access, callers, calls, capture, links
-from router.gateways.envoy.resources import (
-    BODY_CLASSES,
-    HOP_HEADER,
-    INTERNAL_HEADERS,
-    LIMIT_HEADER,
-    MARKER_HEADER,
-    REBASED,
-    SHADOW_LISTENER,
-    SHADOW_TIMEOUT,
-)
+from router.gateways.envoy import access, callers, calls, capture, hop, links
+from router.gateways.envoy.resources import INTERNAL_HEADERS
 from router.gateways.envoy.upstream import API, is_address
 from router.governance import Governance
 
@@ -23,8 +14,6 @@ MEMBER = "gnomon-member"
 BUCKETS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10000,
            30000, 60000, 300000)  # fmt: skip
 """Upper bounds, in milliseconds, of the buckets in which Envoy counts how long answers took."""
-
-_BUFFER = "envoy.filters.http.buffer"
 
 UNCOUNTED = (
     r"cluster\..*\|.*\.(lb_.*|membership_.*|update_.*|assignment_.*|circuit_breakers\..*|version|warming_state"
@@ -100,7 +89,7 @@ def bootstrap(start: Start) -> dict[str, Any]:
         },
         "static_resources": {
             "clusters": [_xds_cluster(start), access.ask_cluster(start.ask_socket)],
-            "listeners": [_edge(start, source), _hop(start)],
+            "listeners": [_edge(start, source), hop.listener(start.capture_file)],
         },
         "overload_manager": _overload(start),
         "stats_config": {
@@ -132,7 +121,7 @@ def standalone(start: Start, clusters: list[Any], scopes: list[Any], governance:
     form["static_resources"]["clusters"] = [*clusters, access.ask_cluster(start.ask_socket)]
     manager = form["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     scoped = manager["scoped_routes"]
-    manager["http_filters"] = _filters(None, governance)
+    manager["http_filters"] = _filters(None, governance, start.capture_file)
     del scoped["rds_config_source"], scoped["scoped_rds"]
     scoped["scoped_route_configurations_list"] = {"scoped_route_configurations": scopes}
     return form
@@ -312,86 +301,13 @@ def _callers_manager(start: Start, source: dict[str, Any]) -> dict[str, Any]:
                 "rds_config_source": source,
                 "scoped_rds": {"scoped_rds_config_source": source},
             },
-            "http_filters": _filters(source, Governance()),
+            "http_filters": _filters(source, Governance(), start.capture_file),
             "access_log": [
-                capture.access_log(start.capture_file, "p"),
+                capture.live_log(start.capture_file),
                 calls.call_log(start.calls_file),
             ],
         }
     )
-
-
-def _hop(start: Start) -> dict[str, Any]:
-    """The internal listener between a mirrored request and the shadow.
-
-    It takes the whole request off the primary's hands before the shadow sees any of it: a shadow that does not
-    read stalls nobody. Of an answer, about ``capture.ANSWER_LIMIT`` bytes are read at most, or the class of the
-    request where that is more: one without end costs neither the processor nor the network what callers need.
-    """
-    buffer_filter = {
-        "name": _BUFFER,
-        "typed_config": {
-            "@type": f"{API}.extensions.filters.http.buffer.v3.Buffer",
-            "max_request_bytes": BODY_CLASSES[0],
-        },
-    }
-    return {
-        "name": SHADOW_LISTENER,
-        "internal_listener": {},
-        "per_connection_buffer_limit_bytes": capture.ANSWER_LIMIT,
-        "filter_chains": [
-            {
-                "filters": [
-                    _http_manager(
-                        {
-                            "stat_prefix": "hop",
-                            "generate_request_id": False,
-                            "preserve_external_request_id": True,
-                            "skip_xff_append": True,
-                            "route_config": {"name": "hop", "virtual_hosts": [_hop_host()]},
-                            "http_filters": [buffer_filter, *capture.filters("s"), _router(counting=False)],
-                            "access_log": [capture.access_log(start.capture_file, "s")],
-                        }
-                    )
-                ]
-            }
-        ],
-    }
-
-
-def _hop_host() -> dict[str, Any]:
-    """Where mirrored requests go on to, by how much of a body is taken and whether the path is another there.
-
-    The buffer's size is that of the request and of the answer: a request that says that it is small leaves room for
-    a small answer, whatever the route allows.
-    """
-    small = {"name": "content-length", "range_match": {"start": 0, "end": capture.ANSWER_LIMIT + 1}}
-    sizes: list[tuple[dict[str, Any], int]] = [(small, capture.ANSWER_LIMIT)]
-    sizes += [({"name": LIMIT_HEADER, "string_match": {"exact": str(size)}}, size) for size in BODY_CLASSES]
-    routes = [
-        {
-            "match": {
-                "prefix": "/",
-                "headers": [matched, {"name": capture.PATH_HEADER, "present_match": moved}],
-            },
-            "route": {
-                "cluster_header": HOP_HEADER,
-                "timeout": SHADOW_TIMEOUT,
-                **({"path_rewrite": REBASED} if moved else {}),
-            },
-            "typed_per_filter_config": {
-                _BUFFER: {
-                    "@type": f"{API}.extensions.filters.http.buffer.v3.BufferPerRoute",
-                    "buffer": {"max_request_bytes": size},
-                },
-                **(capture.moving() if moved else {}),
-            },
-        }
-        for moved in (False, True)
-        for matched, size in sizes
-    ]
-    removed = [header for header in INTERNAL_HEADERS if header != MARKER_HEADER]
-    return {"name": "hop", "domains": ["*"], "routes": routes, "request_headers_to_remove": removed}
 
 
 def _http_manager(options: dict[str, Any]) -> dict[str, Any]:
@@ -419,17 +335,8 @@ def _unforged() -> dict[str, Any]:
     }
 
 
-def _filters(source: dict[str, Any] | None, governance: Governance) -> list[dict[str, Any]]:
+def _filters(source: dict[str, Any] | None, governance: Governance, capture_file: str) -> list[dict[str, Any]]:
     """The chain: who calls, whether they may, and then what answers need."""
     # The mark comes first: a call that is refused is written down too.
     governed = [calls.marker(), *callers.filters(source, governance), *access.filters()]
-    return [*governed, links.links_filter(), *capture.filters("p"), _router()]
-
-
-def _router(*, counting: bool = True) -> dict[str, Any]:
-    """The filter that sends requests on. ``counting``: answers are counted by their status, for each cluster."""
-    quiet = {} if counting else {"dynamic_stats": False, "suppress_envoy_headers": True}
-    return {
-        "name": "envoy.filters.http.router",
-        "typed_config": {"@type": f"{API}.extensions.filters.http.router.v3.Router", **quiet},
-    }
+    return [*governed, links.links_filter(), *capture.filters(), capture.router(capture_file)]

@@ -13,17 +13,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from inventory.model import Backend, Override, Revision, RouteSpec, Shadow, Sticky
-from router.gateways.envoy import access, callers, capture, links, tables, upstream
+from router.gateways.envoy import access, callers, capture, hop, links, tables, upstream
 from router.gateways.envoy.fixed import Fixed
 from router.gateways.envoy.upstream import API
 from router.governance import Held
 from router.plan import claims_of, hosts_of
+from router.shadow.records import ANSWER_LIMIT
 
-SHADOW_LISTENER = "gnomon-shadow"
-HOP_HEADER = "x-gnomon-hop"
-LIMIT_HEADER = "x-gnomon-limit"
-MARKER_HEADER = "x-gnomon-shadow"
-INTERNAL_HEADERS = (MARKER_HEADER, HOP_HEADER, LIMIT_HEADER, capture.PATH_HEADER)
+INTERNAL_HEADERS = (capture.MARKER_HEADER, capture.ONWARD_HEADER, hop.LIMIT_HEADER, capture.PATH_HEADER)
 
 REBASED = "%METADATA(CLUSTER:gnomon:base)%%PATH(NQ:PATH)%"
 """The path behind the base path of whichever backend was chosen, as a format that Envoy fills in."""
@@ -36,8 +33,10 @@ CREDENTIAL_HEADERS = (
 
 _KEYS_IN_QUERY = r"(?i).*[?&]([a-z0-9_.-]*token|api[_-]?key|key|secret|password|sig|signature|x-amz-signature)=.*"
 
-BODY_CLASSES = (65_536, 262_144, 1_048_576, 4_194_304, 16_777_216)
-"""Bytes. The hop to a shadow buffers at most the smallest of these that the route's own limit fits in."""
+_HEAD = 131_072
+"""Bytes above those of the largest head that a request may have."""
+
+_MOST_BUFFERED = 2**31
 
 LIVE_REQUESTS = 100_000
 
@@ -48,7 +47,6 @@ _OTHER_HOST = {
 
 _UPGRADE = Fixed({"name": "upgrade", "present_match": True})
 
-SHADOW_TIMEOUT = "60s"
 UPGRADED_IDLE = "3600s"
 
 
@@ -70,12 +68,12 @@ def resources(revision: Revision, held: Held | None = None) -> Resources:
     spec = revision.spec
     if spec is None:
         return Resources({}, {}, {})
-    clusters = {backend.name: cluster(spec.name, backend, spec=spec) for backend in spec.backends}
+    clusters = {backend.name: cluster(spec.name, backend, spec) for backend in spec.backends}
     found = list(clusters.values())
-    if _shadowed(spec) is not None and spec.shadow is not None:
-        copied = spec.backend(spec.shadow.backend)
-        in_flight = spec.shadow.budget.in_flight
-        found += [cluster(spec.name, copied, role="shadow", most=in_flight), _hop(spec.name, copied.name, in_flight)]
+    shadow = _shadowed(spec)
+    if shadow is not None:
+        way = hop.cluster(spec.name, shadow.backend, _thresholds(shadow.budget.in_flight))
+        found += [copy_cluster(spec, shadow), way]
     names = {backend: str(made["name"]) for backend, made in clusters.items()}
     clusters = {made["name"]: made for made in found}
     configuration = _route_configuration(revision, spec, names, held or Held())
@@ -105,17 +103,42 @@ def _piece(spec: RouteSpec, host: dict[str, Any]) -> list[dict[str, Any]]:
     return [slash, *entries, tables.guard(spec.path)]
 
 
-def cluster(
-    route: str, backend: Backend, role: str = "live", most: int = LIVE_REQUESTS, spec: RouteSpec | None = None
-) -> dict[str, Any]:
-    """The cluster of a backend, with so many requests under way at most.
+def cluster(route: str, backend: Backend, spec: RouteSpec | None = None) -> dict[str, Any]:
+    """The cluster of a backend.
 
-    The shadow's is apart from the live one, so that it cannot take its connections. Its servers are asked for their
-    health where the route's specification is given and says so.
+    Its servers are asked for their health where the route's specification is given and says so.
     """
+    made = _to(route, backend, "", LIVE_REQUESTS)
+    if spec is not None and spec.health is not None:
+        made["health_checks"] = [upstream.health(backend, spec.health, spec.hosts[0])]
+    if _many(backend):
+        made["outlier_detection"] = upstream.ejection()
+    return _named(f"{route}/{backend.name}", made)
+
+
+def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
+    """The cluster of a shadow, apart from the live one, so that it cannot take its connections.
+
+    A connection has room for all that may be under way on it: one that has none left would stop whoever is copied.
+    """
+    backend, in_flight = spec.backend(shadow.backend), shadow.budget.in_flight
+    made = _to(spec.name, backend, "|shadow", in_flight)
+    moved = any(backend.base_path for backend in spec.backends)
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    made["typed_extension_protocol_options"] = {options: capture.protocol(backend.protocol, moved=moved)}
+    together = in_flight if backend.protocol == "http2" else 1
+    room = min((shadow.max_body_bytes + _HEAD) * together, _MOST_BUFFERED)
+    made["per_connection_buffer_limit_bytes"] = max(room, ANSWER_LIMIT)
+    made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
+    made["upstream_bind_config"] = upstream.narrow()
+    return _named(f"{spec.name}/{backend.name}/shadow", made)
+
+
+def _to(route: str, backend: Backend, role: str, most: int) -> dict[str, Any]:
+    """A cluster that leads to a backend, with so many requests under way at most."""
     looked_up = upstream.resolved(backend)
     made: dict[str, Any] = {
-        "alt_stat_name": f"{route}|{backend.name}" + ("" if role == "live" else f"|{role}"),
+        "alt_stat_name": f"{route}|{backend.name}{role}",
         "type": "STRICT_DNS" if looked_up else "STATIC",
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": f"{route}/{backend.name}", "endpoints": upstream.endpoints(backend)},
@@ -127,19 +150,14 @@ def cluster(
     }
     if looked_up:
         made["dns_lookup_family"] = "V4_PREFERRED"
-    if role == "shadow":
-        made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
-        made["upstream_bind_config"] = upstream.narrow()
-    elif spec is not None and spec.health is not None:
-        made["health_checks"] = [upstream.health(backend, spec.health, spec.hosts[0])]
-    if role == "live" and _many(backend):
-        made["outlier_detection"] = upstream.ejection()
     if backend.tls:
         made["transport_socket"] = upstream.tls(backend)
-    # It is always put together in the same order: its plain form names it, and is cheaper to have than JSON.
-    digest = hashlib.blake2b(repr(made).encode(), digest_size=6).hexdigest()
-    suffix = "" if role == "live" else f"/{role}"
-    return {"name": f"{route}/{backend.name}{suffix}@{digest}", **made}
+    return made
+
+
+def _named(stem: str, made: dict[str, Any]) -> dict[str, Any]:
+    """The cluster with its name. It is put together in the same order always: its plain form is cheaper than JSON."""
+    return {"name": f"{stem}@{hashlib.blake2b(repr(made).encode(), digest_size=6).hexdigest()}", **made}
 
 
 def _many(backend: Backend) -> bool:
@@ -184,19 +202,9 @@ def _route_configuration(
     routes += [upgraded, plain]
     shadow = _shadowed(spec)
     if shadow is not None:
-        made = cluster(spec.name, spec.backend(shadow.backend), role="shadow", most=shadow.budget.in_flight)
-        shadow_cluster = str(made["name"])
         kept = capture.enable(keep_requests=spec.samples is not None)
-        sampled = {
-            "match": _sample(spec, shadow),
-            "route": {
-                **action,
-                "request_mirror_policies": [_mirror(spec, shadow, shadow_cluster)],
-            },
-            "metadata": metadata,
-            "typed_per_filter_config": {**rest.get("typed_per_filter_config", {}), **kept},
-        }
-        routes.insert(-1, sampled)
+        told = {**rest.get("typed_per_filter_config", {}), **kept}
+        routes[-1:-1] = _sampled(spec, shadow, action, {"metadata": metadata, "typed_per_filter_config": told})
     return {
         "name": spec.name,
         "virtual_hosts": [{"name": spec.name, "domains": ["*"], "routes": routes, **_hidden(spec)}],
@@ -361,12 +369,38 @@ def switch_key(route: str) -> str:
     return f"gnomon.shadow.{route}"
 
 
-def _mirror(spec: RouteSpec, shadow: Shadow, shadow_cluster: str) -> dict[str, Any]:
-    limit = next(size for size in BODY_CLASSES if size >= shadow.max_body_bytes)
-    headers = {MARKER_HEADER: "1", HOP_HEADER: shadow_cluster, LIMIT_HEADER: str(limit)}
+def _sampled(
+    spec: RouteSpec, shadow: Shadow, action: dict[str, Any], rest: dict[str, Any]
+) -> tuple[dict[str, Any], ...]:
+    """The entries of requests that are copied.
+
+    Where a body's length is known, the copy goes straight. One buffer's size is that of a shadow's answer and of what
+    of a request is kept to be sent again: of answers to small requests little is read, since one without end costs
+    the processor and the network what callers need.
+    """
+    match, copied = _sample(spec, shadow), str(copy_cluster(spec, shadow)["name"])
+    straight = {**action, "request_mirror_policies": [_mirror(spec, shadow, copied, {})]}
+    more = hop.headers(copied, shadow.max_body_bytes)
+    around = {**action, "request_mirror_policies": [_mirror(spec, shadow, f"{spec.name}/{shadow.backend}/hop", more)]}
+
+    def said(least: int, most: int) -> dict[str, Any]:
+        length = {"name": "content-length", "range_match": {"start": least, "end": most + 1}}
+        return {**match, "headers": [*match["headers"], length]}
+
+    largest = max(shadow.max_body_bytes, ANSWER_LIMIT)
+    return (
+        {"match": said(1, ANSWER_LIMIT), "route": straight, "request_body_buffer_limit": ANSWER_LIMIT, **rest},
+        {"match": said(1, largest), "route": straight, "request_body_buffer_limit": largest, **rest},
+        {"match": match, "route": around, **rest},
+    )
+
+
+def _mirror(spec: RouteSpec, shadow: Shadow, cluster: str, more: Mapping[str, str]) -> dict[str, Any]:
+    backend = spec.backend(shadow.backend)
+    headers = {capture.MARKER_HEADER: "1", **more}
     if any(backend.base_path for backend in spec.backends):
         # The copy is made after the primary's base path was put in front: the shadow has its own.
-        headers[capture.PATH_HEADER] = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
+        headers[capture.PATH_HEADER] = backend.base_path.replace("%", "%%") + "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%"
     removed = [{"remove": name} for name in CREDENTIAL_HEADERS]
     added = [
         {
@@ -378,33 +412,11 @@ def _mirror(spec: RouteSpec, shadow: Shadow, shadow_cluster: str) -> dict[str, A
         for name, value in headers.items()
     ]
     return {
-        "cluster": _hop_name(spec.name, shadow.backend),
-        **_host_rewrite(spec.backend(shadow.backend)),
+        "cluster": cluster,
+        **_host_rewrite(backend),
         "disable_shadow_host_suffix_append": True,
         "trace_sampled": False,
         "request_headers_mutations": [*removed, *added],
-    }
-
-
-def _hop_name(route: str, backend: str) -> str:
-    return f"{route}/{backend}/hop"
-
-
-def _hop(route: str, backend: str, most: int) -> dict[str, Any]:
-    """The way to the internal listener that isolates a shadow, with a budget of its own."""
-    name = _hop_name(route, backend)
-    destination = {"envoy_internal_address": {"server_listener_name": SHADOW_LISTENER}}
-    return {
-        "name": name,
-        "alt_stat_name": f"{route}|{backend}|hop",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "per_connection_buffer_high_watermark_timeout": "0.5s",
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": destination}}]}],
-        },
-        "circuit_breakers": _thresholds(most),
     }
 
 

@@ -13,11 +13,11 @@ from inventory.model import Budget, RouteSpec, Shadow
 from router.controller import Beside
 from router.gateways import Copied
 from router.gateways.envoy import switch
-from router.gateways.envoy.capture import ANSWER_LIMIT
 from router.gateways.envoy.files import Files
 from router.gateways.envoy.stats import copied
 from router.shadow.guard import Guard, Look, excess
 from router.shadow.monitor import Monitor
+from router.shadow.records import ANSWER_LIMIT
 
 Until = Callable[..., Awaitable[Any]]
 HOST = "iris.localhost"
