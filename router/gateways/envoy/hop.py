@@ -27,7 +27,7 @@ def headers(cluster: str, most: int) -> dict[str, str]:
 
 
 def listener(capture_file: str) -> dict[str, Any]:
-    """The listener. Of an answer, about ``ANSWER_LIMIT`` bytes are read, or the class of the request where it is more."""
+    """The listener. Of an answer, about ``ANSWER_LIMIT`` bytes are read, or the class of the request if it is more."""
     whole = {
         "name": _BUFFER,
         "typed_config": {"@type": f"{API}.extensions.filters.http.buffer.v3.Buffer", "max_request_bytes": ANSWER_LIMIT},
@@ -53,7 +53,7 @@ def listener(capture_file: str) -> dict[str, Any]:
 
 
 def _host() -> dict[str, Any]:
-    """Where copies go on to, by how much of a body is taken: one buffer's size is that of the request and the answer."""
+    """Where copies go on to, by how much of a body is taken: one buffer has the size of the request and the answer."""
     routes = [
         {
             "match": {"prefix": "/", "headers": [{"name": LIMIT_HEADER, "string_match": {"exact": str(size)}}]},
