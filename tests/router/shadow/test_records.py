@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.shadow.records import MAX_LINE, MalformedRecordError, Record, parse
+from router.shadow.records import ANSWER_LIMIT, MAX_LINE, MalformedRecordError, Record, parse
 
 WHOLE = {
     "rid": "r", "role": "s", "route": "churn", "rev": "7", "backend": "b", "code": 200, "flags": "-",
@@ -26,6 +26,20 @@ def test_every_field_arrives_and_the_query_does_not() -> None:
     )  # fmt: skip
     assert record.complete
     assert parse(line()).request == b""
+
+
+@pytest.mark.parametrize(
+    ("said", "cut"),
+    [
+        ({"code": 0, "flags": "-", "wr": ANSWER_LIMIT}, True),
+        ({"code": 0, "flags": "-", "wr": ANSWER_LIMIT - 1}, False),
+        ({"code": 0, "flags": "-", "wr": None}, False),
+        ({"code": 0, "flags": "UPE", "wr": ANSWER_LIMIT}, False),
+        ({"code": 200, "flags": "-", "wr": ANSWER_LIMIT}, False),
+    ],
+)
+def test_an_answer_was_cut_where_much_came_and_none_was_had(said: dict[str, object], cut: bool) -> None:
+    assert parse(line(**said)).cut == cut
 
 
 def test_what_is_missing_is_not_invented() -> None:

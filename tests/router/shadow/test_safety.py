@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import rigging
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ from router.shadow.records import ANSWER_LIMIT
 
 Until = Callable[..., Awaitable[Any]]
 HOST = "iris.localhost"
+ALL = {"backend": "replacement", "percent": 100}
 LARGE = 50_000_000
 LARGER = {"text": "x" * (ANSWER_LIMIT + ANSWER_LIMIT // 2)}
 
@@ -75,6 +77,63 @@ async def test_a_bad_shadow_hurts_no_upload(how: str, rig: Any, backends: Any) -
     writer.close()
     assert (await rig.ask(HOST, body=large)).json["bytes"] == len(large)
     assert [len(one.body) for one in origin.seen] == [100_000] * 3 + [len(large)] * 2
+
+
+REQUESTS = {
+    "of known length": b"POST /predict HTTP/1.1\r\nhost: %s\r\ncontent-length: 8\r\n\r\n" + b'{"x": 1}',
+    "of unknown length": b"POST /predict HTTP/1.1\r\nhost: %s\r\ntransfer-encoding: chunked\r\n\r\n"
+    b'8\r\n{"x": 1}\r\n0\r\n\r\n',
+    "without a body": b"GET /predict HTTP/1.1\r\nhost: %s\r\n\r\n",
+}
+
+
+async def sent(rig: Any, request: bytes) -> bytes:
+    """The first line that answers a request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.settings.gateway_port)
+    writer.write(request % HOST.encode())
+    async with asyncio.timeout(15):
+        line = await reader.readline()
+    writer.close()
+    return line
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("how", ["failing", "dead", "resets"])
+async def test_a_shadow_that_fails_is_known_to_have_failed(
+    how: str, request_: str, run_controller: Any, backends: Any, until: Until
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement", **BAD[how])
+    async with run_controller(companions=[monitor]) as rig:
+        await rig.put(spec_of(origin, replacement))
+        if how == "dead":
+            await replacement.stop()
+        for _ in range(3):
+            assert await sent(rig, REQUESTS[request_]) == b"HTTP/1.1 200 OK\r\n"
+        await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [3])
+        (evidence,) = rig.store.shadow.of("iris")
+    assert (evidence.shadow_errors, evidence.new_errors, evidence.status_mismatches) == (3, 3, 3)
+    assert (evidence.lost, evidence.incomparable, evidence.primary_errors) == (0, 0, 0)
+    shown = {"failing": "500", "dead": "no answer (UF)", "resets": "no answer (UPE)"}[how]
+    assert {(one.primary, one.shadow) for one in evidence.disagreements} == {("200", shown)}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("request_", REQUESTS)
+@pytest.mark.parametrize("base", ["", "/ml", "/a%20b"])
+async def test_a_copy_is_whole_and_has_the_path_of_its_own_application(
+    base: str, request_: str, run_controller: Any, backends: Any, until: Until
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    async with run_controller(companions=[monitor]) as rig:
+        await rig.put(rigging.spec_of((origin, "/v1" if base else ""), (replacement, base), shadow=ALL))
+        assert await sent(rig, REQUESTS[request_]) == b"HTTP/1.1 200 OK\r\n"
+        (copy,) = await replacement.received(lambda seen: len(seen) == 1)
+        await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [1])
+        (evidence,) = rig.store.shadow.of("iris")
+    assert (copy.method, copy.path) == (origin.seen[0].method, f"{base}/predict")
+    assert copy.body == origin.seen[0].body == (b"" if copy.method == "GET" else b'{"x": 1}')
+    assert (evidence.lost, evidence.incomparable, set(evidence.paths) - {"$.path"}) == (0, 0, {"$.from"})
 
 
 @pytest.mark.e2e
