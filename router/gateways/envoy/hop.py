@@ -1,9 +1,9 @@
-"""Pure: the way of those copies that may have no body, or one of unknown length, to their shadow.
+"""Pure: the way of those copies to their shadow that have a large body, one of unknown length, or none.
 
 It is a listener inside of Envoy, which takes the whole request off the primary's hands before the shadow sees any of
-it: a shadow that does not read stalls nobody, and what is too large to be copied is not. A copy whose length is known
-needs none of that, and goes straight to the shadow, at a third of the cost. (Of a request without a body, Envoy reads
-an answer of any size where the copy goes straight: here it has the buffer's.)
+it: a shadow that does not read stalls nobody, and what is too large to be copied is not. A copy whose body is known to
+be small needs none of that, and goes straight to the shadow, at half of the cost. (Of a request without a body, Envoy
+reads an answer of any size where the copy goes straight: here the answer has the buffer's.)
 """
 
 from typing import Any

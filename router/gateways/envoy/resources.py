@@ -33,7 +33,7 @@ CREDENTIAL_HEADERS = (
 
 _KEYS_IN_QUERY = r"(?i).*[?&]([a-z0-9_.-]*token|api[_-]?key|key|secret|password|sig|signature|x-amz-signature)=.*"
 
-_HEAD = 131_072
+_HEAD = 65_536
 """Bytes above those of the largest head that a request may have."""
 
 _MOST_BUFFERED = 2**31
@@ -119,7 +119,8 @@ def cluster(route: str, backend: Backend, spec: RouteSpec | None = None) -> dict
 def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     """The cluster of a shadow, apart from the live one, so that it cannot take its connections.
 
-    A connection has room for all that may be under way on it: one that has none left would stop whoever is copied.
+    A connection has room for all that may go straight and be under way on it: one that has none left would stop
+    whoever is copied. It has no more, since it is as much as is read at once.
     """
     backend, in_flight = spec.backend(shadow.backend), shadow.budget.in_flight
     made = _to(spec.name, backend, "|shadow", in_flight)
@@ -127,8 +128,7 @@ def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     made["typed_extension_protocol_options"] = {options: capture.protocol(backend.protocol, moved=moved)}
     together = in_flight if backend.protocol == "http2" else 1
-    room = min((shadow.max_body_bytes + _HEAD) * together, _MOST_BUFFERED)
-    made["per_connection_buffer_limit_bytes"] = max(room, ANSWER_LIMIT)
+    made["per_connection_buffer_limit_bytes"] = min((ANSWER_LIMIT + _HEAD) * together, _MOST_BUFFERED)
     made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
     made["upstream_bind_config"] = upstream.narrow()
     return _named(f"{spec.name}/{backend.name}/shadow", made)
@@ -374,23 +374,21 @@ def _sampled(
 ) -> tuple[dict[str, Any], ...]:
     """The entries of requests that are copied.
 
-    Where a body's length is known, the copy goes straight. One buffer's size is that of a shadow's answer and of what
-    of a request is kept to be sent again: of answers to small requests little is read, since one without end costs
-    the processor and the network what callers need.
+    Where a body is known to be small, the copy goes straight. One buffer's size is that of a shadow's answer and of
+    what of a request is kept to be sent again.
     """
     match, copied = _sample(spec, shadow), str(copy_cluster(spec, shadow)["name"])
+    small = {"name": "content-length", "range_match": {"start": 1, "end": ANSWER_LIMIT + 1}}
     straight = {**action, "request_mirror_policies": [_mirror(spec, shadow, copied, {})]}
     more = hop.headers(copied, shadow.max_body_bytes)
     around = {**action, "request_mirror_policies": [_mirror(spec, shadow, f"{spec.name}/{shadow.backend}/hop", more)]}
-
-    def said(least: int, most: int) -> dict[str, Any]:
-        length = {"name": "content-length", "range_match": {"start": least, "end": most + 1}}
-        return {**match, "headers": [*match["headers"], length]}
-
-    largest = max(shadow.max_body_bytes, ANSWER_LIMIT)
     return (
-        {"match": said(1, ANSWER_LIMIT), "route": straight, "request_body_buffer_limit": ANSWER_LIMIT, **rest},
-        {"match": said(1, largest), "route": straight, "request_body_buffer_limit": largest, **rest},
+        {
+            "match": {**match, "headers": [*match["headers"], small]},
+            "route": straight,
+            "request_body_buffer_limit": ANSWER_LIMIT,
+            **rest,
+        },
         {"match": match, "route": around, **rest},
     )
 
