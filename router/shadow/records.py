@@ -1,13 +1,15 @@
 """One line of the capture file, validated. What a gateway's access log says is input like any other."""
 
 import binascii
-import json
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from pydantic_core import from_json
 
 MAX_LINE = 1_048_576
 """Bytes of one captured line at most: far above two bodies of 64 KiB in base64."""
 
-ANSWER_LIMIT = 262_144
+ANSWER_LIMIT = 131_072
 """Bytes of a shadow's answer that are read at most. A larger one is cut, and with it the connection."""
 
 GRPC = "application/grpc"
@@ -76,55 +78,43 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
     if len(line) > MAX_LINE:
         raise MalformedRecordError("the line is longer than a record can be")
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        fields = from_json(line)
+    except ValueError as error:
         raise MalformedRecordError("the line is not JSON") from error
     if not isinstance(fields, dict):
         raise MalformedRecordError("the line is not a JSON object")
-    role = fields.get("role")
-    if role not in ("p", "s"):
+    if fields.get("role") not in ("p", "s"):
         raise MalformedRecordError("role is neither p nor s")
-    rid, route = _text(fields, "rid"), _text(fields, "route")
-    if not rid or not route:
+    if not keep_request:
+        fields.pop("rb", None)
+    said = dict(_UNSAID)
+    for key, value in fields.items():
+        place = _KEYS.get(key)
+        # What a request or an answer does not have is logged as a dash, or as nothing.
+        if place is not None and value is not None and value != "-" and value != "":
+            name, read = place
+            said[name] = read(key, value)
+    if not said["rid"] or not said["route"]:
         raise MalformedRecordError("rid or route is missing")
-    code, flags = _integer(fields, "code") or 0, _text(fields, "flags")
-    return Record(
-        rid=rid,
-        role=role,
-        route=route,
-        revision=_integer(fields, "rev"),
-        backend=_text(fields, "backend") or None,
-        code=code,
-        flags=flags,
-        micros=_integer(fields, "us"),
-        received=_integer(fields, "rx"),
-        sent=_integer(fields, "tx"),
-        request=_body(fields, "rb") if keep_request else b"",
-        body=_body(fields, "sb"),
-        content_type=_text(fields, "ct"),
-        content_encoding=_text(fields, "ce"),
-        method=_text(fields, "method"),
-        path=_text(fields, "path").partition("?")[0],
-        grpc_status=_integer(fields, "gs"),
-        request_type=_text(fields, "rct"),
-        cut=not code and not flags and (_integer(fields, "wr") or 0) >= ANSWER_LIMIT,
-    )
+    if not said["code"] and not said["flags"]:
+        said["cut"] = _integer("wr", fields.get("wr") or 0) >= ANSWER_LIMIT
+    return Record._make(said.values())
 
 
-def _text(fields: dict[str, Any], key: str) -> str:
-    value = fields.get(key)
-    if value is None or value == "-":
-        return ""
+def _text(key: str, value: object) -> str:
     if not isinstance(value, str):
         raise MalformedRecordError(f"{key} is not a text")
     return value[:_MAX_TEXT]
 
 
-def _integer(fields: dict[str, Any], key: str) -> int | None:
+def _path(key: str, value: object) -> str:
+    return _text(key, value).partition("?")[0]
+
+
+def _integer(key: str, value: object) -> int:
     """A count. Envoy writes numbers as texts where a format holds more than one command."""
-    value = fields.get(key)
-    if value is None or value in ("", "-"):
-        return None
+    if type(value) is int and 0 <= value <= _MAX_INTEGER:
+        return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -134,11 +124,25 @@ def _integer(fields: dict[str, Any], key: str) -> int | None:
     return value
 
 
-def _body(fields: dict[str, Any], key: str) -> bytes:
-    value = fields.get(key)
-    if value is None or value in ("", "-"):
-        return b""
+def _body(key: str, value: object) -> bytes:
     try:
-        return binascii.a2b_base64(value, strict_mode=True)
+        return binascii.a2b_base64(value, strict_mode=True)  # type: ignore[arg-type]  # checked by what it raises
     except (binascii.Error, ValueError, TypeError) as error:
         raise MalformedRecordError(f"{key} is not base64") from error
+
+
+_UNSAID: dict[str, object] = {
+    "rid": "", "role": "", "route": "", "revision": None, "backend": None, "code": 0, "flags": "", "micros": None,
+    "received": None, "sent": None, "request": b"", "body": b"", "content_type": "", "content_encoding": "",
+    "method": "", "path": "", "grpc_status": None, "request_type": "", "cut": False,
+}  # fmt: skip
+"""The fields of a record in their order, as they are where a line says nothing of them."""
+
+_KEYS: dict[str, tuple[str, Callable[[str, object], object]]] = {
+    "rid": ("rid", _text), "role": ("role", _text), "route": ("route", _text), "rev": ("revision", _integer),
+    "backend": ("backend", _text), "code": ("code", _integer), "flags": ("flags", _text), "us": ("micros", _integer),
+    "rx": ("received", _integer), "tx": ("sent", _integer), "rb": ("request", _body), "sb": ("body", _body),
+    "ct": ("content_type", _text), "ce": ("content_encoding", _text), "method": ("method", _text),
+    "path": ("path", _path), "gs": ("grpc_status", _integer), "rct": ("request_type", _text),
+}  # fmt: skip
+"""What a line calls each field, and how it is read."""

@@ -33,6 +33,9 @@ CREDENTIAL_HEADERS = (
 
 _KEYS_IN_QUERY = r"(?i).*[?&]([a-z0-9_.-]*token|api[_-]?key|key|secret|password|sig|signature|x-amz-signature)=.*"
 
+_STRAIGHT = 65_536
+"""Bytes of the largest body whose copy goes straight to its shadow."""
+
 _HEAD = 65_536
 """Bytes above those of the largest head that a request may have."""
 
@@ -128,7 +131,7 @@ def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     made["typed_extension_protocol_options"] = {options: capture.protocol(backend.protocol, moved=moved)}
     together = in_flight if backend.protocol == "http2" else 1
-    made["per_connection_buffer_limit_bytes"] = min((ANSWER_LIMIT + _HEAD) * together, _MOST_BUFFERED)
+    made["per_connection_buffer_limit_bytes"] = min((_STRAIGHT + _HEAD) * together, _MOST_BUFFERED)
     made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
     made["upstream_bind_config"] = upstream.narrow()
     return _named(f"{spec.name}/{backend.name}/shadow", made)
@@ -378,7 +381,7 @@ def _sampled(
     what of a request is kept to be sent again.
     """
     match, copied = _sample(spec, shadow), str(copy_cluster(spec, shadow)["name"])
-    small = {"name": "content-length", "range_match": {"start": 1, "end": ANSWER_LIMIT + 1}}
+    small = {"name": "content-length", "range_match": {"start": 1, "end": _STRAIGHT + 1}}
     straight = {**action, "request_mirror_policies": [_mirror(spec, shadow, copied, {})]}
     more = hop.headers(copied, shadow.max_body_bytes)
     around = {**action, "request_mirror_policies": [_mirror(spec, shadow, f"{spec.name}/{shadow.backend}/hop", more)]}

@@ -16,7 +16,6 @@ from router.gateways.envoy.resources import (
     resources,
     sample_numerator,
 )
-from router.shadow.records import ANSWER_LIMIT
 
 
 def revision(number: int = 1, **parts: Any) -> Revision:
@@ -116,14 +115,14 @@ def test_a_connection_to_a_shadow_has_room_for_all_that_may_go_straight(in_fligh
     spec = spec.model_copy(update={"backends": (spec.backends[0], backend)})
     assert spec.shadow is not None
     room = copy_cluster(spec, spec.shadow)["per_connection_buffer_limit_bytes"]
-    largest = ANSWER_LIMIT + 60 * 1024
+    largest = 65_536 + 60 * 1024
     assert largest * (in_flight if protocol == "http2" else 1) < room or room == 2**31
 
 
 def test_what_goes_straight_has_a_body_that_is_known_to_be_small() -> None:
     made = resources(revision(shadow=Shadow(backend="replacement", percent=5)))
     (_, straight, around, _) = made.routes["iris"]["virtual_hosts"][0]["routes"]
-    small = {"name": "content-length", "range_match": {"start": 1, "end": ANSWER_LIMIT + 1}}
+    small = {"name": "content-length", "range_match": {"start": 1, "end": 65_537}}
     assert straight["match"]["headers"] == [*around["match"]["headers"], small]
     ways = [entry["route"]["request_mirror_policies"][0]["cluster"] for entry in (straight, around)]
     assert ways[0].startswith("iris/replacement/shadow@")
