@@ -111,7 +111,8 @@ class _Conversation:
 
     def _connect(self, *, tls: bool, name: str | None = None) -> HttpConnection:
         address, port, ignored = self._listener.address, self._listener.port, self._knowledge.ignored
-        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored)
+        alike = self._recall.alike
+        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored, alike=alike)
 
     async def _ask_by_name(self, *, tls: bool) -> None:
         """Say the names that the listener told to it, where nothing telling answers to its address."""
