@@ -222,8 +222,9 @@ def assemble(signatures: Iterable[Signature]) -> Knowledge:
     absolute = [rule for rule in knowledge.never if rule.once is None]
     for signature in knowledge.signatures.values():
         for text in signature.requests:
+            request = parse_request(text)
             for rule in absolute:
-                if rule.covers(parse_request(text)):
+                if rule.covers(request):
                     raise SignatureError(
                         f"signature {signature.id} asks {text}, which must not be sent: {rule.because}"
                     )

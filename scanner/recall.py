@@ -23,7 +23,8 @@ Step = Request | tuple[Finding, ...]
 class Recall:
     """The memory of one scan. ``most`` steps are kept; those that were not needed for longest go first.
 
-    ``alike`` are the answers themselves. ``token`` is the random word of every ``Subject``: the same for all, or no two conversations were alike.
+    ``token`` is the random word of every ``Subject``: the same for all, or no two conversations were alike. ``alike``
+    are the answers that came again and again.
     """
 
     def __init__(self, knowledge: Knowledge, limits: Limits, token: str, most: int = MOST) -> None:
