@@ -11,7 +11,7 @@ from scanner.dialogue import CANARY, Asking, Dialogue
 from scanner.exchange import Answer, Method, Request
 from scanner.knowledge import Knowledge, parse_request
 from scanner.openapi import Description
-from scanner.signature import Layer
+from scanner.signature import Layer, Signature
 
 Asks = Generator[Request, Answer, None]
 """Questions that are asked for what the application keeps of them."""
@@ -79,6 +79,11 @@ class Application:
         """The frameworks and servers that are believed."""
         names = {s.id for layer in (Layer.FRAMEWORK, Layer.SERVER) if (s := self.beliefs.best(layer))}
         return frozenset(names)
+
+    @property
+    def interface(self) -> Signature | None:
+        """The interface that it was seen to have; see ``Layer``."""
+        return self.beliefs.best(Layer.INTERFACE)
 
     @property
     def walled(self) -> Answer | None:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from inventory.model import Listener
 from inventory.settings import Settings
-from scanner.findings import Finding, Limits
-from scanner.sources.source import Ask
+from scanner.findings import Ask, Finding, Limits
 
 if TYPE_CHECKING:
     from scanner.deputies import Deputies
-    from scanner.knowledge import Knowledge
 
 log = logging.getLogger(__name__)
 
@@ -97,19 +95,6 @@ def _limits(settings: Settings) -> Limits:
 def _load(settings: Settings) -> Ask:
     # A quarter of a second of imports and signatures: see above.
     from scanner.knowledge import load_knowledge
+    from scanner.questions import asks
 
     return asks(load_knowledge(settings.signatures), _limits(settings))
-
-
-def asks(knowledge: "Knowledge", limits: Limits) -> Ask:
-    """What asks by some knowledge, and remembers what it learns of hosts that answer alike."""
-    from scanner.ledger import Ledger
-    from scanner.questions import new_token, question
-    from scanner.recall import Recall
-
-    recall = Recall(knowledge, limits, new_token())
-
-    async def ask(listener: Listener) -> tuple[Finding, ...]:
-        return await question(listener, knowledge, limits, Ledger(knowledge), recall)
-
-    return ask

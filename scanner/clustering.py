@@ -19,12 +19,11 @@ from scanner.cluster.proxy import Door, NotThrough
 from scanner.cluster.resources import Hole
 from scanner.cluster.survey import Said, Sighting, Survey
 from scanner.cluster.world import World
-from scanner.findings import Finding, Limits
+from scanner.findings import Ask, AskingEnded, Finding, Limits
 from scanner.knowledge import Knowledge, load_knowledge
 from scanner.ledger import Ledger
 from scanner.listing import Listing
 from scanner.proxying import Doorkeeper, question_by_proxy
-from scanner.sources.source import Ask, AskingEnded
 from scanner.targets import Network
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from inventory.model import Listener, Value
-from scanner.findings import Finding, Limits
+from scanner.findings import AskingEnded, Finding, Limits
 from scanner.io.crew import Crew
 from scanner.io.words import Kind, Words
-from scanner.sources.source import AskingEnded
 
 FINDINGS: TypeAdapter[tuple[Finding, ...]] = TypeAdapter(tuple[Finding, ...])
 

@@ -13,14 +13,14 @@ import sys
 import traceback
 from typing import TYPE_CHECKING
 
-from inventory.garbage import collect_seldom
+from inventory.garbage import collect_seldom, nothing_is_garbage
 from scanner.io.bound import end_with
 from scanner.io.words import Kind, Words
 
 if TYPE_CHECKING:
     from inventory.model import Listener
+    from scanner.findings import Ask
     from scanner.knowledge import Knowledge
-    from scanner.sources.source import Ask
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,12 @@ def main() -> None:
     parent, *files = map(int, sys.argv[1:])
     end_with(parent)
     collect_seldom()
-    import scanner.questions  # noqa: F401 - what is loaded here is loaded once
-    from scanner.knowledge import load_knowledge
+    with nothing_is_garbage():
+        import scanner.deputies
+        import scanner.questions  # noqa: F401 - what is loaded here is loaded once
+        from scanner.knowledge import load_knowledge
 
-    knowledge = load_knowledge()
+        knowledge = load_knowledge()
     # What is there already is never garbage, and looking at it would make a copy of it in every process.
     gc.freeze()
     asyncio.run(_serve(socket.socket(fileno=_split(files)), knowledge))
@@ -84,9 +86,9 @@ class _Desk:
             self._tasks.pop(number).cancel()
 
     def _begin(self, held: bytes) -> None:
-        from scanner.asking import asks
         from scanner.deputies import Begin
         from scanner.knowledge import SignatureError, load_knowledge
+        from scanner.questions import asks
 
         told = Begin.model_validate_json(held)
         try:

@@ -71,6 +71,12 @@ def take_description(app: Application, answer: Answer) -> None:
         app.description, app.described_by, app.described_raw = description, str(answer.request), answer.digest
 
 
+def says_little(app: Application) -> bool:
+    """Whether a program answers that shows no page: a framework or JSON, and nothing for people to read."""
+    program = app.beliefs.best(Layer.FRAMEWORK) is not None or speaks_json(app)
+    return program and not any(page.media == "text/html" for page in app.pages)
+
+
 def is_plain_site(app: Application) -> bool:
     """Whether the root is a page about something else, or every path leads elsewhere.
 

@@ -12,6 +12,7 @@ from scanner.descriptions import (
     may_mount,
     other_documents,
     read_description,
+    says_little,
     speaks_json,
 )
 from scanner.dialogue import CANARY
@@ -62,13 +63,16 @@ def _explore(app: Application, *, distinct: bool) -> Asks:
     if distinct and not _settled(app) and not (app.base and not most):
         yield from _survey(app)
     yield from _try_more(app, min(most, second))
-    if most > second and not app.catch_all:
+    if distinct and not app.catch_all:
+        yield from _ask_interfaces(app)
+    told = app.interface is not None
+    if most > second and not (app.catch_all or told):
         yield from _look_at_itself(app, SELF[:1] if "OPTIONS /predict" in app.asked else SELF)
     if not _settled(app) and not app.catch_all:
         yield from read_description(app, other_documents(app))
     if distinct and not (_settled(app) or is_plain_site(app) or may_mount(app) or most == _ALL):
         yield from _survey(app)
-    if not may_mount(app):
+    if not (may_mount(app) or told):
         yield from _try_more(app, most)
     app.looked_for_routes = True
 
@@ -82,6 +86,21 @@ def _try_more(app: Application, most: int) -> Asks:
     if most and app.description is None and not _settled(app):
         yield from try_routes(app, most=most)
         yield from _pursue(app)
+
+
+def _ask_interfaces(app: Application) -> Asks:
+    """Ask for interfaces that have no page at the root, of a program that is unexplained so far.
+
+    Where one is there it explains the empty root, so that rare paths are not worth trying. In frameworks that describe
+    themselves, or that it is seldom written in, the rare path that the question takes the place of is worth more.
+    """
+    if app.base or app.description is not None or _settled(app) or not says_little(app):
+        return
+    framework = app.beliefs.best(Layer.FRAMEWORK)
+    for signature in app.knowledge.interfaces:
+        if app.interface is None and (framework is None or framework.id in signature.stacks):
+            for name in signature.requests:
+                yield from app.ask_named(name)
 
 
 def _look_at_itself(app: Application, paths: tuple[str, ...]) -> Asks:

@@ -91,6 +91,15 @@ class Answer:
     mark: bytes | None = field(default=None, init=False, repr=False)
     """A digest of what can be seen of it, once ``Knowledge.mark`` has made it."""
 
+    def again(self, request: Request, milliseconds: float, raw: bytes, host_names: frozenset[str]) -> "Answer":
+        """The same answer to another request, from a host of other names; what was worked out of it is kept."""
+        told = {"request": request, "milliseconds": milliseconds, "raw": raw, "host_names": host_names}
+        other = object.__new__(Answer)
+        other.__dict__ = self.__dict__ | told
+        # It alone depends on what was asked for.
+        other.__dict__.pop("shape", None)
+        return other
+
     def header(self, name: str) -> str:
         """All the values of a header, joined by commas; empty where there is none."""
         return self.by_name.get(name, "")

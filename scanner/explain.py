@@ -66,6 +66,9 @@ def _questions(port: int, knowledge: Knowledge) -> Iterator[Row]:
         "a route for POST shows in the answer, and no handler runs; paths that pages mention come first, then "
         "PATH_batch and PATH/batch beside one that was found; not where a product or a description explained the host",
     )
+    interfaces = ", ".join(request for interface in knowledge.interfaces for request in interface.requests)
+    yield _row("first", "interface", interfaces, "interfaces without a page, where a program shows none and none of "
+               "these routes is there")  # fmt: skip
     itself = ", ".join(f"GET {path}" for path in SELF)
     yield _row("first", "routes", itself, "what the service tells of itself, where OPTIONS tells nothing of its routes")
     beside = (

@@ -1,8 +1,10 @@
 """What the questions to one listener come to, and how much they may cost."""
 
+from collections.abc import Awaitable, Callable
+
 from pydantic import Field
 
-from inventory.model import Evidence, Fact, Value
+from inventory.model import Evidence, Fact, Listener, Value
 
 TLS_PORTS = frozenset({443, 636, 8443, 9443, 6443, 10443, 4443})
 """Ports where TLS is tried before plain HTTP."""
@@ -29,3 +31,14 @@ class Finding(Value):
     base_path: str = "/"
     fact: Fact
     evidence: tuple[Evidence, ...] = ()
+
+
+Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
+"""Puts every question to one listener, within its own limits of time and size. Raises AskingEnded."""
+
+
+class AskingEnded(OSError):  # noqa: N818 - a state, not a fault
+    """Nobody can be asked any more, and who was being asked was not asked to the end."""
+
+    def __init__(self) -> None:
+        super().__init__("a process that asks what was found has ended: scan again with --resume")

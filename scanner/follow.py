@@ -28,7 +28,7 @@ from scanner.cluster.objects import PodObject
 from scanner.cluster.promises import Promise, told_in_full
 from scanner.cluster.survey import Said, Sighting
 from scanner.clustering import Cluster, shortfalls
-from scanner.findings import Finding
+from scanner.findings import Ask, Finding
 from scanner.lease import Lease
 from scanner.plan import Shard
 from scanner.runner import Runner, ScanBusy
@@ -44,7 +44,7 @@ from scanner.sources.kubernetes import (
     observations,
     said_observations,
 )
-from scanner.sources.source import Ask, Run
+from scanner.sources.source import Run
 from scanner.targets import Target, TargetError, parse_target
 from scanner.watching import Watcher
 

@@ -91,7 +91,7 @@ def _others(app: Application, subject: Subject) -> Generator[Request, Answer, li
                 found.append(other)
     if not found and _hides_something(app):
         found += yield from _under_prefixes(app, subject)
-    if not found and app.root is not None and app.root.status == 404 and app.stacks & {"fastapi", "starlette"}:
+    if not found and _shows_nothing(app) and app.stacks & {"fastapi", "starlette"}:
         found += yield from _pages_under(app, subject)
     return found
 
@@ -149,8 +149,12 @@ def _hides_something(app: Application) -> bool:
     stock = any(page_weight(page.title)[0] == 0 and re.search(
         r"welcome to nginx|apache2? .*default page|it works|caddy works|test page", page.text[:4096], re.IGNORECASE)
         for page in app.pages)  # fmt: skip
-    empty = app.root is not None and app.root.status == 404 and bool(app.stacks) and app.description is None
-    return stock or empty
+    return stock or (_shows_nothing(app) and bool(app.stacks) and app.description is None)
+
+
+def _shows_nothing(app: Application) -> bool:
+    """Whether the root is not there, and no interface explains why."""
+    return app.root is not None and app.root.status == 404 and app.interface is None
 
 
 def _under_prefixes(app: Application, subject: Subject) -> Generator[Request, Answer, list[Application]]:

@@ -182,6 +182,11 @@ class Knowledge:
         return tuple(s for s in self.signatures.values() if s.layer is Layer.PRODUCT)
 
     @cached_property
+    def interfaces(self) -> tuple[Signature, ...]:
+        """The signatures of the interface layer, in the order of their ids."""
+        return tuple(s for s in self.signatures.values() if s.layer is Layer.INTERFACE)
+
+    @cached_property
     def documents(self) -> tuple[str, ...]:
         """Where any signature says that an API description is served, most usual first."""
         named = [path for signature in self.signatures.values() for path in signature.documents]
@@ -222,8 +227,9 @@ def assemble(signatures: Iterable[Signature]) -> Knowledge:
     absolute = [rule for rule in knowledge.never if rule.once is None]
     for signature in knowledge.signatures.values():
         for text in signature.requests:
+            request = parse_request(text)
             for rule in absolute:
-                if rule.covers(parse_request(text)):
+                if rule.covers(request):
                     raise SignatureError(
                         f"signature {signature.id} asks {text}, which must not be sent: {rule.because}"
                     )

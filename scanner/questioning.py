@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from inventory.model import Listener
-from scanner.findings import Finding
-from scanner.sources.source import Ask, AskingEnded
+from scanner.findings import Ask, AskingEnded, Finding
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from inventory.model import Evidence, Exposed, Identified, Kind, Listener, Quest
 from scanner.certificate import read_certificate
 from scanner.dialogue import CANARY
 from scanner.exchange import Answer, Request
-from scanner.findings import TLS_PORTS, Finding, Limits
+from scanner.findings import TLS_PORTS, Ask, Finding, Limits
 from scanner.hosts import merged, names_told, tells_more
 from scanner.identify import Machine
 from scanner.interview import Interview
@@ -26,6 +26,16 @@ _H2_SETTINGS = b"\x04\x00\x00\x00\x00\x00"
 def new_token() -> str:
     """A random word for paths that surely do not exist."""
     return secrets.token_hex(6)
+
+
+def asks(knowledge: Knowledge, limits: Limits) -> Ask:
+    """What asks by some knowledge, and remembers what it learns of hosts that answer alike."""
+    recall = Recall(knowledge, limits, new_token())
+
+    async def ask(listener: Listener) -> tuple[Finding, ...]:
+        return await question(listener, knowledge, limits, Ledger(knowledge), recall)
+
+    return ask
 
 
 async def question(
@@ -111,7 +121,8 @@ class _Conversation:
 
     def _connect(self, *, tls: bool, name: str | None = None) -> HttpConnection:
         address, port, ignored = self._listener.address, self._listener.port, self._knowledge.ignored
-        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored)
+        alike = self._recall.alike
+        return HttpConnection(address, port, self._limits, tls=tls, name=name, ignored=ignored, alike=alike)
 
     async def _ask_by_name(self, *, tls: bool) -> None:
         """Say the names that the listener told to it, where nothing telling answers to its address."""

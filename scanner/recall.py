@@ -8,6 +8,7 @@ from its beginning, so that what is remembered never changes what is asked or fo
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from scanner.alike import Alike
 from scanner.exchange import Answer, Request
 from scanner.findings import Finding, Limits
 from scanner.identify import Machine, Subject, identify
@@ -22,7 +23,8 @@ Step = Request | tuple[Finding, ...]
 class Recall:
     """The memory of one scan. ``most`` steps are kept; those that were not needed for longest go first.
 
-    ``token`` is the random word of every ``Subject``: the same for all, or no two conversations were alike.
+    ``token`` is the random word of every ``Subject``: the same for all, or no two conversations were alike. ``alike``
+    are the answers that came again and again.
     """
 
     def __init__(self, knowledge: Knowledge, limits: Limits, token: str, most: int = MOST) -> None:
@@ -33,6 +35,7 @@ class Recall:
         self._steps: OrderedDict[tuple[int | str, int | bytes], tuple[int, Step]] = OrderedDict()
         self._places = 0
         self.thoughts = 0
+        self.alike = Alike()
 
     def machine(self, port: int, requests: int) -> Machine:
         """Asks and finds what ``scanner.identify.identify`` does, at a port and with at most so many requests."""

@@ -31,13 +31,17 @@ _PRESCRIBED: dict[str, float] = {
 """What clouds and protocols prescribe, and routes with a name in them: any name fits, so ``-`` is asked for."""
 
 _MOST_USUAL = 40
+_ROUNDED = 1e-6
 
 
 def _usual() -> tuple[str, ...]:
     shares = {f"{before}/{verb}": a * b for before, a in _BEFORE.items() for verb, b in _VERBS.items()}
     shares.update(_PRESCRIBED)
-    gains = {path: share if route_weight(path) > _TELLING else share / 2 for path, share in shares.items()}
-    return tuple(sorted(gains, key=lambda path: (-round(gains[path], 6), -route_weight(path), path))[:_MOST_USUAL])
+    # Halved or not, what has less than half of the least usual that counts is not among the most usual.
+    least = sorted(shares.values())[-_MOST_USUAL] / 2 - _ROUNDED
+    weights = {path: route_weight(path) for path, share in shares.items() if share >= least}
+    gains = {path: shares[path] if weight > _TELLING else shares[path] / 2 for path, weight in weights.items()}
+    return tuple(sorted(gains, key=lambda path: (-round(gains[path], 6), -weights[path], path))[:_MOST_USUAL])
 
 
 _TELLING = 1.5

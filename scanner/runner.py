@@ -12,11 +12,12 @@ from contextlib import aclosing
 from inventory.model import Scan, ScanStatus, Scope, new_scan_id, utc_now
 from inventory.settings import Settings
 from inventory.store import Store
+from scanner.findings import Ask
 from scanner.io.record import forget
 from scanner.journal import Journal, JournalError
 from scanner.lease import LEASE_SECONDS, Lease
 from scanner.plan import Shard
-from scanner.sources import Ask, Progress, Run, Source, choose, source_name, source_of
+from scanner.sources import Progress, Run, Source, choose, source_name, source_of
 
 log = logging.getLogger(__name__)
 

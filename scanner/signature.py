@@ -25,10 +25,15 @@ On = Annotated[str, AfterValidator(_names_a_request)]
 
 
 class Layer(StrEnum):
-    """How much a signature explains: a product beats the framework it is written in, which beats a server."""
+    """How much a signature explains: a product beats the framework it is written in, which beats a server.
+
+    An interface is a way to be asked that applications of every kind share: it tells what one that shows nothing else
+    is for, and names it where no framework does.
+    """
 
     PRODUCT = "product"
     FRAMEWORK = "framework"
+    INTERFACE = "interface"
     SERVER = "server"
 
 

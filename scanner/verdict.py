@@ -23,17 +23,18 @@ _STOCK = re.compile(r"welcome to nginx|default page|it works|caddy works|test pa
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What an application is taken for: its product or framework, its server, and the model verdict."""
+    """What an application is taken for: its product or framework, its interface, its server, and the model verdict."""
 
     product: Signature | None
     framework: Signature | None
+    interface: Signature | None
     server: Signature | None
     model: Verdict
 
     @property
     def named(self) -> Signature | None:
-        """The most precise name: the product, else the framework, else the server."""
-        return self.product or self.framework or self.server
+        """The most precise name: the product, else the framework, else the interface, else the server."""
+        return self.product or self.framework or self.interface or self.server
 
 
 def judge(app: Application) -> Judgement:
@@ -42,6 +43,7 @@ def judge(app: Application) -> Judgement:
     return Judgement(
         product=app.beliefs.best(Layer.PRODUCT),
         framework=app.beliefs.best(Layer.FRAMEWORK),
+        interface=app.interface,
         server=app.beliefs.best(Layer.SERVER),
         model=classify(
             Seen(
@@ -115,8 +117,9 @@ def findings(app: Application, *, conclusive: bool) -> tuple[Finding, ...]:
         kind = Kind.MODEL_ENDPOINT if is_model else Kind.ORDINARY_WEB
         sure = judged.model.confidence
         confidence = sure if is_model else min(round(1 - judged.model.probability, 4), _most_sure(app))
-        named = app.beliefs.evidence(judged.named) if judged.named else ()
-        evidence = (*judged.model.evidence, *named)
+        shown = [judged.named, judged.interface if judged.interface is not judged.named else None]
+        signs = [one for signature in shown if signature for one in app.beliefs.evidence(signature)]
+        evidence = (*judged.model.evidence, *signs)
     server = app.canary.header("server") if app.canary else ""
     identified = Identified(
         kind=kind,
@@ -148,6 +151,8 @@ def _most_sure(app: Application) -> float:
         return 1.0
     if app.walled is not None:
         return _WALLED
+    if app.interface is not None:
+        return 1.0
     root = app.root
     shows_nothing = root is None or not root.ok
     if app.beliefs.best(Layer.FRAMEWORK) is None and not any("json" in a.media for a in (app.canary, root) if a):

@@ -120,7 +120,7 @@ class Rollout(Value):
     status: Status = Status.RUNNING
     why: str = ""
     approved: int | None = None
-    usual: Live = Live()
+    usual: Live = Field(default_factory=Live)
     shadow: Shadow | None = None
     revision: int = Field(default=0, ge=0)
     version: int = Field(default=0, ge=0)
@@ -176,8 +176,8 @@ class Mark(Value):
 
     pairs: ShadowEvidence | None = None
     own: ShadowEvidence | None = None
-    incumbent: Live = Live()
-    candidate: Live = Live()
+    incumbent: Live = Field(default_factory=Live)
+    candidate: Live = Field(default_factory=Live)
 
 
 class Watch(Value):
@@ -192,11 +192,11 @@ class Watch(Value):
     rollout: str
     position: int
     since: Moment
-    step: Mark = Mark()
-    window: Mark = Mark()
+    step: Mark = Field(default_factory=Mark)
+    window: Mark = Field(default_factory=Mark)
     windows: int = Field(default=1, ge=1)
-    incumbent: Live = Live()
-    candidate: Live = Live()
+    incumbent: Live = Field(default_factory=Live)
+    candidate: Live = Field(default_factory=Live)
     sampled_incumbent: int = Field(default=0, ge=0)
     sampled_candidate: int = Field(default=0, ge=0)
     verdict: str = ""

@@ -137,7 +137,7 @@ class Shadow(Value):
     methods: tuple[Method, ...] = ("GET", "HEAD", "POST")
     paths: tuple[PathPattern, ...] = ()
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=16_777_216)
-    budget: Budget = Budget()
+    budget: Budget = Field(default_factory=Budget)
     baseline: bool = False
 
 
@@ -223,7 +223,7 @@ class RouteSpec(Value):
     path: Annotated[str, AfterValidator(_own_path)] = ""
     backends: tuple[Backend, ...] = Field(min_length=1)
     shadow: Shadow | None = None
-    comparison: Comparison = Comparison()
+    comparison: Comparison = Field(default_factory=Comparison)
     descriptor: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]*={0,2}$", max_length=DESCRIPTOR_LIMIT)] = ""
     samples: Samples | None = None
     timeout_seconds: float = Field(default=30.0, ge=0.0)

@@ -114,11 +114,11 @@ class Checkpoint(Value):
     parts: str
     key: str
     position: int = Field(ge=0)
-    account: Account = Account()
+    account: Account = Field(default_factory=Account)
     requests: int = Field(default=0, ge=0)
     unasked: tuple[tuple[str, int], ...] = ()
     middleboxes: dict[str, int] = Field(default_factory=dict)
-    loss: Loss = Loss()
+    loss: Loss = Field(default_factory=Loss)
     neighbours: Neighbours | None = None
     asked: frozenset[tuple[str, int]] = Field(default=frozenset(), exclude=True)
 
@@ -146,7 +146,7 @@ class Scan(Value):
     ended_at: Moment | None = None
     status: ScanStatus = ScanStatus.RUNNING
     reason: str | None = None
-    account: Account = Account()
+    account: Account = Field(default_factory=Account)
     loss: Loss | None = None
     requests: int = Field(default=0, ge=0)
     checkpoint: Checkpoint | None = None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from scanner.alike import Alike
 from scanner.exchange import Answer, Request
 from scanner.findings import Limits
 from scanner.io.deadlines import Deadline
@@ -28,7 +29,7 @@ class HttpConnection:
     """Requests to one listener, one after another. ``tls`` chooses the scheme; certificates are not judged.
 
     ``name`` is said in SNI and Host instead of the address; it changes nothing about where is connected to.
-    ``ignored`` names headers, in lower case, that are left out of answers.
+    ``ignored`` names headers, in lower case, that are left out of answers; ``alike`` is what was heard by others.
     ``certificate`` holds the peer's certificate in DER after a TLS handshake. ``failure`` says why the
     last attempt to connect failed.
     """
@@ -42,12 +43,14 @@ class HttpConnection:
         tls: bool = False,
         name: str | None = None,
         ignored: frozenset[str] = frozenset(),
+        alike: Alike | None = None,
     ) -> None:
         self._address = address
         self._port = port
         self._limits = limits
         self._tls = tls
         self._ignored = ignored
+        self._alike = Alike() if alike is None else alike
         self._reactor = reactor()
         self._stream: Stream | None = None
         self._reply: Reply | None = None
@@ -176,7 +179,7 @@ class HttpConnection:
             spent = exchange.milliseconds
             exchange.done([Answer(requests[0], outcome=self.failure or "reset", milliseconds=spent)])
             return
-        self._reply = Reply(requests, self._limits, self._ignored)
+        self._reply = Reply(requests, self._limits, self._ignored, self._alike)
         self._expect(self._limits.answer, partial(self._answered, exchange))
         self._stream.write("".join([f"{one.method} {one.path}{self._head}" for one in requests]).encode("ascii"))
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import httptools
 
+from scanner.alike import MOST_BYTES, Alike
 from scanner.exchange import Answer, Request
 from scanner.findings import Limits
 
@@ -19,16 +20,26 @@ _LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
 class Reply:
     """What is known of the answers to requests that were sent together. ``feed`` it until it says how they ended.
 
-    Headers whose names, in lower case, are ``ignored`` are no part of the answer.
+    Headers whose names, in lower case, are ``ignored`` are no part of the answer. What was heard ``alike``, with the
+    same limits and ignored headers, is not parsed again.
     The ``on_`` methods are those that httptools calls.
     """
 
-    def __init__(self, requests: tuple[Request, ...], limits: Limits, ignored: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        requests: tuple[Request, ...],
+        limits: Limits,
+        ignored: frozenset[str] = frozenset(),
+        alike: Alike | None = None,
+    ) -> None:
         self._request, *self._following = requests
+        self._alike = Alike() if alike is None else alike
+        self._before: list[tuple[Answer, Request]] = []
+        self._unknown = b""
         self._whole: list[_Part] = []
         self._ignored = ignored
         self._limits = limits
-        self._parser: Any = httptools.HttpResponseParser(self)
+        self._parser: Any = None
         self._status: int | None = None
         self._reason = b""
         self._headers: list[tuple[str, str]] = []
@@ -47,6 +58,11 @@ class Reply:
         """Take the next bytes. The outcome, as in ``Answer``, where the last answer ended with them."""
         if len(self._raw) < _RAW:
             self._raw += bytes(data[: _RAW - len(self._raw)])
+        if self._parser is None:
+            data = self._recognize(bytes(data))
+            if self._done or not data:
+                return "answered" if self._done else None
+            self._parser = httptools.HttpResponseParser(self)
         if not self._headers_done:
             self._before_headers += len(data)
         try:
@@ -76,6 +92,8 @@ class Reply:
         """Whether the connection may carry another request after this answer."""
         if outcome != "answered" or self._too_large or self._trailing or self._request.method == "HEAD":
             return False
+        if self._parser is None:
+            return True
         told = ", ".join(value for name, value in self._headers if name == "connection").lower()
         if "close" in told or (self._parser.get_http_version() == "1.0" and "keep-alive" not in told):
             return False
@@ -83,13 +101,37 @@ class Reply:
 
     def answers(self, outcome: str, milliseconds: float, host_names: frozenset[str]) -> list[Answer]:
         """The answers that came whole; the first as far as it came. ``outcome`` says how the last of them ended."""
+        found = [answer.again(request, milliseconds, self._raw, host_names) for answer, request in self._before]
+        if self._parser is None and self._done:
+            return found
         # The parser knows this object and would keep it until somebody looks for garbage.
         self._parser = None
         parts = self._whole
-        if outcome == "answered" or not parts:
+        if outcome == "answered" or not (parts or found):
             outcome = "too-large" if self._too_large else outcome
             parts = [*parts, self._part(None if outcome == "invalid-http" else self._status, outcome)]
-        return [self._answer(part, milliseconds, host_names) for part in parts]
+        parsed = [self._answer(part, milliseconds, host_names) for part in parts]
+        self._alike.keep(self._unknown, parsed)
+        return found + parsed
+
+    def _recognize(self, data: bytes) -> bytes:
+        """Take the answers that were heard before, byte for byte. The rest, which is to be parsed."""
+        at = 0
+        while not self._done and self._request.method != "HEAD" and (known := self._alike.find(data, at)) is not None:
+            answer, at = known
+            self._before.append((answer, self._request))
+            if self._following:
+                self._request = self._following.pop(0)
+            else:
+                self._done = True
+        rest = data[at:]
+        self._unknown = rest if len(rest) <= MOST_BYTES else b""
+        if self._done and rest:
+            try:
+                httptools.HttpResponseParser(self).feed_data(rest)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+                self._trailing = True
+        return rest
 
     def _part(self, status: int | None, outcome: str) -> "_Part":
         return _Part(self._request, status, self._reason, self._headers, self._body, outcome)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import cast
 
-from scanner.sources.source import Ask, Progress, Run, Source, Update
+from scanner.sources.source import Progress, Run, Source, Update
 from scanner.targets import Prefixed, Target, TargetError, parse_target
 
 SOURCES: dict[str, str] = {
@@ -29,7 +29,7 @@ SOURCES: dict[str, str] = {
 }
 """A target's prefix, and the function of the source that it chooses. Imported when it is used."""
 
-__all__ = ["SOURCES", "Ask", "Progress", "Run", "Source", "Update", "choose", "source_of", "split"]
+__all__ = ["SOURCES", "Progress", "Run", "Source", "Update", "choose", "source_of", "split"]
 
 
 def source_of(prefix: str) -> Source:

@@ -19,12 +19,12 @@ from scanner.apiserver import IN_CLUSTER, Api, ClusterError, Unanswered
 from scanner.cluster.promises import Promise, told_in_full
 from scanner.cluster.survey import Said
 from scanner.clustering import Cluster, notes, shortfalls
-from scanner.findings import Finding
+from scanner.findings import Ask, Finding
 from scanner.io.kubeconfig import contexts
 from scanner.listing import Lister, Listing
 from scanner.plan import Shard
 from scanner.sources.reading import Context, owner_in
-from scanner.sources.source import Ask, Progress, Run, Update
+from scanner.sources.source import Progress, Run, Update
 from scanner.targets import Addresses, Network, Prefixed, Target, TargetError, parse_cluster, parse_target
 from scanner.targets import Cluster as ClusterTarget
 

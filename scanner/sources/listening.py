@@ -16,11 +16,12 @@ from inventory.model import Account, Checkpoint, Evidence, Exposed, Listener, Ob
 from inventory.query import QueryError, seconds_of
 from inventory.settings import Settings
 from scanner.exclusions import read_exclusions
+from scanner.findings import Ask
 from scanner.io.sniff import Sniffer, interfaces
 from scanner.io.ways import may_send_frames
 from scanner.overheard import Ear, Server, overhear
 from scanner.plan import FREE, NotAuthorised, Shard
-from scanner.sources.source import Ask, Progress, Run, Update
+from scanner.sources.source import Progress, Run, Update
 from scanner.spans import Spans
 from scanner.targets import Addresses, Prefixed, Target, TargetError, parse_network, parse_target
 

@@ -18,9 +18,10 @@ from inventory.counterparts import socket_of
 from inventory.model import Account, Checkpoint, Declaration, Scope, utc_now
 from inventory.settings import Settings
 from scanner.exchange import clean, plain_uri
+from scanner.findings import Ask
 from scanner.io.discovery import resolve
 from scanner.plan import Shard
-from scanner.sources.source import Ask, Progress, Run, Source, Update
+from scanner.sources.source import Progress, Run, Source, Update
 from scanner.targets import Prefixed, Target, TargetError
 
 BATCH = 200

@@ -1,27 +1,17 @@
 """What every source of observations offers the runner, whatever it speaks to."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import Field
 
-from inventory.model import Account, Checkpoint, Declaration, Listener, Loss, Moment, Observation, Scope, Value
+from inventory.model import Account, Checkpoint, Declaration, Loss, Moment, Observation, Scope, Value
 from inventory.settings import Settings
-from scanner.findings import Finding
+from scanner.findings import Ask
 from scanner.plan import Shard
 from scanner.targets import Target
-
-Ask = Callable[[Listener], Awaitable[tuple[Finding, ...]]]
-"""Puts every question to one listener, within its own limits of time and size. Raises AskingEnded."""
-
-
-class AskingEnded(OSError):  # noqa: N818 - a state, not a fault
-    """Nobody can be asked any more, and who was being asked was not asked to the end."""
-
-    def __init__(self) -> None:
-        super().__init__("a process that asks what was found has ended: scan again with --resume")
 
 
 class Progress(Value):

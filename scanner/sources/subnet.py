@@ -28,7 +28,7 @@ from inventory.model import (
 from inventory.settings import Settings
 from scanner.doors import Doors
 from scanner.exclusions import read_exclusions
-from scanner.findings import Finding
+from scanner.findings import Ask, Finding
 from scanner.io.discovery import accepts, resolve
 from scanner.io.record import Record, record_path
 from scanner.io.sockets import reason_of
@@ -38,7 +38,7 @@ from scanner.onlink import find_neighbours, of_neighbours, require_a_link_named,
 from scanner.plan import Plan, Shard, authorise, make_plan
 from scanner.ports import parse_ports
 from scanner.questioning import Questioning
-from scanner.sources.source import Ask, Run, Update
+from scanner.sources.source import Run, Update
 from scanner.spans import Spans
 from scanner.speed import Speedometer
 from scanner.tally import BEFORE, Pair, Settled, Tally

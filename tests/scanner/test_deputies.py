@@ -19,13 +19,12 @@ from inventory.settings import Settings
 from scanner.asking import Asker
 from scanner.deputies import Deputies, Deputy
 from scanner.deputy import _Desk
-from scanner.findings import Finding, Limits
+from scanner.findings import AskingEnded, Finding, Limits
 from scanner.io.words import Kind, Words
 from scanner.knowledge import load_knowledge
 from scanner.ledger import Ledger
 from scanner.questioning import Questioning
 from scanner.questions import question
-from scanner.sources.source import AskingEnded
 
 LIMITS = Limits(connect=2.0, answer=5.0, host=20.0)
 OURS = """

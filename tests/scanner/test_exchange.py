@@ -37,6 +37,17 @@ def test_the_shape_does_not_depend_on_the_path_asked_for() -> None:
     assert said("/a", "something").shape != said("/a", "else").shape
 
 
+def test_an_answer_again_keeps_what_does_not_depend_on_who_asked_for_what() -> None:
+    first = Answer(Request("GET", "/a/b", "/a/b"), status=404, body=b"no /a/b here", headers=(("x", "1"),))
+    worked_out = first.shape, first.digest, first.by_name, first.text
+    again = first.again(Request("GET", "/c", "/c"), 7.0, b"HTTP/1.1", frozenset({"192.0.2.1"}))
+    assert (again.status, again.text, again.by_name, again.digest) == (404, first.text, first.by_name, first.digest)
+    assert (again.request.path, again.milliseconds, again.raw) == ("/c", 7.0, b"HTTP/1.1")
+    assert again.host_names == {"192.0.2.1"}
+    assert again.shape == Answer(again.request, status=404, body=b"no /a/b here").shape != first.shape
+    assert worked_out == (first.shape, first.digest, first.by_name, first.text)
+
+
 def test_an_answer_that_never_came_has_no_digest() -> None:
     assert Answer(ROOT, outcome="timeout").digest is None
     assert Answer(ROOT, status=200).digest is not None

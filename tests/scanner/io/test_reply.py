@@ -1,9 +1,10 @@
-"""The parser of one answer: however its bytes are cut, the answer is the same."""
+"""The parser of one answer: however its bytes are cut and whatever came before, the answer is the same."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.alike import Alike
 from scanner.exchange import Answer, Method, Request
 from scanner.findings import Limits
 from scanner.io.reply import Reply
@@ -92,3 +93,47 @@ def test_an_answer_that_is_too_large_ends_those_behind_it() -> None:
     assert outcome is not None
     assert not reply.keeps_open(outcome)
     assert [one.outcome for one in reply.answers(outcome, 1.0, HOST)] == ["answered", "too-large"]
+
+
+AGAIN = [
+    *ANSWERS,
+    b"HTTP/1.1 404 Not Found\r\nServer: x\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nno",
+    b"HTTP/1.1 404 Not Found\r\nServer: x\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nna",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno",
+    b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://192.0.2.1/\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nno",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000,
+    b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+    b"\r\n",
+    b"nonsense",
+]
+
+
+@given(
+    st.lists(st.sampled_from(AGAIN), min_size=1, max_size=5),
+    st.lists(st.sampled_from(["GET", "GET", "OPTIONS", "HEAD"]), min_size=1, max_size=4),
+    st.lists(st.integers(1, 500), max_size=3, unique=True),
+    st.lists(st.lists(st.sampled_from(AGAIN), min_size=1, max_size=3), max_size=6),
+)
+def test_what_was_heard_before_changes_no_answer(
+    answers: list[bytes], methods: list[Method], cuts: list[int], before: list[list[bytes]]
+) -> None:
+    whole = b"".join(answers)
+    places = sorted({min(cut, len(whole)) for cut in cuts})
+    pieces = [whole[a:b] for a, b in zip([0, *places], [*places, len(whole)], strict=True) if a < b]
+    requests = tuple(Request(method, f"/{number}") for number, method in enumerate(methods))
+    alike = Alike()
+    for heard in before:
+        conversation(tuple(Request("GET", f"/{number}") for number in range(len(heard))), [b"".join(heard)], alike)
+    assert conversation(requests, pieces, alike) == conversation(requests, pieces, Alike())
+
+
+def conversation(requests: tuple[Request, ...], pieces: list[bytes], alike: Alike) -> tuple[object, ...]:
+    """All that can be told of the answers in these pieces."""
+    reply = Reply(requests, LIMITS, frozenset({"date"}), alike)
+    outcome = next((told for piece in pieces if (told := reply.feed(piece)) is not None), None) or reply.end()
+    kept, silent = reply.keeps_open(outcome), reply.silent
+    found = reply.answers(outcome, 1.0, HOST)
+    return kept, silent, outcome, [(one.request, one.raw, one.shape, one.host_names, *parts(one)) for one in found]

@@ -20,9 +20,9 @@ from inventory.model import Declaration, Scan, Scope, utc_now
 from inventory.settings import Settings
 from inventory.store import Store, open_store
 from scanner.asking import Asker
+from scanner.findings import Ask
 from scanner.runner import Runner
 from scanner.scopes import parts_of
-from scanner.sources import Ask
 
 Read = Callable[..., tuple[Scan, dict[str, Declaration]]]
 

@@ -11,9 +11,9 @@ import pytest
 
 from inventory.model import Exposed, Listener, Scheme, Scope, utc_now
 from inventory.settings import Settings
-from scanner.findings import Finding
+from scanner.findings import Ask, Finding
 from scanner.plan import NotAuthorised
-from scanner.sources import Ask, Run, Update, choose
+from scanner.sources import Run, Update, choose
 from scanner.sources.subnet import prepare
 from scanner.targets import TargetError
 
