@@ -130,9 +130,17 @@ def protocol(spoken: str, *, moved: bool) -> Fixed:
         "name": "envoy.filters.http.upstream_codec",
         "typed_config": {"@type": f"{API}.extensions.filters.http.upstream_codec.v3.UpstreamCodec"},
     }
+    # Envoy calls its own requests internal: a copy says of itself what the original does.
+    told = {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": f"{API}.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": [{"remove": "x-envoy-internal"}]},
+        },
+    }
     limits = {**plain["common_http_protocol_options"], "max_stream_duration": f"{COPY_SECONDS}s"}
     script = (_SHADOW + _PATH if moved else _SHADOW) % _WORDS
-    filters = [_lua({"default_source_code": {"inline_string": script}}), send]
+    filters = [told, _lua({"default_source_code": {"inline_string": script}}), send]
     return Fixed({**plain, "common_http_protocol_options": limits, "http_filters": filters})
 
 

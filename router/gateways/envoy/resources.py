@@ -134,6 +134,8 @@ def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     made["per_connection_buffer_limit_bytes"] = min((_STRAIGHT + _HEAD) * together, _MOST_BUFFERED)
     made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
     made["upstream_bind_config"] = upstream.narrow()
+    # With no more connections than requests, a copy too many would wait for one of them instead of being dropped.
+    made["circuit_breakers"] = _thresholds(in_flight, 2 * in_flight)
     return _named(f"{spec.name}/{backend.name}/shadow", made)
 
 
@@ -426,8 +428,13 @@ def _scope(host: str, route: str) -> dict[str, Any]:
 
 
 @lru_cache(256)
-def _thresholds(most: int) -> Fixed:
-    one = {"max_connections": most, "max_pending_requests": most, "max_requests": most, "max_retries": most}
+def _thresholds(most: int, connections: int = 0) -> Fixed:
+    one = {
+        "max_connections": connections or most,
+        "max_pending_requests": most,
+        "max_requests": most,
+        "max_retries": most,
+    }
     return Fixed({"thresholds": [one]})
 
 

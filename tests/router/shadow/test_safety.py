@@ -133,6 +133,8 @@ async def test_a_copy_is_whole_and_has_the_path_of_its_own_application(
         (evidence,) = rig.store.shadow.of("iris")
     assert (copy.method, copy.path) == (origin.seen[0].method, f"{base}/predict")
     assert copy.body == origin.seen[0].body == (b"" if copy.method == "GET" else b'{"x": 1}')
+    added = set(copy.headers.items()) - set(origin.seen[0].headers.items())
+    assert {name for name, _ in added} <= {"x-gnomon-shadow", "x-forwarded-for", "content-length"}
     assert (evidence.lost, evidence.incomparable, set(evidence.paths) - {"$.path"}) == (0, 0, {"$.from"})
 
 
@@ -193,17 +195,33 @@ async def test_the_switch_stops_copies_before_anything_else_has_happened(
 
 
 @pytest.mark.e2e
-async def test_copies_beyond_those_under_way_are_dropped_and_counted_as_lost(
+async def test_copies_beyond_those_under_way_are_dropped_at_once(
+    run_controller: Any, backends: Any, until: Until
+) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement", stalled=True)
+    async with run_controller(companions=[monitor]) as rig:
+        await rig.put(spec_of(origin, replacement, budget={"in_flight": 2}))
+        for _ in range(8):
+            assert (await rig.ask(HOST)).status == 200
+        await until(lambda: [row.pairs for row in rig.store.shadow.of("iris")] == [6])
+        counts = await rig.controller.gateway.copied()
+        (evidence,) = rig.store.shadow.of("iris")
+    assert counts["iris"].in_flight == 2
+    assert evidence.incomparable_reasons == {"over the shadow's budget": 6}
+    assert (evidence.shadow_errors, evidence.lost) == (0, 0)
+
+
+@pytest.mark.e2e
+async def test_copies_of_unknown_length_beyond_those_under_way_are_dropped(
     run_controller: Any, backends: Any, until: Until
 ) -> None:
     origin, replacement = await backends("origin"), await backends("replacement", stalled=True)
     async with run_controller() as rig:
         await rig.put(spec_of(origin, replacement, budget={"in_flight": 2}))
         for _ in range(6):
-            assert (await rig.ask(HOST)).status == 200
+            assert await sent(rig, REQUESTS["of unknown length"]) == b"HTTP/1.1 200 OK\r\n"
         await until(lambda: sum(one["role"] == "p" for one in rig.captured()) == 6)
-        gateway = rig.controller.gateway
-        counts = await gateway.copied()
+        counts = await rig.controller.gateway.copied()
         assert counts["iris"].in_flight <= 2
         assert counts["iris"].requests <= 2
 
