@@ -36,9 +36,12 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True)
 class Window:
-    """How long an answer waits for its counterpart, and how much of memory all that wait may take."""
+    """How long an answer waits for its counterpart, and how much of memory all that wait may take.
 
-    seconds: float = 60.0
+    A copy that has no answer is written down when its time is over, so the wait is longer than that.
+    """
+
+    seconds: float = 75.0
     records: int = 20_000
     size: int = 64 * 1024 * 1024
 

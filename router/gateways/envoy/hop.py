@@ -71,9 +71,14 @@ def _host() -> dict[str, Any]:
     return {"name": "hop", "domains": ["*"], "routes": routes, "request_headers_to_remove": removed}
 
 
+def named(route: str, backend: str) -> str:
+    """The name of the cluster by which a route's copies come here."""
+    return f"{route}/{backend}/hop"
+
+
 def cluster(route: str, backend: str, budget: dict[str, Any]) -> dict[str, Any]:
     """The way to the listener, with a budget of its own of copies under way."""
-    name = f"{route}/{backend}/hop"
+    name = named(route, backend)
     destination = {"envoy_internal_address": {"server_listener_name": LISTENER}}
     return {
         "name": name,

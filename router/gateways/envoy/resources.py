@@ -111,7 +111,7 @@ def cluster(route: str, backend: Backend, spec: RouteSpec | None = None) -> dict
 
     Its servers are asked for their health where the route's specification is given and says so.
     """
-    made = _to(route, backend, "", LIVE_REQUESTS)
+    made = _to(route, backend, "", _thresholds(LIVE_REQUESTS), upstream.protocol(backend.protocol))
     if spec is not None and spec.health is not None:
         made["health_checks"] = [upstream.health(backend, spec.health, spec.hosts[0])]
     if _many(backend):
@@ -126,32 +126,28 @@ def copy_cluster(spec: RouteSpec, shadow: Shadow) -> dict[str, Any]:
     whoever is copied. It has no more, since it is as much as is read at once.
     """
     backend, in_flight = spec.backend(shadow.backend), shadow.budget.in_flight
-    made = _to(spec.name, backend, "|shadow", in_flight)
     moved = any(backend.base_path for backend in spec.backends)
-    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    made["typed_extension_protocol_options"] = {options: capture.protocol(backend.protocol, moved=moved)}
+    # With no more connections than requests, a copy too many would wait for one of them instead of being dropped.
+    budget = _thresholds(in_flight, 2 * in_flight)
+    made = _to(spec.name, backend, "|shadow", budget, capture.protocol(backend.protocol, moved=moved))
     together = in_flight if backend.protocol == "http2" else 1
     made["per_connection_buffer_limit_bytes"] = min((_STRAIGHT + _HEAD) * together, _MOST_BUFFERED)
     made["per_connection_buffer_high_watermark_timeout"] = "0.5s"
     made["upstream_bind_config"] = upstream.narrow()
-    # With no more connections than requests, a copy too many would wait for one of them instead of being dropped.
-    made["circuit_breakers"] = _thresholds(in_flight, 2 * in_flight)
     return _named(f"{spec.name}/{backend.name}/shadow", made)
 
 
-def _to(route: str, backend: Backend, role: str, most: int) -> dict[str, Any]:
-    """A cluster that leads to a backend, with so many requests under way at most."""
+def _to(route: str, backend: Backend, role: str, budget: Fixed, spoken: Fixed) -> dict[str, Any]:
+    """A cluster that leads to a backend, with a budget of requests under way."""
     looked_up = upstream.resolved(backend)
     made: dict[str, Any] = {
         "alt_stat_name": f"{route}|{backend.name}{role}",
         "type": "STRICT_DNS" if looked_up else "STATIC",
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": f"{route}/{backend.name}", "endpoints": upstream.endpoints(backend)},
-        "circuit_breakers": _thresholds(most),
+        "circuit_breakers": budget,
         "metadata": {"filter_metadata": {"gnomon": _notes(route, backend)}},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": upstream.protocol(backend.protocol)
-        },
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": spoken},
     }
     if looked_up:
         made["dns_lookup_family"] = "V4_PREFERRED"
@@ -386,7 +382,7 @@ def _sampled(
     small = {"name": "content-length", "range_match": {"start": 1, "end": _STRAIGHT + 1}}
     straight = {**action, "request_mirror_policies": [_mirror(spec, shadow, copied, {})]}
     more = hop.headers(copied, shadow.max_body_bytes)
-    around = {**action, "request_mirror_policies": [_mirror(spec, shadow, f"{spec.name}/{shadow.backend}/hop", more)]}
+    around = {**action, "request_mirror_policies": [_mirror(spec, shadow, hop.named(spec.name, shadow.backend), more)]}
     return (
         {
             "match": {**match, "headers": [*match["headers"], small]},

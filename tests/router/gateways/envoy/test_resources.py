@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from making import NOW, route
 
 from inventory.model import Backend, Revision, Shadow
+from router.gateways.envoy.capture import COPY_SECONDS
 from router.gateways.envoy.hop import BODY_CLASSES
 from router.gateways.envoy.resources import (
     CREDENTIAL_HEADERS,
@@ -16,6 +17,7 @@ from router.gateways.envoy.resources import (
     resources,
     sample_numerator,
 )
+from router.shadow.pair import Window
 
 
 def revision(number: int = 1, **parts: Any) -> Revision:
@@ -117,6 +119,14 @@ def test_a_connection_to_a_shadow_has_room_for_all_that_may_go_straight(in_fligh
     room = copy_cluster(spec, spec.shadow)["per_connection_buffer_limit_bytes"]
     largest = 65_536 + 60 * 1024
     assert largest * (in_flight if protocol == "http2" else 1) < room or room == 2**31
+
+
+def test_a_copy_that_is_not_answered_in_time_is_written_down_while_its_original_waits() -> None:
+    spec = route(shadow={"backend": "replacement", "percent": 5})
+    assert spec.shadow is not None
+    (spoken,) = copy_cluster(spec, spec.shadow)["typed_extension_protocol_options"].values()
+    assert spoken["common_http_protocol_options"]["max_stream_duration"] == f"{COPY_SECONDS}s"
+    assert Window().seconds >= COPY_SECONDS + 10
 
 
 def test_what_goes_straight_has_a_body_that_is_known_to_be_small() -> None:
