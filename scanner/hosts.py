@@ -16,7 +16,7 @@ from scanner.findings import Finding
 MOST_NAMES = 2
 """Names by which one listener is asked besides its address."""
 
-_NAME = re.compile(r"^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$")
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
 def names_told(certificate: Iterable[str], answers: Iterable[Answer]) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def _redirected(answer: Answer) -> str:
 
 
 def _is_host(name: str) -> bool:
-    if not _NAME.match(name) or name == "localhost" or name.endswith(".localhost"):
+    if not _NAME.fullmatch(name) or name == "localhost" or name.endswith(".localhost"):
         return False
     try:
         ipaddress.ip_address(name)

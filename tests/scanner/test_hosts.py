@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from inventory.model import Identified, Kind
@@ -32,6 +32,7 @@ def test_what_names_no_host(location: str) -> None:
 
 
 @given(st.lists(st.text(max_size=60), max_size=8), st.text(max_size=60))
+@example(["a.example\n"], "")
 def test_any_names_are_survived_and_what_is_said_is_safe(names: list[str], location: str) -> None:
     told = names_told(names, [redirect(location)])
     assert len(told) <= MOST_NAMES
