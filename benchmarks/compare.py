@@ -59,11 +59,11 @@ def lines(body: Callable[[str, int], bytes], pairs: int, *, packed: bool) -> lis
         for role in "ps":
             raw = gzip.compress(body(role, at)) if packed else body(role, at)
             record = {
-                "rid": f"{at:032x}", "role": role, "route": "r", "rev": 1, "code": 200, "flags": "-",
-                "backend": "origin" if role == "p" else "replacement", "us": chance.randrange(1000, 90_000),
+                "rid": f"{at:032x}", "role": role, "entry": "r@1", "code": 200, "flags": "-",
+                "cluster": "r|origin" if role == "p" else "r|replacement|shadow", "us": chance.randrange(1000, 90_000),
                 "rx": 90, "tx": len(raw), "rb": base64.b64encode(b"{}" * 45).decode(),
                 "sb": base64.b64encode(raw).decode(), "n": len(raw), "ct": "application/json",
-                "ce": "gzip" if packed else "-", "method": "POST", "path": "/predict",
+                "ce": "gzip" if packed else "", "method": "POST", "path": "/predict",
             }  # fmt: skip
             made.append(json.dumps(record).encode())
     return made

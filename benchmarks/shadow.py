@@ -6,7 +6,8 @@
    Requests come at fixed moments, evenly spread, whatever became of those before. Uploads come at the pace of a
    network (50 MB/s): as fast as loopback takes them, this benchmark's own processes fill two processors, and p99 is
    how long its client waits for one.
-2. Cost: requests a second and the median with 10 % copied and compared, against without; lost pairs at saturation.
+2. Cost: requests a second and the median with 10 % copied and compared, against without, with the interval as above;
+   lost pairs at saturation.
    Beside it, what the machine allows: the same Envoy that copies 10 % straight to the shadow, and captures nothing.
 3. Sampling: at weights 10/90 and a shadow of 10 %, the share of each arm that is copied, over 100,000 requests.
 4. Switches: milliseconds from the off switch, and from exceeding a budget, to the last copy.
@@ -30,13 +31,15 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shadow_rig import BODY, HOST, KINDS, Gateway, ask, backends, free_port, gateway, listening
 
 from inventory.model import ShadowEvidence
 from router.gateways.envoy import switch
 from router.gateways.envoy.binary import envoy_binary
+
+T = TypeVar("T")
 
 UPLOAD = 50_000_000
 MEASURED_SECONDS = 4.0
@@ -174,13 +177,15 @@ def _p99(rounds: list[list[float]]) -> float:
 
 
 def _interval(without: list[list[float]], beside: list[list[float]]) -> tuple[float, float]:
-    """Between what the ratio of p99 lies in 95 % of draws of rounds. Source: B. Efron, Ann. Statist. 7 (1979)."""
-    drawn, pairs = random.Random(7), list(zip(without, beside, strict=True))
-    found = []
-    for _ in range(200):
-        some = drawn.choices(pairs, k=len(pairs))
-        found.append(_p99([two for _, two in some]) / _p99([one for one, _ in some]))
-    found.sort()
+    """Between what the ratio of p99 lies in 95 % of draws of rounds."""
+    pairs = list(zip(without, beside, strict=True))
+    return _drawn(pairs, lambda some: _p99([two for _, two in some]) / _p99([one for one, _ in some]))
+
+
+def _drawn(rounds: list[T], figure: Callable[[list[T]], float]) -> tuple[float, float]:
+    """Between what a figure lies in 95 % of draws of the rounds. Source: B. Efron, Ann. Statist. 7 (1979)."""
+    chance = random.Random(7)
+    found = sorted(figure(chance.choices(rounds, k=len(rounds))) for _ in range(200))
     return found[5], found[-6]
 
 
@@ -282,7 +287,7 @@ async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
             await child.wait()
 
 
-COST_ROUNDS = 11
+COST_ROUNDS = 21
 
 
 async def cost(gate: Gateway, ports: dict[str, int]) -> None:
@@ -296,14 +301,23 @@ async def cost(gate: Gateway, ports: dict[str, int]) -> None:
                 if name != "mirror alone":
                     await gate.desire(ports, wanted)
                 rows[name].append(await _costs(port, pid, gate.pid))
-    heads = ("requests/s", "x none", "p50 ms", "added", "Envoy µs", "gnomon µs")
+    heads = ("requests/s", "x none", "interval", "p50 ms", "added", "Envoy µs", "gnomon µs")
     print(f"{'10 % copied':14}" + "".join(f"{head:>11}" for head in heads))
     for name, found in rows.items():
         pairs = list(zip(found, rows["no shadow"], strict=True))
         rate, median, proxy, own = (statistics.median(column) for column in zip(*found, strict=True))
         ratio = statistics.median(one[0] / none[0] for one, none in pairs)
+        low, high = _drawn([one[0] / none[0] for one, none in pairs], statistics.median)
         added = statistics.median(one[1] - none[1] for one, none in pairs)
-        values = (f"{rate:.0f}", f"{ratio:.2f}", f"{median:.3f}", f"{added:+.3f}", f"{proxy:.0f}", f"{own:.0f}")
+        values = (
+            f"{rate:.0f}",
+            f"{ratio:.2f}",
+            f"{low:.2f}-{high:.2f}",
+            f"{median:.3f}",
+            f"{added:+.3f}",
+            f"{proxy:.0f}",
+            f"{own:.0f}",
+        )
         print(f"{name:14}" + "".join(f"{value:>11}" for value in values), flush=True)
     await gate.desire(ports, shadow)
     await _losses(gate)

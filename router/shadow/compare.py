@@ -6,6 +6,7 @@ whole is incomparable, never in agreement.
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from router.shadow import bodies, sse
@@ -63,7 +64,7 @@ def compare(
         return Result(Outcome.INCOMPARABLE, reason=not_asked)
     if primary.code != shadow.code and (not rules.ignore_status or not shadow.code):
         return _differ(STATUS, str(primary.code), _status(shadow), "the status codes differ")
-    kinds = bodies.media_type(primary.content_type), bodies.media_type(shadow.content_type)
+    kinds = _kinds(primary.content_type, shadow.content_type)
     if kinds[0] != kinds[1] and not rules.ignore_content_type:
         return _differ(CONTENT_TYPE, kinds[0], kinds[1], "the content types differ")
     if kinds[0].startswith(GRPC):
@@ -79,6 +80,11 @@ def compare(
         return _compare_bodies(primary, shadow, kinds, rules)
     except (BeyondBoundsError, TooMuchWorkError) as error:
         return Result(Outcome.INCOMPARABLE, reason=str(error))
+
+
+@lru_cache(256)
+def _kinds(primary: str, shadow: str) -> tuple[str, str]:
+    return bodies.media_type(primary), bodies.media_type(shadow)
 
 
 def _compare_grpc(primary: Record, shadow: Record, kinds: tuple[str, str], rules: Rules, read: Read | None) -> Result:
@@ -127,7 +133,7 @@ def _status(shadow: Record) -> str:
 
 
 def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | None) -> str:
-    primary_flags, shadow_flags = set(primary.flags.split(",")), set(shadow.flags.split(","))
+    primary_flags, shadow_flags = _flags(primary), _flags(shadow)
     if primary_flags & _CALLER_LEFT or primary.code == 0:
         return "the caller left"
     if _OVER_BUDGET in shadow_flags:
@@ -140,6 +146,10 @@ def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | Non
     if oversize and shadow.code == 413 and primary.code != 413:
         return "the request is too large to be copied"
     return ""
+
+
+def _flags(record: Record) -> set[str]:
+    return set(record.flags.split(",")) if record.flags else set()
 
 
 def _compare_bodies(primary: Record, shadow: Record, kinds: tuple[str, str], rules: Rules) -> Result:

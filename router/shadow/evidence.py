@@ -33,6 +33,7 @@ class _Setting:
 
     def __init__(self, spec: RouteSpec) -> None:
         self.spec = spec
+        self.names = {backend.name for backend in spec.backends}
         self.rules: Rules | None = None
         with contextlib.suppress(RuleError):
             self.rules = compile_rules(spec.comparison)
@@ -182,8 +183,7 @@ class EvidenceFold:
 
     def _tally(self, route: str, primary: str, shadow: str, setting: _Setting) -> Tally | None:
         """The counts of one pair of backends; None for backends that the route does not have."""
-        names = {backend.name for backend in setting.spec.backends}
-        if primary not in names or shadow not in names:
+        if primary not in setting.names or shadow not in setting.names:
             self.unknown += 1
             return None
         if route not in self._known_routes:

@@ -29,8 +29,8 @@ SAVE_EVERY = 0.5
 """Seconds between two writes of evidence that changes."""
 
 POLL_EVERY = 0.1
-WORTH_A_TURN = 65_536
-"""Bytes to be read that are read at once; fewer wait for the next save."""
+WORTH_A_TURN = 524_288
+"""Bytes to be read that are read at once; fewer wait for the next save. Many small turns take more time than few."""
 
 MOST_WAITING = 128 * 1024 * 1024
 """Bytes that may wait to be read; the gateway throws all away, and nobody counts it, where there are twice as many."""

@@ -1,10 +1,10 @@
 """One line of the capture file, validated. What a gateway's access log says is input like any other."""
 
 import binascii
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
-from pydantic_core import from_json
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 MAX_LINE = 1_048_576
 """Bytes of one captured line at most: far above two bodies of 64 KiB in base64."""
@@ -15,8 +15,8 @@ ANSWER_LIMIT = 131_072
 GRPC = "application/grpc"
 """What the content type of a gRPC message begins with."""
 
+
 _MAX_TEXT = 2048
-_MAX_INTEGER = 2**53
 
 
 class MalformedRecordError(ValueError):
@@ -69,80 +69,76 @@ class Record(NamedTuple):
         return 1024 + len(self.request) + len(self.body)
 
 
+def _schema() -> core_schema.CoreSchema:
+    """What a line may say. ``gs`` is of gRPC, ``wr`` what came back from a shadow, heads included."""
+    field, text = core_schema.typed_dict_field, core_schema.str_schema(max_length=_MAX_TEXT)
+    count, body = core_schema.int_schema(ge=0, le=2**53), core_schema.str_schema()
+    fields = {
+        "role": field(core_schema.literal_schema(["p", "s"]), required=True),
+        "rid": field(core_schema.str_schema(min_length=1, max_length=_MAX_TEXT), required=True),
+        **{
+            name: field(text, required=False)
+            for name in ("entry", "cluster", "flags", "ct", "ce", "rct", "method", "path")
+        },
+        **{name: field(count, required=False) for name in ("code", "us", "rx", "tx", "wr", "gs")},
+        **{name: field(body, required=False) for name in ("rb", "sb")},
+    }
+    return core_schema.typed_dict_schema(fields, extra_behavior="ignore")
+
+
+_read = SchemaValidator(_schema()).validate_json
+
+
 def parse(line: bytes, *, keep_request: bool = False) -> Record:
     """The record of one captured line. MalformedRecordError where there is none.
 
-    The request's body is the caller's data, which comparing does not need: it is dropped unless
-    ``keep_request``.
+    ``entry`` is the route and its revision, ``ROUTE@REVISION``; ``cluster`` the route and the backend, with what else
+    the gateway says of it, ``ROUTE|BACKEND|…``. The request's body is the caller's data, which comparing does not need:
+    it is dropped unless ``keep_request``.
     """
     if len(line) > MAX_LINE:
         raise MalformedRecordError("the line is longer than a record can be")
     try:
-        fields = from_json(line)
-    except ValueError as error:
-        raise MalformedRecordError("the line is not JSON") from error
-    if not isinstance(fields, dict):
-        raise MalformedRecordError("the line is not a JSON object")
-    if fields.get("role") not in ("p", "s"):
-        raise MalformedRecordError("role is neither p nor s")
-    if not keep_request:
-        fields.pop("rb", None)
-    said = dict(_UNSAID)
-    for key, value in fields.items():
-        place = _KEYS.get(key)
-        # What a request or an answer does not have is logged as a dash, or as nothing.
-        if place is not None and value is not None and value != "-" and value != "":
-            name, read = place
-            said[name] = read(key, value)
-    if not said["rid"] or not said["route"]:
-        raise MalformedRecordError("rid or route is missing")
-    if not said["code"] and not said["flags"]:
-        said["cut"] = _integer("wr", fields.get("wr") or 0) >= ANSWER_LIMIT
-    return Record._make(said.values())
+        said: dict[str, Any] = _read(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise MalformedRecordError(f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}") from None
+    get = said.get
+    route, revision = _entry(get("entry", ""))
+    owner, backend = _cluster(get("cluster", ""))
+    if not (route or owner):
+        raise MalformedRecordError("it names no route")
+    code, flags = get("code", 0), get("flags", "")
+    if flags == "-":
+        flags = ""
+    cut = not code and not flags and get("wr", 0) >= ANSWER_LIMIT
+    return Record._make((
+        said["rid"], said["role"], route or owner, revision, backend, code, flags, get("us"), get("rx"), get("tx"),
+        _body(get("rb")) if keep_request else b"", _body(get("sb")), get("ct", ""), get("ce", ""), get("method", ""),
+        get("path", "").partition("?")[0], get("gs"), get("rct", ""), cut,
+    ))  # fmt: skip
 
 
-def _text(key: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise MalformedRecordError(f"{key} is not a text")
-    return value[:_MAX_TEXT]
+@lru_cache(256)
+def _entry(name: str) -> tuple[str, int | None]:
+    """The route and the revision of an entry."""
+    route, at, revision = name.partition("@")
+    if at and not (revision.isascii() and revision.isdigit() and len(revision) <= 16):
+        raise MalformedRecordError("entry does not end with a revision")
+    return (route, int(revision)) if at else ("" if route == "-" else route, None)
 
 
-def _path(key: str, value: object) -> str:
-    return _text(key, value).partition("?")[0]
+@lru_cache(256)
+def _cluster(name: str) -> tuple[str, str | None]:
+    """The route and the backend of a cluster."""
+    route, backend, *_ = *name.split("|"), ""
+    return (route, backend) if backend else ("", None)
 
 
-def _integer(key: str, value: object) -> int:
-    """A count. Envoy writes numbers as texts where a format holds more than one command."""
-    if type(value) is int and 0 <= value <= _MAX_INTEGER:
-        return value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
-        value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_INTEGER:
-        raise MalformedRecordError(f"{key} is not a count")
-    return value
-
-
-def _body(key: str, value: object) -> bytes:
+def _body(said: str | None) -> bytes:
+    if not said:
+        return b""
     try:
-        return binascii.a2b_base64(value, strict_mode=True)  # type: ignore[arg-type]  # checked by what it raises
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise MalformedRecordError(f"{key} is not base64") from error
-
-
-_UNSAID: dict[str, object] = {
-    "rid": "", "role": "", "route": "", "revision": None, "backend": None, "code": 0, "flags": "", "micros": None,
-    "received": None, "sent": None, "request": b"", "body": b"", "content_type": "", "content_encoding": "",
-    "method": "", "path": "", "grpc_status": None, "request_type": "", "cut": False,
-}  # fmt: skip
-"""The fields of a record in their order, as they are where a line says nothing of them."""
-
-_KEYS: dict[str, tuple[str, Callable[[str, object], object]]] = {
-    "rid": ("rid", _text), "role": ("role", _text), "route": ("route", _text), "rev": ("revision", _integer),
-    "backend": ("backend", _text), "code": ("code", _integer), "flags": ("flags", _text), "us": ("micros", _integer),
-    "rx": ("received", _integer), "tx": ("sent", _integer), "rb": ("request", _body), "sb": ("body", _body),
-    "ct": ("content_type", _text), "ce": ("content_encoding", _text), "method": ("method", _text),
-    "path": ("path", _path), "gs": ("grpc_status", _integer), "rct": ("request_type", _text),
-}  # fmt: skip
-"""What a line calls each field, and how it is read."""
+        return binascii.a2b_base64(said, strict_mode=True)
+    except ValueError as error:
+        raise MalformedRecordError("a body is not base64") from error

@@ -38,17 +38,17 @@ async def test_shadow_gets_a_copy_without_credentials_and_both_answers_are_captu
     await until(lambda: len(rig.captured()) == 2)
     sides = {one["role"]: one for one in rig.captured()}
     assert {one["rid"] for one in sides.values()} == {live.headers["x-request-id"]}
-    assert sides["p"]["backend"] == "origin"
-    assert sides["s"]["backend"] == "replacement"
+    assert sides["p"]["cluster"] == "iris|origin"
+    assert sides["s"]["cluster"] == "iris|replacement|shadow"
     for side, seen in (("p", answer.body), ("s", b'{"from": "replacement", "path": "/v2/predict?a=1", "bytes": 8}')):
         one = sides[side]
-        assert (one["route"], one["code"], one["ct"]) == ("iris", 200, "application/json")
+        assert (one["code"], one["ct"]) == (200, "application/json")
         assert base64.b64decode(one["sb"]) == seen
         assert one["tx"] == len(seen)
         assert one["us"] > 0
         assert "rb" not in one
     live_side = sides["p"]
-    assert (live_side["rev"], live_side["method"], live_side["path"]) == (number, "POST", "/predict")
+    assert (live_side["entry"], live_side["method"], live_side["path"]) == (f"iris@{number}", "POST", "/predict")
     assert rig.capture.stat().st_mode & 0o777 == 0o600
     assert rig.capture.parent.stat().st_mode & 0o777 == 0o700
 
@@ -84,7 +84,7 @@ async def test_every_arm_of_a_split_is_sampled_alike(rig: Any, backends: Any, un
     for _ in range(many):
         await rig.ask(HOST)
     await until(lambda: sum(one["role"] == "p" for one in rig.captured()) == len(third.seen) > 0)
-    sampled = [one["backend"] for one in rig.captured() if one["role"] == "p"]
+    sampled = [one["cluster"].split("|")[1] for one in rig.captured() if one["role"] == "p"]
     # Six standard deviations of a binomial count: a biased sample takes 0 or 300 of the small arm.
     for backend, share in (("origin", 0.9), ("replacement", 0.1)):
         expected = many * 0.3 * share

@@ -11,7 +11,8 @@ read by a filter of the shadow's own cluster, and comes to the log as a header t
 
 A copy costs Envoy a request and more, most of it in code that other requests do not run. So nothing runs in Lua that
 a filter of Envoy's own can do, no script is compiled (pieces that each run once in a while are compiled again and
-again), and each side writes only what the other does not know.
+again), and each side writes only what the other does not know. Names are written down whole and taken apart when they
+are read: for one field of a metadata Envoy copies all of it.
 """
 
 from functools import lru_cache
@@ -41,10 +42,20 @@ PATH_HEADER = "x-gnomon-path"
 BODY_HEADER = "x-gnomon-body"
 KEEPING = "keeping"
 
+# Each shadow has a state a worker, and collecting garbage visits all that it holds: what no script uses is nearly half.
+_LEAN = """
+if jit then jit.off() end
+local collect, used = collectgarbage, {_G = true, table = true, tonumber = true}
+for name in pairs(package.loaded) do package.loaded[name] = nil end
+for name in pairs(_G) do if not used[name] then _G[name] = nil end end
+collect()
+"""
+
 # Bodies that callers wait for stream past, and are given up once they are too long. One that is said to be short is
 # taken as a whole: piece by piece costs as much again.
-_LIVE = """
-if jit then jit.off() end
+_LIVE = (
+    _LEAN
+    + """
 local function kept(handle)
   local said = handle:headers():get("content-length")
   if said and tonumber(said) <= %(whole)d then
@@ -67,13 +78,15 @@ local function keep(handle, key)
 end
 function envoy_on_response(handle) keep(handle, "sb") end
 """
+)
 
 _REQUEST = """function envoy_on_request(handle) keep(handle, "rb") end
 """
 
 # Nobody waits for a shadow's answer: it is taken as a whole, and Envoy cuts one that is larger than its buffer.
-_SHADOW = """
-if jit then jit.off() end
+_SHADOW = (
+    _LEAN
+    + """
 function envoy_on_response(handle)
   local body, size = handle:body(), 0
   if body then size = body:length() end
@@ -84,6 +97,7 @@ function envoy_on_response(handle)
   end
 end
 """
+)
 
 # The shadow's own base path is in front of the caller's path, not the primary's.
 _PATH = """
@@ -155,22 +169,27 @@ def enable(*, keep_requests: bool) -> dict[str, Any]:
     return {MARKER: plain, LUA: named if keep_requests else plain}
 
 
+def entry(route: str, revision: int) -> str:
+    """What the entry of captured requests is called, for the log."""
+    return f"{route}@{revision}"
+
+
 def live_log(path: str) -> dict[str, Any]:
     """The log of what callers got. Only requests whose capture began are written."""
     marked = {"filter": NAMESPACE, "path": [{"key": "on"}], "value": {"bool_match": True}}
     own = {
-        "rev": "%METADATA(ROUTE:gnomon:rev)%",
+        "entry": "%ROUTE_NAME%",
         "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
         "rx": "%BYTES_RECEIVED%",
         "tx": "%BYTES_SENT%",
         "sb": f"%DYNAMIC_METADATA({NAMESPACE}:sb)%",
         "rb": f"%DYNAMIC_METADATA({NAMESPACE}:rb)%",
-        "rct": "%REQ(CONTENT-TYPE)%",
+        "rct": "%REQ(CONTENT-TYPE):2048%",
         "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ:ORIG_OR_PATH)%",
+        "path": "%PATH(NQ:ORIG_OR_PATH):2048%",
     }
     chosen = {"metadata_filter": {"matcher": marked, "match_if_key_not_found": False}}
-    return _log(path, chosen, {"role": "p", "route": "%METADATA(ROUTE:gnomon:route)%", **own})
+    return _log(path, chosen, {"role": "p", **own})
 
 
 def router(path: str) -> dict[str, Any]:
@@ -189,17 +208,17 @@ def _copy_log(path: str) -> dict[str, Any]:
         "sb": f"%RESP({BODY_HEADER})%",
         "wr": "%UPSTREAM_WIRE_BYTES_RECEIVED%",
     }
-    return _log(path, chosen, {"role": "s", "route": "%METADATA(CLUSTER:gnomon:route)%", **own})
+    return _log(path, chosen, {"role": "s", **own})
 
 
 def _log(path: str, chosen: dict[str, Any], own: dict[str, str]) -> dict[str, Any]:
     common = {
         "rid": "%REQ(X-REQUEST-ID)%",
-        "backend": "%METADATA(CLUSTER:gnomon:backend)%",
+        "cluster": "%UPSTREAM_CLUSTER%",
         "code": "%RESPONSE_CODE%",
         "flags": "%RESPONSE_FLAGS%",
-        "ct": "%RESP(CONTENT-TYPE)%",
-        "ce": "%RESP(CONTENT-ENCODING)%",
+        "ct": "%RESP(CONTENT-TYPE):2048%",
+        "ce": "%RESP(CONTENT-ENCODING):2048%",
         "gs": "%GRPC_STATUS_NUMBER%",
     }
     return {

@@ -205,7 +205,8 @@ def _route_configuration(
     if shadow is not None:
         kept = capture.enable(keep_requests=spec.samples is not None)
         told = {**rest.get("typed_per_filter_config", {}), **kept}
-        routes[-1:-1] = _sampled(spec, shadow, action, {"metadata": metadata, "typed_per_filter_config": told})
+        named = {"name": capture.entry(spec.name, revision.number), "metadata": metadata}
+        routes[-1:-1] = _sampled(spec, shadow, action, {**named, "typed_per_filter_config": told})
     return {
         "name": spec.name,
         "virtual_hosts": [{"name": spec.name, "domains": ["*"], "routes": routes, **_hidden(spec)}],

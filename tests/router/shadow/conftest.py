@@ -33,14 +33,23 @@ def spec() -> RouteSpec:
 def line() -> Callable[..., bytes]:
     """One line of the capture file, as the gateway writes it."""
 
-    def make(rid: str, role: str, body: object = None, **fields: object) -> bytes:
+    def make(
+        rid: str,
+        role: str,
+        body: object = None,
+        *,
+        route: str = "churn",
+        rev: int = 1,
+        backend: str | None = "",
+        **fields: object,
+    ) -> bytes:
+        at = backend if backend != "" else "origin" if role == "p" else "replacement"
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         record = {
             "rid": rid,
             "role": role,
-            "route": "churn",
-            "rev": 1,
-            "backend": "origin" if role == "p" else "replacement",
+            "entry": f"{route}@{rev}",
+            "cluster": at and f"{route}|{at}",
             "code": 200,
             "us": 1500,
             "rx": 10,

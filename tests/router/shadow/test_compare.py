@@ -19,7 +19,7 @@ from router.shadow.records import Record, parse
 from router.shadow.rules import RuleError, compile_rules
 
 JSON = "application/json"
-BASE = parse(b'{"rid":"r","role":"p","route":"churn","code":200,"ct":"application/json"}')
+BASE = parse(b'{"rid":"r","role":"p","entry":"churn","code":200,"ct":"application/json"}')
 
 
 def answer(body: bytes | None = None, *, said: object = None, **changes: Any) -> Record:

@@ -111,7 +111,7 @@ def serving(defect: int | None, indent: int | None) -> Iterator[int]:
 
 def log_format(role: str, backend: str) -> dict[str, str]:
     return {
-        "rid": "%REQ(X-REQUEST-ID)%", "role": role, "route": "churn", "rev": "1", "backend": backend,
+        "rid": "%REQ(X-REQUEST-ID)%", "role": role, "entry": "churn@1", "cluster": f"churn|{backend}",
         "code": "%RESPONSE_CODE%", "flags": "%RESPONSE_FLAGS%",
         "us": "%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%",
         "rx": "%BYTES_RECEIVED%", "tx": "%BYTES_SENT%",

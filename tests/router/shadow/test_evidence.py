@@ -156,4 +156,4 @@ SPEC = RouteSpec.model_validate(
 
 def raw(rid: str, role: str, value: int) -> bytes:
     body = {0: "MA==", 1: "MQ==", 2: "Mg=="}[value]
-    return f'{{"rid":"{rid}","role":"{role}","route":"churn","code":200,"sb":"{body}","tx":1}}'.encode()
+    return f'{{"rid":"{rid}","role":"{role}","entry":"churn","code":200,"sb":"{body}","tx":1}}'.encode()

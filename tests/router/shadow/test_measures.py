@@ -15,7 +15,7 @@ from router.shadow.measures import angle, ranking, top, variation, wording
 from router.shadow.records import Record, parse
 from router.shadow.rules import compile_rules
 
-BASE = parse(b'{"rid":"r","role":"p","route":"churn","code":200,"ct":"application/json"}')
+BASE = parse(b'{"rid":"r","role":"p","entry":"churn","code":200,"ct":"application/json"}')
 TEXT = "the cat sat on the mat and looked at the dog"
 
 

@@ -22,7 +22,7 @@ from router.shadow.rules import compile_rules
 READ = reader(kept())
 Answer: Any = answer_class()
 BASE = parse(
-    b'{"rid":"r","role":"p","route":"iris","code":200,"ct":"application/grpc","gs":0,"path":"/iris.Model/Predict"}'
+    b'{"rid":"r","role":"p","entry":"iris","code":200,"ct":"application/grpc","gs":0,"path":"/iris.Model/Predict"}'
 )
 EMPTY = {"label": "", "score": 0.0, "took_ms": 0, "raw": "", "sure": False, "kind": "UNKNOWN", "odds": [], "votes": {},
          "parts": []}  # fmt: skip

@@ -9,7 +9,7 @@ from router.shadow.records import Record, parse
 
 
 def record(rid: str, role: str, *, route: str = "churn", body: bytes = b"") -> Record:
-    return parse(f'{{"rid":"{rid}","role":"{role}","route":"{route}"}}'.encode())._replace(body=body)
+    return parse(f'{{"rid":"{rid}","role":"{role}","entry":"{route}"}}'.encode())._replace(body=body)
 
 
 @pytest.mark.parametrize("order", ["ps", "sp"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from router.shadow.records import ANSWER_LIMIT, MAX_LINE, MalformedRecordError, Record, parse
 
 WHOLE = {
-    "rid": "r", "role": "s", "route": "churn", "rev": "7", "backend": "b", "code": 200, "flags": "-",
+    "rid": "r", "role": "s", "entry": "churn@7", "cluster": "churn|b|shadow", "code": 200, "flags": "-",
     "us": 12, "rx": 3, "tx": 5, "rb": "YXNr", "sb": "aGVsbG8=", "ct": "text/plain",
     "ce": "gzip", "method": "POST", "path": "/predict?key=secret",
 }  # fmt: skip
@@ -42,8 +42,25 @@ def test_an_answer_was_cut_where_much_came_and_none_was_had(said: dict[str, obje
     assert parse(line(**said)).cut == cut
 
 
+@pytest.mark.parametrize(
+    ("said", "route", "revision", "backend"),
+    [
+        ({}, "churn", 7, "b"),
+        ({"entry": None}, "churn", None, "b"),
+        ({"entry": "churn"}, "churn", None, "b"),
+        ({"cluster": None}, "churn", 7, None),
+        ({"cluster": "churn"}, "churn", 7, None),
+        ({"cluster": "churn|b"}, "churn", 7, "b"),
+        ({"entry": "-"}, "churn", None, "b"),
+    ],
+)
+def test_names_are_taken_apart(said: dict[str, object], route: str, revision: int | None, backend: str | None) -> None:
+    record = parse(line(**said))
+    assert (record.route, record.revision, record.backend) == (route, revision, backend)
+
+
 def test_what_is_missing_is_not_invented() -> None:
-    record = parse(b'{"rid":"r","role":"p","route":"churn"}')
+    record = parse(b'{"rid":"r","role":"p","entry":"churn"}')
     assert (record.code, record.micros, record.sent, record.backend, record.revision) == (
         0, None, None, None, None,
     )  # fmt: skip
@@ -69,9 +86,11 @@ def test_a_body_is_complete_only_where_its_length_says_so(changes: dict[str, obj
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rid": None}, {"rid": ""}, {"rid": 5}, {"route": "-"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
-        {"code": -1}, {"code": "abc"}, {"code": True}, {"us": 1.5}, {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
-        {"sb": "???"}, {"sb": 7}, {"sb": "YQ"}, {"sb": "é"}, {"ct": {}}, {"rev": {}},
+        {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 2049}, {"entry": "-", "cluster": "-"},
+        {"entry": None, "cluster": "churn"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
+        {"code": -1}, {"code": "abc"}, {"us": 1.5}, {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
+        {"sb": "???"}, {"sb": 7}, {"sb": "YQ"}, {"sb": "é"}, {"ct": {}}, {"entry": {}},
+        {"entry": "churn@"}, {"entry": "churn@x"}, {"entry": "churn@" + "9" * 17}, {"cluster": 3},
     ],
 )  # fmt: skip
 def test_a_field_of_the_wrong_kind_is_malformed(changes: dict[str, object]) -> None:
