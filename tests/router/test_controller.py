@@ -273,7 +273,7 @@ async def test_a_killed_gnomon_leaves_a_gateway_that_serves_and_is_taken_over(
     callers = []
 
     async def during() -> None:
-        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        await until(lambda: [one.revisions for one in store.gateways.list()] == [{"iris": 1}])
         callers.append(load(settings, HOST))
         await callers[0].passed(20)
 
@@ -300,7 +300,7 @@ async def test_a_gateway_that_is_back_before_the_first_look_loses_no_route(
     callers, kept = [], settings.state_folder / "gateway" / "lastgood.json"
 
     async def during() -> None:
-        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        await until(lambda: [one.revisions for one in store.gateways.list()] == [{"iris": 1}])
         await until(lambda: kept.exists() and "iris" in kept.read_text())
         callers.append(load(settings, HOST))
         await callers[0].passed(20)
@@ -370,7 +370,7 @@ async def test_an_envoy_with_other_settings_serves_until_all_routes_are_known(
     callers, known, version = [], threading.Event(), store.version
 
     async def during() -> None:
-        await until(lambda: store.gateways.list()[0].revisions == {"iris": 1})
+        await until(lambda: [one.revisions for one in store.gateways.list()] == [{"iris": 1}])
         callers.append(load(settings, HOST))
 
     def late() -> int:
@@ -568,11 +568,11 @@ async def test_many_routes_are_looked_at_some_at_a_time_and_none_is_left_out(
     async with run_controller():
         for spec in specs.values():
             store.routes.put(spec, who="tester", why="a test")
-        await until(lambda: store.gateways.list()[0].revisions == dict.fromkeys(names, 1))
+        await until(lambda: [one.revisions for one in store.gateways.list()] == [dict.fromkeys(names, 1)])
     # What goes while gnomon is away is found among what a gateway had, and goes there too, after all is known.
     store.routes.remove("r0", who="tester", why="a test")
     async with run_controller() as rig:
-        await until(lambda: store.gateways.list()[0].revisions == dict.fromkeys(names[1:], 1))
+        await until(lambda: [one.revisions for one in store.gateways.list()] == [dict.fromkeys(names[1:], 1)])
         await until(lambda: sorted(rig.controller.gateway.observed().routes) == names[1:])
         assert (await rig.ask("r0.localhost")).status == 404
         assert (await rig.ask("r6.localhost")).status == 200
