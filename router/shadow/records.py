@@ -16,7 +16,8 @@ GRPC = "application/grpc"
 """What the content type of a gRPC message begins with."""
 
 
-_MAX_TEXT = 2048
+_MAX_TEXT = 8192
+"""Characters. The gateway cuts texts at 2,048 bytes, and writes one that is no UTF-8 with four characters."""
 
 
 class MalformedRecordError(ValueError):

@@ -10,6 +10,7 @@ from rigging import HOST, Until, spec_of
 from inventory.model import Shadow
 from router import desired
 from router.gateways.envoy import resources
+from router.shadow.records import parse
 
 pytestmark = pytest.mark.e2e
 
@@ -51,6 +52,25 @@ async def test_shadow_gets_a_copy_without_credentials_and_both_answers_are_captu
     assert (live_side["entry"], live_side["method"], live_side["path"]) == (f"iris@{number}", "POST", "/predict")
     assert rig.capture.stat().st_mode & 0o777 == 0o600
     assert rig.capture.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("letter", [b"\xff", b"a", "ü".encode()], ids=["no UTF-8", "ASCII", "UTF-8"])
+async def test_texts_of_any_bytes_and_length_are_a_record(rig: Any, backends: Any, until: Until, letter: bytes) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    await rig.put(spec_of(origin, replacement, shadow=Shadow(backend="replacement", percent=100)))
+    reader, writer = await asyncio.open_connection("127.0.0.1", rig.settings.gateway_port)
+    heads = b"POST /%s HTTP/1.1\r\nhost: %s\r\ncontent-type: %s\r\ncontent-length: 2\r\n\r\n{}"
+    writer.write(heads % (b"a" * 3000, HOST.encode(), letter * 3000))
+    assert b" 200 " in await reader.readline()
+    writer.close()
+    await until(lambda: len(rig.captured()) == 2)
+    records = {one.role: one for one in map(parse, rig.capture.read_bytes().splitlines())}
+    assert {role: (one.route, one.backend) for role, one in records.items()} == {
+        "p": ("iris", "origin"),
+        "s": ("iris", "replacement"),
+    }
+    assert len(records["p"].path) == 2048
+    assert len(records["p"].request_type) >= 1024
 
 
 async def test_only_declared_requests_are_copied(rig: Any, backends: Any, until: Until) -> None:

@@ -42,20 +42,10 @@ PATH_HEADER = "x-gnomon-path"
 BODY_HEADER = "x-gnomon-body"
 KEEPING = "keeping"
 
-# Each shadow has a state a worker, and collecting garbage visits all that it holds: what no script uses is nearly half.
-_LEAN = """
-if jit then jit.off() end
-local collect, used = collectgarbage, {_G = true, table = true, tonumber = true}
-for name in pairs(package.loaded) do package.loaded[name] = nil end
-for name in pairs(_G) do if not used[name] then _G[name] = nil end end
-collect()
-"""
-
 # Bodies that callers wait for stream past, and are given up once they are too long. One that is said to be short is
 # taken as a whole: piece by piece costs as much again.
-_LIVE = (
-    _LEAN
-    + """
+_LIVE = """
+if jit then jit.off() end
 local function kept(handle)
   local said = handle:headers():get("content-length")
   if said and tonumber(said) <= %(whole)d then
@@ -78,15 +68,13 @@ local function keep(handle, key)
 end
 function envoy_on_response(handle) keep(handle, "sb") end
 """
-)
 
 _REQUEST = """function envoy_on_request(handle) keep(handle, "rb") end
 """
 
 # Nobody waits for a shadow's answer: it is taken as a whole, and Envoy cuts one that is larger than its buffer.
-_SHADOW = (
-    _LEAN
-    + """
+_SHADOW = """
+if jit then jit.off() end
 function envoy_on_response(handle)
   local body, size = handle:body(), 0
   if body then size = body:length() end
@@ -97,7 +85,6 @@ function envoy_on_response(handle)
   end
 end
 """
-)
 
 # The shadow's own base path is in front of the caller's path, not the primary's.
 _PATH = """

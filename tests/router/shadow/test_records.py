@@ -86,7 +86,7 @@ def test_a_body_is_complete_only_where_its_length_says_so(changes: dict[str, obj
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 2049}, {"entry": "-", "cluster": "-"},
+        {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 8193}, {"entry": "-", "cluster": "-"},
         {"entry": None, "cluster": "churn"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
         {"code": -1}, {"code": "abc"}, {"us": 1.5}, {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
         {"sb": "???"}, {"sb": 7}, {"sb": "YQ"}, {"sb": "é"}, {"ct": {}}, {"entry": {}},
