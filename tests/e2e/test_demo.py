@@ -132,7 +132,7 @@ def _check_route(store):
     (evidence,) = [
         one for one in store.shadow.of(story.ROUTE) if (one.primary, one.shadow) == ("origin", "replacement")
     ]
-    assert evidence.agreed == evidence.compared >= 150
+    assert evidence.agreed == evidence.compared >= 150, evidence.disagreements
     assert evidence.lower_bound > story.GATE.agreement
     recorded = store.changes.list(subject=f"route:{story.ROUTE}")
     assert len(recorded) == len(history)

@@ -1,6 +1,5 @@
 """Where the files of one Envoy are, all private to this user."""
 
-import contextlib
 import hashlib
 import os
 import tempfile
@@ -54,12 +53,6 @@ class Files:
             return self.folder
         digest = hashlib.blake2b(str(self.folder).encode(), digest_size=8).hexdigest()
         return Path(tempfile.gettempdir()) / f"gnomon-{os.getuid()}-{digest}"
-
-    def leave(self) -> None:
-        """Remove the folder of the sockets where it is elsewhere, once none is left in it."""
-        if self.sockets != self.folder:
-            with contextlib.suppress(OSError):
-                self.sockets.rmdir()
 
     def prepare(self) -> None:
         """Make the folders, and the files that Envoy appends to. GatewayError where that cannot be."""

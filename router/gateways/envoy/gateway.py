@@ -166,7 +166,6 @@ class EnvoyGateway:
             await self._fleet.stop()
         await self.process.stop()
         await self._ads.stop()
-        self._files.leave()
         await self.keep(whole=True)
 
     def admit(self, members: Iterable[Member]) -> None:

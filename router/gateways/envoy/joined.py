@@ -97,7 +97,6 @@ class JoinedGateway:
                 task.cancel()
             results = await asyncio.gather(*parts, return_exceptions=True)
             await self.process.stop()
-            self._files.leave()
         if self._expelled.is_set():
             raise ExpelledError(f"{self._control} expelled this gateway, {self.name}: it serves no longer")
         for result in results:

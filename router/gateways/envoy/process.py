@@ -306,7 +306,7 @@ class EnvoyProcess:
         Path(f"/dev/shm/envoy_shared_memory_{self._base * 10}").unlink(missing_ok=True)  # noqa: S108 - a fixed place
         # And the sockets by which Envoys of one lineage speak to each other.
         between = self._files.hot.parent.glob(f"{self._files.hot.name}_*")
-        for path in (self._files.pid, self._files.admin, self._files.base, self._files.ask, *between):
+        for path in (self._files.pid, self._files.admin, self._files.base, *between):
             path.unlink(missing_ok=True)
 
     async def _keep(self) -> None:
