@@ -129,7 +129,7 @@ def _size(primary: Record, shadow: Record, ratio: float | None) -> Result | None
 
 
 def _status(shadow: Record) -> str:
-    return str(shadow.code) if shadow.code else f"no answer ({shadow.flags})" if shadow.flags else "no answer"
+    return str(shadow.code) if shadow.code else f"no answer ({shadow.flags})"
 
 
 def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | None) -> str:
@@ -140,7 +140,8 @@ def _not_answered(primary: Record, shadow: Record, max_mirrored_bytes: int | Non
         return "over the shadow's budget"
     if shadow.cut:
         return "the shadow's answer is larger than is read"
-    if shadow_flags & _CALLER_LEFT:
+    # Without a reason it was the gateway that gave the copy up: its cluster went while it was under way.
+    if shadow_flags & _CALLER_LEFT or not (shadow.code or shadow_flags):
         return "the copy was cut off"
     oversize = max_mirrored_bytes is not None and (primary.received or 0) > max_mirrored_bytes
     if oversize and shadow.code == 413 and primary.code != 413:

@@ -12,6 +12,12 @@ MAX_LINE = 1_048_576
 ANSWER_LIMIT = 131_072
 """Bytes of a shadow's answer that are read at most. A larger one is cut, and with it the connection."""
 
+COPY_SECONDS = 60
+"""How long a shadow has for its answer."""
+
+TOO_LONG = "UMSDR"
+"""The flag of an answer that did not come in time."""
+
 GRPC = "application/grpc"
 """What the content type of a gRPC message begins with."""
 
@@ -71,7 +77,7 @@ class Record(NamedTuple):
 
 
 def _schema() -> core_schema.CoreSchema:
-    """What a line may say. ``gs`` is of gRPC, ``wr`` what came back from a shadow, heads included."""
+    """What a line may say. ``gs`` is of gRPC, ``wr`` what came back from a shadow, in ``ms``."""
     field, text = core_schema.typed_dict_field, core_schema.str_schema(max_length=_MAX_TEXT)
     count, body = core_schema.int_schema(ge=0, le=2**53), core_schema.str_schema()
     fields = {
@@ -81,7 +87,7 @@ def _schema() -> core_schema.CoreSchema:
             name: field(text, required=False)
             for name in ("entry", "cluster", "flags", "ct", "ce", "rct", "method", "path")
         },
-        **{name: field(count, required=False) for name in ("code", "us", "rx", "tx", "wr", "gs")},
+        **{name: field(count, required=False) for name in ("code", "us", "rx", "tx", "wr", "ms", "gs")},
         **{name: field(body, required=False) for name in ("rb", "sb")},
     }
     return core_schema.typed_dict_schema(fields, extra_behavior="ignore")
@@ -113,6 +119,8 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
     if flags == "-":
         flags = ""
     cut = not code and not flags and get("wr", 0) >= ANSWER_LIMIT
+    if not (code or flags or cut) and get("ms", 0) >= COPY_SECONDS * 1000:
+        flags = TOO_LONG
     return Record._make((
         said["rid"], said["role"], route or owner, revision, backend, code, flags, get("us"), get("rx"), get("tx"),
         _body(get("rb")) if keep_request else b"", _body(get("sb")), get("ct", ""), get("ce", ""), get("method", ""),

@@ -109,7 +109,12 @@ def _ask(sample: Sample, rid: str, route: str, url: str, timeout: float) -> Reco
     finally:
         connection.close()
     return _record(sample, rid, route, began)._replace(
-        code=code, sent=length, body=body[:MOST_BYTES], content_type=content_type, content_encoding=encoding
+        code=code,
+        flags=_flags(code),
+        sent=length,
+        body=body[:MOST_BYTES],
+        content_type=content_type,
+        content_encoding=encoding,
     )
 
 
@@ -133,6 +138,7 @@ def _call(sample: Sample, rid: str, route: str, caller: "Caller") -> Record:
     code = 0 if called.status is None else 200
     return _record(sample, rid, route, began)._replace(
         code=code,
+        flags=_flags(code),
         sent=len(body),
         body=body,
         content_type=sample.content_type,
@@ -150,6 +156,11 @@ def _uncompressed(kept: Record) -> Record:
     except UnreadMessagesError:
         return kept
     return kept._replace(body=body, sent=len(body))
+
+
+def _flags(code: int) -> str:
+    """As the gateway flags what has no answer."""
+    return "" if code else "UF"
 
 
 def _record(sample: Sample, rid: str, route: str, began: float) -> Record:

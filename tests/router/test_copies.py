@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from rigging import HOST, Until, spec_of
 
-from inventory.model import Shadow
+from inventory.model import Comparison, Shadow
 from router import desired
 from router.gateways.envoy import resources
+from router.shadow.compare import Outcome, Result, compare
 from router.shadow.records import parse
+from router.shadow.rules import compile_rules
 
 pytestmark = pytest.mark.e2e
 
@@ -52,6 +54,19 @@ async def test_shadow_gets_a_copy_without_credentials_and_both_answers_are_captu
     assert (live_side["entry"], live_side["method"], live_side["path"]) == (f"iris@{number}", "POST", "/predict")
     assert rig.capture.stat().st_mode & 0o777 == 0o600
     assert rig.capture.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_copies_under_way_when_their_shadow_goes_say_nothing_of_it(rig: Any, backends: Any, until: Until) -> None:
+    origin, stalled = await backends("origin"), await backends("replacement", stalled=True)
+    await rig.put(spec_of(origin, stalled, shadow=Shadow(backend="replacement", percent=100)))
+    for _ in range(3):
+        await rig.ask(HOST, body=b"{}")
+    await rig.put(spec_of(origin, stalled))
+    await until(lambda: len(rig.captured()) == 6)
+    records = [parse(line) for line in rig.capture.read_bytes().splitlines()]
+    live = {one.rid: one for one in records if one.role == "p"}
+    found = [compare(live[one.rid], one, compile_rules(Comparison())) for one in records if one.role == "s"]
+    assert found == [Result(Outcome.INCOMPARABLE, reason="the copy was cut off")] * 3
 
 
 @pytest.mark.parametrize("letter", [b"\xff", b"a", "ü".encode()], ids=["no UTF-8", "ASCII", "UTF-8"])

@@ -21,15 +21,13 @@ from typing import Any
 from router.gateways.envoy import upstream
 from router.gateways.envoy.fixed import Fixed
 from router.gateways.envoy.upstream import API
+from router.shadow.records import COPY_SECONDS
 
 BODY_LIMIT = 65_536
 """Bytes of the largest body that is kept."""
 
 WHOLE_LIMIT = 16_384
 """Bytes of the largest body that a caller waits for as a whole: what a server sends at once."""
-
-COPY_SECONDS = 60
-"""How long a shadow has for its answer."""
 
 NAMESPACE = "gnomon.capture"
 LUA = "envoy.filters.http.lua"
@@ -186,7 +184,10 @@ def router(path: str) -> dict[str, Any]:
 
 
 def _copy_log(path: str) -> dict[str, Any]:
-    """The log of what became of copies: ``wr`` says how many bytes came back, heads included."""
+    """The log of what became of copies. ``wr`` says how many bytes came back, heads included, ``ms`` how long it took.
+
+    Both tell why there is no answer where Envoy does not: it flags neither one that it cut nor one that took too long.
+    """
     heads = [{"name": MARKER_HEADER, "present_match": True}, {"name": ONWARD_HEADER, "present_match": False}]
     chosen = {"and_filter": {"filters": [{"header_filter": {"header": one}} for one in heads]}}
     own = {
@@ -194,6 +195,7 @@ def _copy_log(path: str) -> dict[str, Any]:
         "tx": "%BYTES_RECEIVED%",
         "sb": f"%RESP({BODY_HEADER})%",
         "wr": "%UPSTREAM_WIRE_BYTES_RECEIVED%",
+        "ms": "%DURATION%",
     }
     return _log(path, chosen, {"role": "s", **own})
 

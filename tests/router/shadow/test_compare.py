@@ -208,6 +208,7 @@ def test_status_and_content_type_can_be_ignored() -> None:
         ({"flags": "DC,UT"}, {}, "the caller left"),
         ({}, {"code": 503, "flags": "UO"}, "over the shadow's budget"),
         ({}, {"code": 0, "flags": "DC"}, "the copy was cut off"),
+        ({}, {"code": 0, "flags": ""}, "the copy was cut off"),
         ({}, {"code": 0, "cut": True}, "the shadow's answer is larger than is read"),
         ({"received": 5000}, {"code": 413}, "the request is too large to be copied"),
     ],
@@ -227,12 +228,9 @@ def test_a_413_of_the_shadow_itself_is_a_difference() -> None:
 
 
 @pytest.mark.parametrize("ignore", [(), ("status",), ("status", "content-type")])
-@pytest.mark.parametrize(("flags", "shown"), [("", "no answer"), ("UF", "no answer (UF)")])
-def test_no_answer_of_the_shadow_is_a_difference_whatever_is_ignored(
-    ignore: tuple[str, ...], flags: str, shown: str
-) -> None:
-    result = compared(answer(BODY), answer(b"", code=0, flags=flags, content_type=""), ignore=ignore)
-    assert (result.outcome, result.differences[0].shadow) == (Outcome.DIFFER, shown)
+def test_no_answer_of_the_shadow_is_a_difference_whatever_is_ignored(ignore: tuple[str, ...]) -> None:
+    result = compared(answer(BODY), answer(b"", code=0, flags="UF", content_type=""), ignore=ignore)
+    assert (result.outcome, result.differences[0].shadow) == (Outcome.DIFFER, "no answer (UF)")
 
 
 def stream(*pieces: str, done: bool = True) -> Record:

@@ -43,6 +43,21 @@ def test_an_answer_was_cut_where_much_came_and_none_was_had(said: dict[str, obje
 
 
 @pytest.mark.parametrize(
+    ("said", "flags"),
+    [
+        ({"code": 0, "ms": 60_001}, "UMSDR"),
+        ({"code": 0, "ms": 59_999}, ""),
+        ({"code": 0}, ""),
+        ({"code": 0, "ms": 60_001, "flags": "UF"}, "UF"),
+        ({"code": 0, "ms": 60_001, "wr": ANSWER_LIMIT}, ""),
+        ({"code": 200, "ms": 60_001}, ""),
+    ],
+)
+def test_an_answer_took_too_long_where_its_time_was_over(said: dict[str, object], flags: str) -> None:
+    assert parse(line(**said)).flags == flags
+
+
+@pytest.mark.parametrize(
     ("said", "route", "revision", "backend"),
     [
         ({}, "churn", 7, "b"),
