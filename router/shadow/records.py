@@ -21,7 +21,6 @@ TOO_LONG = "UMSDR"
 GRPC = "application/grpc"
 """What the content type of a gRPC message begins with."""
 
-
 _MAX_TEXT = 8192
 """Characters. The gateway cuts texts at 2,048 bytes, and writes one that is no UTF-8 with four characters."""
 
@@ -79,7 +78,10 @@ class Record(NamedTuple):
 def _schema() -> core_schema.CoreSchema:
     """What a line may say. ``gs`` is of gRPC, ``wr`` what came back from a shadow, in ``ms``."""
     field, text = core_schema.typed_dict_field, core_schema.str_schema(max_length=_MAX_TEXT)
-    count, body = core_schema.int_schema(ge=0, le=2**53), core_schema.str_schema()
+    whole, body = core_schema.int_schema(ge=0, le=2**53), core_schema.str_schema()
+    # A float may be a whole number; true is none.
+    number = core_schema.chain_schema([core_schema.float_schema(strict=True), whole])
+    count = core_schema.union_schema([{**whole, "strict": True}, number], mode="left_to_right")
     fields = {
         "role": field(core_schema.literal_schema(["p", "s"]), required=True),
         "rid": field(core_schema.str_schema(min_length=1, max_length=_MAX_TEXT), required=True),

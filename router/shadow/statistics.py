@@ -22,7 +22,7 @@ from functools import lru_cache
 _PRIOR = 0.5
 _TINY = 1e-300
 _MAX_TERMS = 20_000
-_BISECTIONS = 28
+_BISECTIONS = 40
 _MOST_NEEDED = 10_000_000
 
 

@@ -146,7 +146,7 @@ def _to(route: str, backend: Backend, role: str, budget: Fixed, spoken: Fixed) -
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": f"{route}/{backend.name}", "endpoints": upstream.endpoints(backend)},
         "circuit_breakers": budget,
-        "metadata": {"filter_metadata": {"gnomon": _notes(route, backend)}},
+        "metadata": {"filter_metadata": {"gnomon": _notes(backend)}},
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": spoken},
     }
     if looked_up:
@@ -176,9 +176,9 @@ def sample_numerator(percent: float) -> int:
     return 0 if percent <= 0 else max(100, round(percent * 100) * 100)
 
 
-def _notes(route: str, backend: Backend) -> dict[str, str]:
+def _notes(backend: Backend) -> dict[str, str]:
     """What logs and path rewriting read of a cluster."""
-    return {"route": route, "backend": backend.name, "base": backend.base_path}
+    return {"backend": backend.name, "base": backend.base_path}
 
 
 def _shadowed(spec: RouteSpec) -> Shadow | None:

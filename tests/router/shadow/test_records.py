@@ -103,7 +103,8 @@ def test_a_body_is_complete_only_where_its_length_says_so(changes: dict[str, obj
     [
         {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 8193}, {"entry": "-", "cluster": "-"},
         {"entry": None, "cluster": "churn"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
-        {"code": -1}, {"code": "abc"}, {"us": 1.5}, {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
+        {"code": -1}, {"code": "abc"}, {"code": True}, {"code": "7"}, {"us": 1.5}, {"us": 2.0**60},
+        {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
         {"sb": "???"}, {"sb": 7}, {"sb": "YQ"}, {"sb": "é"}, {"ct": {}}, {"entry": {}},
         {"entry": "churn@"}, {"entry": "churn@x"}, {"entry": "churn@" + "9" * 17}, {"cluster": 3},
     ],
