@@ -5,6 +5,9 @@ examples; one retrained with a defect in one class (most eights of its training 
 with its weights rounded to eight bits. Printed: how each rollout ended, at which step, how large a share of the live
 requests the candidate answered, and what the disagreements say.
 
+Before them, what a shadow costs where the model works: requests a second with 10 % copied to the rounded one and
+compared, against without, in rounds that alternate. The candidate computes on the same processors.
+
 scikit-learn is needed (``pip install scikit-learn``), and is no dependency of gnomon.
 Usage: ``python benchmarks/models.py``.
 """
@@ -13,6 +16,8 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
+import statistics
 import sys
 import tempfile
 import time
@@ -35,6 +40,7 @@ PLAN = RolloutPlan(steps=ladder(GATE, shadow=(10, 50), split=(5, 50, 100)))
 RULES = Comparison(rules=(Rule(path="$.probabilities", distance=0.3), Rule(path="$.embedding", cosine=0.99)))
 CANDIDATES = ("retrained", "defective", "rounded")
 MOST_SECONDS = 120.0
+COST_ROUNDS, COST_SECONDS = 15, 2.0
 HEAD = (
     f"{'candidate':10} {'ended':12} {'furthest':11} {'live':>6} {'answered':>7} {'pairs agree':>14} {'failed':>6} "
     f"{'took':>8}  what differs"
@@ -163,6 +169,40 @@ async def roll(
     )
 
 
+async def cost(gate: Gateway, ports: dict[str, int]) -> None:
+    """How much of the throughput is left with a shadow, with the interval of 95 % that the rounds give the median."""
+    names = {"origin": ports["incumbent"], "replacement": ports["rounded"]}
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(COST_ROUNDS):
+        for copied in (False, True) if number % 2 else (True, False):
+            shadow = {"backend": "replacement", "percent": 10} if copied else None
+            await gate.desire(names, shadow, comparison=RULES)
+            tally, began = [0, 0], time.perf_counter()
+            callers = [asyncio.create_task(calling(gate.port, questions(), tally)) for _ in range(8)]
+            await asyncio.sleep(COST_SECONDS)
+            rates[copied].append(tally[0] / (time.perf_counter() - began))
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+            assert not tally[1], tally
+    found = sorted(with_it / without for without, with_it in zip(rates[False], rates[True], strict=True))
+    low, high = _ranks(len(found))
+    print(
+        f"10 % copied and compared: {statistics.median(rates[True]):.0f} of {statistics.median(rates[False]):.0f} "
+        f"requests/s, x {statistics.median(found):.2f} ({found[low]:.2f}-{found[high]:.2f})",
+        flush=True,
+    )
+
+
+def _ranks(many: int) -> tuple[int, int]:
+    """Between which of so many ordered values the median lies in 95 %. Source: the sign test (Conover, 1971)."""
+    below, rank = 0.5**many, 0
+    while below + math.comb(many, rank + 1) * 0.5**many <= 0.025:
+        rank += 1
+        below += math.comb(many, rank) * 0.5**many
+    return rank, many - 1 - rank
+
+
 async def main() -> None:
     ports = {kind: free_port() for kind in ("incumbent", *CANDIDATES)}
     children = [
@@ -172,6 +212,9 @@ async def main() -> None:
     try:
         for port in ports.values():
             await listening(port)
+        with tempfile.TemporaryDirectory() as folder:
+            async with gateway(folder) as gate:
+                await cost(gate, ports)
         print(HEAD)
         for name in CANDIDATES:
             with tempfile.TemporaryDirectory() as folder:

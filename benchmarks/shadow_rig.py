@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from inventory.model import RouteSpec
+from inventory.model import Comparison, RouteSpec
 from inventory.settings import Settings
 from inventory.store import Store, open_store
 from router.gateways import Copied
@@ -123,7 +123,13 @@ class Gateway:
         """The process of its Envoy."""
         return int((self.settings.state_folder / "gateway" / "envoy.pid").read_text(encoding="ascii").split()[0])
 
-    async def desire(self, ports: dict[str, int], shadow: dict[str, Any] | None, origin: int = 100) -> None:
+    async def desire(
+        self,
+        ports: dict[str, int],
+        shadow: dict[str, Any] | None,
+        origin: int = 100,
+        comparison: Comparison | None = None,
+    ) -> None:
         """Make a route desired, and wait until it is served."""
         weights = {"origin": origin, "replacement": 100 - origin}
         if shadow is not None:
@@ -132,7 +138,10 @@ class Gateway:
             {"name": name, "url": f"http://127.0.0.1:{ports[name]}", "weight": weight}
             for name, weight in weights.items()
         ]
-        fields = {"name": "bench", "hosts": (HOST,), "backends": listed, "shadow": shadow}
+        fields = {
+            "name": "bench", "hosts": (HOST,), "backends": listed, "shadow": shadow,
+            "comparison": comparison or Comparison(),
+        }  # fmt: skip
         revision = self.store.routes.put(RouteSpec.model_validate(fields), who="bench", why="benchmark")
         result = await asyncio.to_thread(await_gateways, self.store, [revision], 20)
         assert result.outcome is Outcome.IN_FORCE, result

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
@@ -184,7 +185,11 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def insert_into(session: Session, table: type[SQLModel]) -> "postgresql.Insert | sqlite.Insert":
     """An INSERT in the dialect of the session's database, which can say what happens on a conflict."""
-    if session.get_bind().dialect.name == "postgresql":
+    return _inserting(session.get_bind().dialect.name, table)
+
+
+def _inserting(dialect: str, table: type[SQLModel]) -> "postgresql.Insert | sqlite.Insert":
+    if dialect == "postgresql":
         from sqlalchemy.dialects import postgresql
 
         return postgresql.insert(table)
@@ -193,12 +198,18 @@ def insert_into(session: Session, table: type[SQLModel]) -> "postgresql.Insert |
 
 def upsert(session: Session, table: type[SQLModel], rows: list[dict[str, Any]]) -> None:
     """Insert rows, each in the place of the one with its primary key: all in one go, where a merge asks for each."""
-    if not rows:
-        return
-    insert = insert_into(session, table)
+    if rows:
+        statement = _upserting(session.get_bind().dialect.name, table, tuple(rows[0]))
+        session.connection().execute(statement, rows)
+
+
+@lru_cache(64)
+def _upserting(dialect: str, table: type[SQLModel], names: tuple[str, ...]) -> "postgresql.Insert | sqlite.Insert":
+    """Putting it together takes longer than a row: it is the same each time."""
+    insert = _inserting(dialect, table)
     keys = [column.name for column in inspect(table).primary_key]
-    rest = {name: insert.excluded[name] for name in rows[0] if name not in keys}
-    session.connection().execute(insert.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+    rest = {name: insert.excluded[name] for name in names if name not in keys}
+    return insert.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -23,9 +23,13 @@ ResumeFrom = Callable[[str], Iterable[ShadowEvidence]]
 Offer = Callable[[Pair, RouteSpec, datetime], None]
 """Takes each pair that is counted, with its route's specification."""
 
-_BAD_RULES = "the route's comparison rules cannot be used"
+_BAD_RULES = Result(Outcome.INCOMPARABLE, reason="the route's comparison rules cannot be used")
+_MOST_KNOWN = 10_000
 
 Key = tuple[str, str, str]
+
+_Origins = tuple[str, str, str, str]
+"""The entries and clusters of both answers: what decides where a pair is counted."""
 
 
 class _Setting:
@@ -38,6 +42,8 @@ class _Setting:
         with contextlib.suppress(RuleError):
             self.rules = compile_rules(spec.comparison)
         self.read = _reader(spec)
+        self.keeps = spec.samples is not None
+        self.most_copied = spec.shadow.max_body_bytes if spec.shadow else None
         self._judged = f"{spec.comparison.model_dump_json()}\n{spec.descriptor}".encode()
         self._bases: dict[tuple[str, str], str] = {}
 
@@ -48,6 +54,10 @@ class _Setting:
             said = f"{urls.get(primary)}\n{urls.get(shadow)}\n".encode() + self._judged
             self._bases[primary, shadow] = hashlib.sha256(said).hexdigest()[:16]
         return self._bases[primary, shadow]
+
+
+_Known = tuple[_Setting, Tally, int | None]
+"""By what a pair is judged, where it is counted, and its revision."""
 
 
 class EvidenceFold:
@@ -77,20 +87,25 @@ class EvidenceFold:
         self._tallies: dict[Key, Tally] = {}
         self._known_routes: set[str] = set()
         self._settings: dict[tuple[str, int | None], _Setting | None] = {}
+        self._known: dict[_Origins, _Known] = {}
         # Which examples are kept is no secret and should be the same in a replay.
         self._random = random.Random(7)  # noqa: S311 - sampling, not cryptography
 
     def add(self, record: Record, now: float, at: datetime, start: int = 0, end: int = 0) -> None:
         """Take one record that lies from ``start`` to ``end`` in the capture file."""
         self.records += 1
-        self._position = max(self._position, end)
+        if end > self._position:
+            self._position = end
         for event in self.pairer.add(record, now, start, end):
-            self._take(event, at)
+            if isinstance(event, Pair):
+                self._take(event, at)
+            else:
+                self._lose(event)
 
-    def expire(self, now: float, at: datetime) -> None:
+    def expire(self, now: float) -> None:
         """Count as lost what has waited too long."""
         for lost in self.pairer.expire(now):
-            self._take(lost, at)
+            self._lose(lost)
 
     def give_up(self, record: Record, count: int) -> None:
         """Count answers like this one as lost, which were never looked at."""
@@ -117,12 +132,7 @@ class EvidenceFold:
     def specs_may_have_changed(self) -> None:
         """Ask again for specifications."""
         self._settings.clear()
-
-    def _take(self, event: Pair | Lost, at: datetime) -> None:
-        if isinstance(event, Pair):
-            self._take_pair(event, at)
-        else:
-            self._lose(event)
+        self._known.clear()
 
     def _lose(self, event: Lost, count: int = 1) -> None:
         record = event.record
@@ -130,13 +140,13 @@ class EvidenceFold:
         if setting is None:
             self.unknown += 1
             return
-        own = record.backend or self._default_backend(record, setting.spec)
+        own = record.place.backend or _default_backend(record, setting.spec)
         other = setting.spec.shadow.backend if setting.spec.shadow else None
         key = (own, other) if record.role == "p" else (setting.spec.primary.name, own)
         if key[0] is None or key[1] is None:
             self.unknown += 1
             return
-        tally = self._tally(record.route, key[0], key[1], setting)
+        tally = self._tally(record.place.route, key[0], key[1], setting)
         if tally is None:
             return
         # An answer that waited was not counted before, wherever it lies; a repeated one was, at its place.
@@ -144,38 +154,45 @@ class EvidenceFold:
             return
         tally.lose(event.reason, count)
 
-    def _take_pair(self, pair: Pair, at: datetime) -> None:
-        setting = self._setting(pair.primary)
-        if setting is None:
-            self.unknown += 1
+    def _take(self, pair: Pair, at: datetime) -> None:
+        primary, shadow = pair.primary, pair.shadow
+        known = self._known.get((primary.entry, primary.cluster, shadow.entry, shadow.cluster)) or self._find(pair)
+        if known is None:
             return
-        primary = pair.primary.backend or self._default_backend(pair.primary, setting.spec)
-        shadow = pair.shadow.backend or self._default_backend(pair.shadow, setting.spec)
-        if primary is None or shadow is None:
-            self.unknown += 1
+        setting, tally, revision = known
+        if 0 < pair.end <= tally.counted_up_to:
             return
-        tally = self._tally(pair.primary.route, primary, shadow, setting)
-        if tally is None or 0 < pair.end <= tally.counted_up_to:
-            return
-        self._offer(pair, setting.spec, at)
-        result = self._compare(pair, setting)
-        tally.count(pair, result)
+        if setting.keeps:
+            self._offer(pair, setting.spec, at)
+        result = _BAD_RULES
+        if setting.rules is not None:
+            result = compare(primary, shadow, setting.rules, max_mirrored_bytes=setting.most_copied, read=setting.read)
+        tally.count(pair, result, revision)
         if result.outcome is Outcome.DIFFER:
             tally.keep(_disagreement(pair, result, at), self._random)
 
-    def _compare(self, pair: Pair, setting: _Setting) -> Result:
-        if setting.rules is None:
-            return Result(Outcome.INCOMPARABLE, reason=_BAD_RULES)
-        limit = setting.spec.shadow.max_body_bytes if setting.spec.shadow else None
-        return compare(pair.primary, pair.shadow, setting.rules, max_mirrored_bytes=limit, read=setting.read)
-
-    def _default_backend(self, record: Record, spec: RouteSpec) -> str | None:
-        if record.role == "p":
-            return spec.primary.name
-        return spec.shadow.backend if spec.shadow else None
+    def _find(self, pair: Pair) -> _Known | None:
+        """What is to be known of a pair; None where the store knows of no such backends."""
+        setting = self._setting(pair.primary)
+        if setting is None:
+            self.unknown += 1
+            return None
+        primary = pair.primary.place.backend or _default_backend(pair.primary, setting.spec)
+        shadow = pair.shadow.place.backend or _default_backend(pair.shadow, setting.spec)
+        if primary is None or shadow is None:
+            self.unknown += 1
+            return None
+        tally = self._tally(pair.primary.place.route, primary, shadow, setting)
+        if tally is None:
+            return None
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        origins = pair.primary.entry, pair.primary.cluster, pair.shadow.entry, pair.shadow.cluster
+        known = self._known[origins] = setting, tally, pair.primary.place.revision
+        return known
 
     def _setting(self, record: Record) -> _Setting | None:
-        key = (record.route, record.revision)
+        key = (record.place.route, record.place.revision)
         if key not in self._settings:
             spec = self._spec_of(*key)
             self._settings[key] = None if spec is None else _Setting(spec)
@@ -197,7 +214,14 @@ class EvidenceFold:
             counted_up_to = tally.counted_up_to if tally else 0
             tally = Tally(route, primary, shadow, basis, counted_up_to=counted_up_to)
             self._tallies[route, primary, shadow] = tally
+            self._known.clear()
         return tally
+
+
+def _default_backend(record: Record, spec: RouteSpec) -> str | None:
+    if record.role == "p":
+        return spec.primary.name
+    return spec.shadow.backend if spec.shadow else None
 
 
 def _reader(spec: RouteSpec) -> Read | None:
@@ -216,7 +240,7 @@ def replay(
     fold = EvidenceFold(spec_of, window=window)
     for record in records:
         fold.add(record, 0.0, at)
-    fold.expire(float("inf"), at)
+    fold.expire(float("inf"))
     return fold.changed(at)
 
 

@@ -17,6 +17,8 @@ from inventory.store import Store, StoreError
 from router.gateways import Copied, Gateway, Measured
 
 LOOK_EVERY = 0.2
+"""Seconds between two looks where there is something to be watched: a look costs the gateway something."""
+
 SPAN = 1.0
 """Seconds over which rates are measured: what a burst of a moment exceeds is no excess."""
 
@@ -57,6 +59,7 @@ class Guard:
         self._looks: dict[str, deque[Look]] = {}
         self._counted_at = -SPAN
         self._limits = False
+        self._off: set[str] = set()
         self._off_at: dict[str, int] = {}
         self._said = ""
 
@@ -73,10 +76,10 @@ class Guard:
                     log.warning("the budgets of shadows cannot be kept now: %s", error)
                     self._said = str(error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+                await asyncio.wait_for(stop.wait(), LOOK_EVERY if self._limits or self._off else SPAN)
 
     async def _look(self, gateway: Measured) -> None:
-        off = await gateway.switched_off()
+        self._off = off = await gateway.switched_off()
         for route, budget, counts in await self._copied(gateway):
             before = self._measure(route, Look(time.monotonic(), counts))
             if before and route not in off and excess(before, self._looks[route][-1], budget):

@@ -15,13 +15,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from inventory.store import Store, StoreError
 from router.blocking import finished
 from router.gateways import samples_folder
 from router.shadow.evidence import EvidenceFold
 from router.shadow.pair import Window
-from router.shadow.records import MalformedRecordError, Record, parse
+from router.shadow.records import MalformedRecordError, Place, Record, parse
 from router.shadow.samples import Keeper, expire
 from router.shadow.tail import Line, Tail, prepare
 
@@ -76,9 +78,9 @@ class Monitor:
         self._rotate_at = rotate_at
         self._most_waiting = most_waiting
         # Answers that were given up, by what they have in common: to be counted, and counted but not saved yet.
-        self._shed_like: dict[tuple[str, int | None, str | None], Record] = {}
-        self._shed_due: Counter[tuple[str, int | None, str | None]] = Counter()
-        self._shed_added: Counter[tuple[str, int | None, str | None]] = Counter()
+        self._shed_like: dict[Place, Record] = {}
+        self._shed_due: Counter[Place] = Counter()
+        self._shed_added: Counter[Place] = Counter()
         self._tail: Tail | None = None
         self._left: tuple[Tail, float] | None = None
         self._cursors_hold = False
@@ -194,7 +196,7 @@ class Monitor:
         if self._tail is not None and not more:
             self._read(self._tail)
             more = self._tail.unread >= WORTH_A_TURN
-        self._fold.expire(time.monotonic(), utc_now())
+        self._fold.expire(time.monotonic())
         self._expire_samples()
         if time.monotonic() - self._saved_at >= SAVE_EVERY:
             self._save()
@@ -229,9 +231,8 @@ class Monitor:
             return False
         if record.role != "p":
             return False
-        kind = record.route, record.revision, record.backend
-        self._shed_like.setdefault(kind, record._replace(body=b"", request=b""))
-        self._shed_due[kind] += 1
+        self._shed_like.setdefault(record.place, replace(record, body=b"", request=b""))
+        self._shed_due[record.place] += 1
         return True
 
     def _follow(self) -> None:
@@ -278,16 +279,18 @@ class Monitor:
         before = tail.oversized
         lines = tail.read()
         now, at = time.monotonic(), utc_now()
-        for line in lines:
-            if not line.text.strip(b"\0"):
+        for text, start, end in lines:
+            if not text.startswith(b"{") and not text.strip(b"\0"):
                 continue
             try:
-                record = parse(line.text, keep_request=self._keeps)
+                record = parse(text, keep_request=self._keeps)
             except MalformedRecordError as error:
                 self._count_malformed(str(error))
                 continue
-            here = (line.start, line.end) if waiting_is_here else (0, 0)
-            self._fold.add(record, now, at, *here)
+            if waiting_is_here:
+                self._fold.add(record, now, at, start, end)
+            else:
+                self._fold.add(record, now, at)
         for _ in range(tail.oversized - before):
             self._count_malformed("the line is longer than a record can be")
         return bool(lines)

@@ -46,11 +46,9 @@ class Window:
     size: int = 64 * 1024 * 1024
 
 
-class _Waiting(NamedTuple):
-    record: Record
-    since: float
-    start: int
-    end: int
+_Key = tuple[str, str]
+_Waiting = tuple[Record, int, float, int, int]
+"""A record, its size, since when it waits, and where its line begins and ends. A name for each would take longer."""
 
 
 class Pairer:
@@ -61,8 +59,10 @@ class Pairer:
 
     def __init__(self, window: Window | None = None) -> None:
         self._window = window or Window()
-        self._waiting: OrderedDict[tuple[str, str], _Waiting] = OrderedDict()
-        self._paired: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._waiting: OrderedDict[_Key, _Waiting] = OrderedDict()
+        # The latest ids whose pair was counted: at least as many as answers may wait, at most twice as many.
+        self._paired: set[_Key] = set()
+        self._paired_before: set[_Key] = set()
         self._size = 0
 
     @property
@@ -73,50 +73,46 @@ class Pairer:
     @property
     def oldest_start(self) -> int | None:
         """Where the line of the oldest waiting answer begins in the capture file; None where none waits."""
-        return next(iter(self._waiting.values())).start if self._waiting else None
+        return next(iter(self._waiting.values()))[3] if self._waiting else None
 
     def add(self, record: Record, now: float, start: int = 0, end: int = 0) -> tuple[Pair | Lost, ...]:
         """What this record makes happen. ``now`` in seconds of any clock that never goes back."""
-        key = (record.route, record.rid)
-        if key in self._paired:
-            # Said again after both were there: it would wait for another such one, and count a second pair.
-            return (Lost(record, Loss.DUPLICATE, end),)
-        other = self._waiting.get(key)
-        if other is None:
-            self._waiting[key] = _Waiting(record, now, start, end)
-            self._size += record.size
-            if len(self._waiting) > self._window.records or self._size > self._window.size:
+        key = (record.place.route, record.rid)
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            if key in self._paired or key in self._paired_before:
+                # Said again after both were there: it would wait for another such one, and count a second pair.
+                return (Lost(record, Loss.DUPLICATE, end),)
+            size = record.size
+            self._waiting[key] = (record, size, now, start, end)
+            self._size += size
+            if self._size > self._window.size or len(self._waiting) > self._window.records:
                 return self._crowded_out()
             return ()
-        if other.record.role == record.role:
+        other, size, _, _, _ = waiting
+        if other.role == record.role:
             return (Lost(record, Loss.DUPLICATE, end),)
         del self._waiting[key]
-        self._size -= other.record.size
-        self._remember(key)
-        if record.role == "p":
-            return (Pair(record, other.record, end),)
-        return (Pair(other.record, record, end),)
+        self._size -= size
+        if len(self._paired) >= self._window.records:
+            self._paired_before, self._paired = self._paired, set()
+        self._paired.add(key)
+        return (Pair(record, other, end) if record.role == "p" else Pair(other, record, end),)
 
     def expire(self, now: float) -> tuple[Lost, ...]:
         """Give up on the answers that have waited longer than the window."""
         gone: list[Lost] = []
         while self._waiting:
-            oldest = next(iter(self._waiting.values()))
-            if now - oldest.since <= self._window.seconds:
+            _, _, since, _, _ = next(iter(self._waiting.values()))
+            if now - since <= self._window.seconds:
                 break
             gone.append(self._drop_oldest(Loss.LATE))
         return tuple(gone)
 
     def forget_positions(self) -> None:
         """What waits is no longer in the file that is read: it was rotated or truncated."""
-        for key, waiting in self._waiting.items():
-            self._waiting[key] = waiting._replace(start=0, end=0)
-
-    def _remember(self, key: tuple[str, str]) -> None:
-        """Keep the latest ids whose pair was counted, as many as answers may wait."""
-        self._paired[key] = None
-        while len(self._paired) > self._window.records:
-            self._paired.popitem(last=False)
+        for key, (record, size, since, _, _) in self._waiting.items():
+            self._waiting[key] = (record, size, since, 0, 0)
 
     def _crowded_out(self) -> tuple[Lost, ...]:
         gone: list[Lost] = []
@@ -125,6 +121,6 @@ class Pairer:
         return tuple(gone)
 
     def _drop_oldest(self, reason: Loss) -> Lost:
-        _, oldest = self._waiting.popitem(last=False)
-        self._size -= oldest.record.size
-        return Lost(oldest.record, reason, oldest.end)
+        _, (record, size, _, _, end) = self._waiting.popitem(last=False)
+        self._size -= size
+        return Lost(record, reason, end)

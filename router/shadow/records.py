@@ -1,10 +1,11 @@
 """One line of the capture file, validated. What a gateway's access log says is input like any other."""
 
-import binascii
+import re
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+import msgspec
+from msgspec import Meta, Struct
 
 MAX_LINE = 1_048_576
 """Bytes of one captured line at most: far above two bodies of 64 KiB in base64."""
@@ -24,40 +25,85 @@ GRPC = "application/grpc"
 _MAX_TEXT = 8192
 """Characters. The gateway cuts texts at 2,048 bytes, and writes one that is no UTF-8 with four characters."""
 
+_QUOTED = re.compile(r""" ['"].*['"]""", re.DOTALL)
+
 
 class MalformedRecordError(ValueError):
     """A captured line that is no record. Its text says what is wrong, without the line's content."""
 
 
-class Record(NamedTuple):
-    """One answer of a mirrored request, as the gateway saw it.
+class Place(NamedTuple):
+    """Where an answer came from. None: the gateway did not say."""
 
-    ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``code`` 0 means that
-    there was no answer. ``micros`` is the duration in microseconds; ``received`` and ``sent`` are bytes of
-    the request's and the response's body. ``request`` and ``body`` are these bodies, empty where the gateway did not
-    keep them. ``grpc_status`` is the call's, from its trailers. ``cut``: the gateway did not read on. None means that
-    the gateway did not say.
-    """
-
-    rid: str
-    role: Literal["p", "s"]
     route: str
     revision: int | None
     backend: str | None
-    code: int
-    flags: str
-    micros: int | None
-    received: int | None
-    sent: int | None
-    request: bytes
-    body: bytes
-    content_type: str
-    content_encoding: str
-    method: str
-    path: str
-    grpc_status: int | None = None
-    request_type: str = ""
-    cut: bool = False
+
+
+_Text = Annotated[str, Meta(max_length=_MAX_TEXT)]
+_Id = Annotated[str, Meta(min_length=1, max_length=_MAX_TEXT)]
+_Count = Annotated[int, Meta(ge=0, le=2**53)]
+
+_NAMES = {
+    "flagged": "flags", "micros": "us", "received": "rx", "sent": "tx", "request": "rb", "body": "sb",
+    "content_type": "ct", "content_encoding": "ce", "asked": "path", "grpc_status": "gs", "request_type": "rct",
+    "returned": "wr", "took": "ms",
+}  # fmt: skip
+
+
+# Records hold no other records, so they need not be looked through for cycles: there are many.
+class Record(Struct, frozen=True, gc=False, rename=_NAMES):
+    """One answer of a mirrored request, as the gateway saw it.
+
+    ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``entry`` is the route and its
+    revision, ``ROUTE@REVISION``; ``cluster`` the route and the backend, with what else the gateway says of it,
+    ``ROUTE|BACKEND|…``. ``code`` 0 means that there was no answer. ``micros`` is the duration in microseconds;
+    ``received`` and ``sent`` are bytes of the request's and the response's body. ``request`` and ``body`` are these
+    bodies, empty where the gateway did not keep them. ``grpc_status`` is the call's, from its trailers. ``returned``
+    is how many bytes came back from a shadow, heads included, and ``took`` how many milliseconds it had. None means
+    that the gateway did not say.
+    """
+
+    rid: _Id
+    role: Literal["p", "s"]
+    entry: _Text = ""
+    cluster: _Text = ""
+    code: _Count = 0
+    flagged: _Text = ""
+    micros: _Count | None = None
+    received: _Count | None = None
+    sent: _Count | None = None
+    request: bytes = b""
+    body: bytes = b""
+    content_type: _Text = ""
+    content_encoding: _Text = ""
+    method: _Text = ""
+    asked: _Text = ""
+    grpc_status: _Count | None = None
+    request_type: _Text = ""
+    returned: _Count = 0
+    took: _Count = 0
+
+    @property
+    def place(self) -> Place:
+        """Where it came from."""
+        return _place(self.entry, self.cluster)
+
+    @property
+    def path(self) -> str:
+        """What was asked for, without the query."""
+        return self.asked.partition("?")[0]
+
+    @property
+    def cut(self) -> bool:
+        """Whether the gateway did not read on, since too much came."""
+        return not self.code and not _flags(self.flagged) and self.returned >= ANSWER_LIMIT
+
+    @property
+    def flags(self) -> str:
+        """Why there is no answer, or what else was wrong with it, as the gateway's flags, separated by commas."""
+        late = not self.code and self.took >= COPY_SECONDS * 1000 and not self.cut
+        return _flags(self.flagged) or (TOO_LONG if late else "")
 
     @property
     def complete(self) -> bool:
@@ -75,81 +121,37 @@ class Record(NamedTuple):
         return 1024 + len(self.request) + len(self.body)
 
 
-def _schema() -> core_schema.CoreSchema:
-    """What a line may say. ``gs`` is of gRPC, ``wr`` what came back from a shadow, in ``ms``."""
-    field, text = core_schema.typed_dict_field, core_schema.str_schema(max_length=_MAX_TEXT)
-    whole, body = core_schema.int_schema(ge=0, le=2**53), core_schema.str_schema()
-    # A float may be a whole number; true is none.
-    number = core_schema.chain_schema([core_schema.float_schema(strict=True), whole])
-    count = core_schema.union_schema([{**whole, "strict": True}, number], mode="left_to_right")
-    fields = {
-        "role": field(core_schema.literal_schema(["p", "s"]), required=True),
-        "rid": field(core_schema.str_schema(min_length=1, max_length=_MAX_TEXT), required=True),
-        **{
-            name: field(text, required=False)
-            for name in ("entry", "cluster", "flags", "ct", "ce", "rct", "method", "path")
-        },
-        **{name: field(count, required=False) for name in ("code", "us", "rx", "tx", "wr", "ms", "gs")},
-        **{name: field(body, required=False) for name in ("rb", "sb")},
-    }
-    return core_schema.typed_dict_schema(fields, extra_behavior="ignore")
-
-
-_read = SchemaValidator(_schema()).validate_json
+_read = msgspec.json.Decoder(Record).decode
 
 
 def parse(line: bytes, *, keep_request: bool = False) -> Record:
     """The record of one captured line. MalformedRecordError where there is none.
 
-    ``entry`` is the route and its revision, ``ROUTE@REVISION``; ``cluster`` the route and the backend, with what else
-    the gateway says of it, ``ROUTE|BACKEND|…``. The request's body is the caller's data, which comparing does not need:
-    it is dropped unless ``keep_request``.
+    The request's body is the caller's data, which comparing does not need: it is dropped unless ``keep_request``.
     """
     if len(line) > MAX_LINE:
         raise MalformedRecordError("the line is longer than a record can be")
     try:
-        said: dict[str, Any] = _read(line)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise MalformedRecordError(f"{'.'.join(map(str, first['loc'])) or 'the line'}: {first['msg']}") from None
-    get = said.get
-    route, revision = _entry(get("entry", ""))
-    owner, backend = _cluster(get("cluster", ""))
-    if not (route or owner):
-        raise MalformedRecordError("it names no route")
-    code, flags = get("code", 0), get("flags", "")
-    if flags == "-":
-        flags = ""
-    cut = not code and not flags and get("wr", 0) >= ANSWER_LIMIT
-    if not (code or flags or cut) and get("ms", 0) >= COPY_SECONDS * 1000:
-        flags = TOO_LONG
-    return Record._make((
-        said["rid"], said["role"], route or owner, revision, backend, code, flags, get("us"), get("rx"), get("tx"),
-        _body(get("rb")) if keep_request else b"", _body(get("sb")), get("ct", ""), get("ce", ""), get("method", ""),
-        get("path", "").partition("?")[0], get("gs"), get("rct", ""), cut,
-    ))  # fmt: skip
+        record = _read(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        # What a field holds instead of what it may hold is the line's content.
+        raise MalformedRecordError(_QUOTED.sub("", str(error))) from None
+    _place(record.entry, record.cluster)
+    return msgspec.structs.replace(record, request=b"") if record.request and not keep_request else record
 
 
 @lru_cache(256)
-def _entry(name: str) -> tuple[str, int | None]:
-    """The route and the revision of an entry."""
-    route, at, revision = name.partition("@")
+def _place(entry: str, cluster: str) -> Place:
+    """What an entry and a cluster name. MalformedRecordError where that is no route."""
+    route, at, revision = entry.partition("@")
     if at and not (revision.isascii() and revision.isdigit() and len(revision) <= 16):
         raise MalformedRecordError("entry does not end with a revision")
-    return (route, int(revision)) if at else ("" if route == "-" else route, None)
+    owner, backend, *_ = *cluster.split("|"), ""
+    named = "" if route == "-" else route
+    if not (named or backend):
+        raise MalformedRecordError("it names no route")
+    return Place(named or owner, int(revision) if at else None, backend or None)
 
 
-@lru_cache(256)
-def _cluster(name: str) -> tuple[str, str | None]:
-    """The route and the backend of a cluster."""
-    route, backend, *_ = *name.split("|"), ""
-    return (route, backend) if backend else ("", None)
-
-
-def _body(said: str | None) -> bytes:
-    if not said:
-        return b""
-    try:
-        return binascii.a2b_base64(said, strict_mode=True)
-    except ValueError as error:
-        raise MalformedRecordError("a body is not base64") from error
+def _flags(said: str) -> str:
+    return "" if said == "-" else said

@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from inventory.model import RouteSpec, ShadowEvidence, utc_now
 from router.errors import RouteError
 from router.shadow.bodies import UnreadMessagesError
 from router.shadow.evidence import replay
-from router.shadow.records import GRPC, Record
+from router.shadow.records import ANSWER_LIMIT, GRPC, Record
 from router.shadow.samples import Sample
 
 if TYPE_CHECKING:
@@ -108,9 +110,10 @@ def _ask(sample: Sample, rid: str, route: str, url: str, timeout: float) -> Reco
         code = 0
     finally:
         connection.close()
-    return _record(sample, rid, route, began)._replace(
+    return replace(
+        _record(sample, rid, route, began),
         code=code,
-        flags=_flags(code),
+        flagged=_flags(code),
         sent=length,
         body=body[:MOST_BYTES],
         content_type=content_type,
@@ -135,15 +138,16 @@ def _call(sample: Sample, rid: str, route: str, caller: "Caller") -> Record:
     except UnreadMessagesError as error:
         raise RouteError(f"a kept call of {sample.path} cannot be sent: {error}") from error
     body = b"".join(framed(message) for message in called.messages)
-    code = 0 if called.status is None else 200
-    return _record(sample, rid, route, began)._replace(
+    code = 0 if called.cut or called.status is None else 200
+    return replace(
+        _record(sample, rid, route, began),
         code=code,
-        flags=_flags(code),
+        flagged="" if called.cut else _flags(code),
+        returned=ANSWER_LIMIT if called.cut else 0,
         sent=len(body),
         body=body,
         content_type=sample.content_type,
         grpc_status=called.status,
-        cut=called.cut,
     )
 
 
@@ -155,7 +159,7 @@ def _uncompressed(kept: Record) -> Record:
         body = b"".join(framed(message) for message in frames(kept.body))
     except UnreadMessagesError:
         return kept
-    return kept._replace(body=body, sent=len(body))
+    return replace(kept, body=body, sent=len(body))
 
 
 def _flags(code: int) -> str:
@@ -167,7 +171,6 @@ def _record(sample: Sample, rid: str, route: str, began: float) -> Record:
     """A candidate's answer that just ended, without what it says."""
     micros = int((time.perf_counter() - began) * 1e6)
     return Record(
-        rid=rid, role="s", route=route, revision=None, backend=CANDIDATE, code=0, flags="", micros=micros,
-        received=None, sent=0, request=b"", body=b"", content_type="", content_encoding="", method=sample.method,
-        path=sample.path,
+        rid=rid, role="s", entry=route, cluster=f"{route}|{CANDIDATE}", micros=micros, sent=0, method=sample.method,
+        asked=sample.path,
     )  # fmt: skip

@@ -45,9 +45,8 @@ class Sample(Value):
         """The answer as the gateway captured it, under a new id."""
         body = base64.b64decode(self.answer)
         return Record(
-            rid=rid, role="p", route=route, revision=None, backend=backend, code=self.code, flags="",
-            micros=self.micros, received=None, sent=len(body), request=b"", body=body,
-            content_type=self.content_type, content_encoding="", method=self.method, path=self.path,
+            rid=rid, role="p", entry=route, cluster=f"{route}|{backend}", code=self.code, micros=self.micros,
+            sent=len(body), body=body, content_type=self.content_type, method=self.method, asked=self.path,
             grpc_status=self.grpc_status,
         )  # fmt: skip
 

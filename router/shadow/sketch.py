@@ -47,8 +47,8 @@ class LatencySketch:
         """The duration in milliseconds below which a share of ``level`` lies; None while nothing is counted."""
         rank = level * (self.count - 1)
         seen = 0
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
+        for bucket, count in sorted(self.buckets.items()):
+            seen += count
             if seen > rank:
                 return _milliseconds(bucket)
         return None

@@ -112,7 +112,7 @@ class Tail:
             elif len(text) > MAX_LINE:
                 self.oversized += 1
             else:
-                lines.append(Line(text, start, self.position))
+                lines.append(Line._make((text, start, self.position)))
         if len(self._rest) > MAX_LINE:
             self.oversized += not self._skipping
             self._skipping = True

@@ -41,7 +41,7 @@ class Tally:
         self.counted_up_to = counted_up_to
         self.changed = False
         self._names = {"route": route, "primary": primary, "shadow": shadow}
-        self._counts: dict[str, int] = {}
+        self._counts = dict.fromkeys(COUNTS, 0)
         self._incomparable: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._unread: dict[str, int] = {}
@@ -49,7 +49,7 @@ class Tally:
         self._swaps: dict[str, dict[str, int]] = {}
         self._distances: dict[str, float | None] = {}
         self._examples: list[Disagreement] = []
-        self._latency = {"p": LatencySketch(), "s": LatencySketch()}
+        self._primary_latency, self._shadow_latency = LatencySketch(), LatencySketch()
         self._revision: int | None = None
 
     @classmethod
@@ -65,39 +65,43 @@ class Tally:
         tally._swaps = {group: dict(swaps) for group, swaps in row.swaps.items()}
         tally._distances = dict(row.distances)
         tally._examples = list(row.disagreements)
-        tally._latency = {"p": LatencySketch(row.primary_latency), "s": LatencySketch(row.shadow_latency)}
+        tally._primary_latency = LatencySketch(row.primary_latency)
+        tally._shadow_latency = LatencySketch(row.shadow_latency)
         tally._revision = row.revision
         return tally
 
-    def count(self, pair: Pair, result: Result) -> None:
-        """Count one pair by what comparing it came to.
+    def count(self, pair: Pair, result: Result, revision: int | None = None) -> None:
+        """Count one pair, of a revision of its route, by what comparing it came to.
 
         Answers that nobody was asked for, or that were cut off, say nothing about errors or latency.
         """
         self.changed = True
-        self._grow("pairs")
-        self._revision = pair.primary.revision or self._revision
+        self._counts["pairs"] += 1
+        self._revision = revision or self._revision
         if result.unread:
             self._unread[result.unread] = self._unread.get(result.unread, 0) + 1
         if result.outcome is Outcome.INCOMPARABLE:
-            self._grow("incomparable")
+            self._counts["incomparable"] += 1
             reason = result.reason
             self._incomparable[reason] = self._incomparable.get(reason, 0) + 1
         elif result.outcome is Outcome.AGREE:
-            self._grow("agreed")
+            self._counts["agreed"] += 1
         else:
             self._count_differences(result)
         if result.outcome is Outcome.INCOMPARABLE and result.reason != "truncated":
             return
-        self._count_errors(pair)
-        for record in (pair.primary, pair.shadow):
-            if record.micros is not None:
-                self._latency[record.role].add(record.micros)
+        primary, shadow, _ = pair
+        if primary.failed or shadow.failed:
+            self._count_errors(pair)
+        if primary.micros is not None:
+            self._primary_latency.add(primary.micros)
+        if shadow.micros is not None:
+            self._shadow_latency.add(shadow.micros)
 
     def lose(self, reason: Loss, count: int = 1) -> None:
         """Count requests whose answers will never be compared."""
         self.changed = True
-        self._grow("lost", count)
+        self._counts["lost"] += count
         self._lost[reason.value] = self._lost.get(reason.value, 0) + count
 
     def keep(self, example: Disagreement, chance: random.Random) -> None:
@@ -118,10 +122,10 @@ class Tally:
 
     def evidence(self, at: datetime, capture: str, cursor: int) -> ShadowEvidence:
         """The counts as they stand, with bounds and quantiles."""
-        counts = {name: self._counts.get(name, 0) for name in COUNTS}
+        counts = self._counts
         compared = counts["pairs"] - counts["incomparable"]
         differed = compared - counts["agreed"]
-        primary, shadow = self._latency["p"], self._latency["s"]
+        primary, shadow = self._primary_latency, self._shadow_latency
         return ShadowEvidence(
             **self._names,
             **counts,
@@ -149,7 +153,7 @@ class Tally:
 
     def _count_differences(self, result: Result) -> None:
         if result.differences[0].path == STATUS:
-            self._grow("status_mismatches")
+            self._counts["status_mismatches"] += 1
         for group in {difference.group for difference in result.differences}:
             known = group in self._paths or len(self._paths) < MAX_GROUPS
             name = group if known else OTHER_GROUPS
@@ -172,11 +176,11 @@ class Tally:
 
     def _count_errors(self, pair: Pair) -> None:
         if pair.primary.failed:
-            self._grow("primary_errors")
+            self._counts["primary_errors"] += 1
         if pair.shadow.failed:
-            self._grow("shadow_errors")
+            self._counts["shadow_errors"] += 1
             if not pair.primary.failed:
-                self._grow("new_errors")
+                self._counts["new_errors"] += 1
 
     def _make_room(self) -> bool:
         """Drop an example of the group that has most; False where no group has more than one."""
@@ -188,9 +192,6 @@ class Tally:
             return False
         del self._examples[largest[0]]
         return True
-
-    def _grow(self, name: str, by: int = 1) -> None:
-        self._counts[name] = self._counts.get(name, 0) + by
 
 
 def _most_first(counts: dict[str, int]) -> dict[str, int]:

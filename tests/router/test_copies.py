@@ -80,7 +80,7 @@ async def test_texts_of_any_bytes_and_length_are_a_record(rig: Any, backends: An
     writer.close()
     await until(lambda: len(rig.captured()) == 2)
     records = {one.role: one for one in map(parse, rig.capture.read_bytes().splitlines())}
-    assert {role: (one.route, one.backend) for role, one in records.items()} == {
+    assert {role: (one.place.route, one.place.backend) for role, one in records.items()} == {
         "p": ("iris", "origin"),
         "s": ("iris", "replacement"),
     }

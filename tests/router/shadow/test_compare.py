@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from inventory.model import Comparison
 from router.shadow.bodies import MAX_DECODED
 from router.shadow.compare import Outcome, Result, compare
-from router.shadow.records import Record, parse
+from router.shadow.records import ANSWER_LIMIT, Record, parse
 from router.shadow.rules import RuleError, compile_rules
 
 JSON = "application/json"
@@ -24,11 +25,11 @@ BASE = parse(b'{"rid":"r","role":"p","entry":"churn","code":200,"ct":"applicatio
 
 def answer(body: bytes | None = None, *, said: object = None, **changes: Any) -> Record:
     raw = json.dumps(said).encode() if body is None else body
-    return BASE._replace(**({"body": raw, "sent": len(raw)} | changes))
+    return replace(BASE, **({"body": raw, "sent": len(raw)} | changes))
 
 
 def compared(one: Record, other: Record, **rules: Any) -> Result:
-    return compare(one, other._replace(role="s"), compile_rules(Comparison(**rules)))
+    return compare(one, replace(other, role="s"), compile_rules(Comparison(**rules)))
 
 
 def outcome(one: object, other: object, **rules: Any) -> Outcome:
@@ -204,12 +205,12 @@ def test_status_and_content_type_can_be_ignored() -> None:
 @pytest.mark.parametrize(
     ("primary", "shadow", "reason"),
     [
-        ({"code": 0, "flags": "DC"}, {}, "the caller left"),
-        ({"flags": "DC,UT"}, {}, "the caller left"),
-        ({}, {"code": 503, "flags": "UO"}, "over the shadow's budget"),
-        ({}, {"code": 0, "flags": "DC"}, "the copy was cut off"),
-        ({}, {"code": 0, "flags": ""}, "the copy was cut off"),
-        ({}, {"code": 0, "cut": True}, "the shadow's answer is larger than is read"),
+        ({"code": 0, "flagged": "DC"}, {}, "the caller left"),
+        ({"flagged": "DC,UT"}, {}, "the caller left"),
+        ({}, {"code": 503, "flagged": "UO"}, "over the shadow's budget"),
+        ({}, {"code": 0, "flagged": "DC"}, "the copy was cut off"),
+        ({}, {"code": 0, "flagged": ""}, "the copy was cut off"),
+        ({}, {"code": 0, "returned": ANSWER_LIMIT}, "the shadow's answer is larger than is read"),
         ({"received": 5000}, {"code": 413}, "the request is too large to be copied"),
     ],
 )
@@ -229,7 +230,7 @@ def test_a_413_of_the_shadow_itself_is_a_difference() -> None:
 
 @pytest.mark.parametrize("ignore", [(), ("status",), ("status", "content-type")])
 def test_no_answer_of_the_shadow_is_a_difference_whatever_is_ignored(ignore: tuple[str, ...]) -> None:
-    result = compared(answer(BODY), answer(b"", code=0, flags="UF", content_type=""), ignore=ignore)
+    result = compared(answer(BODY), answer(b"", code=0, flagged="UF", content_type=""), ignore=ignore)
     assert (result.outcome, result.differences[0].shadow) == (Outcome.DIFFER, "no answer (UF)")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.model import Disagreement, RouteSpec, ShadowEvidence
+from inventory.model import Comparison, Disagreement, RouteSpec, ShadowEvidence
 from router.shadow.evidence import EvidenceFold, replay
 from router.shadow.pair import Window
 from router.shadow.records import Record, parse
@@ -61,6 +61,30 @@ def test_a_backend_mirrored_to_itself_is_a_row_of_its_own(line: Line, spec: Rout
         ("replacement", "replacement", 1),
         ("origin", "replacement", 1),
     }
+
+
+def test_each_pair_is_judged_by_its_own_revision_and_by_the_latest_rules(line: Line, spec: RouteSpec) -> None:
+    lax = spec.model_copy(update={"comparison": Comparison(ignore=("$.y",))})
+    specs = {1: spec, 2: spec}
+    fold = EvidenceFold(lambda route, revision: specs[revision or 0])
+
+    def counted(*revisions: int) -> tuple[int, int]:
+        for number in revisions:
+            for role in "ps":
+                fold.add(
+                    parse(line(f"{number}-{len(revisions)}-{fold.records // 2}", role, {"y": role}, rev=number)), 0, NOW
+                )
+        row = only(fold.changed(NOW))
+        return row.pairs, row.agreed
+
+    assert counted(1, 1, 2) == (3, 0)
+    specs[2] = lax
+    assert counted(2) == (4, 0)
+    fold.specs_may_have_changed()
+    # Counts that were come to by other rules are not added to.
+    assert counted(2, 2) == (2, 2)
+    assert counted(1) == (1, 0)
+    assert counted(1, 1) == (3, 0)
 
 
 def test_every_group_of_differences_has_examples_within_the_bounds(line: Line, spec: RouteSpec) -> None:

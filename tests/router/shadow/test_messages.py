@@ -10,6 +10,7 @@ from describing import PREDICT, WATCH, answer_class, frame, kept
 from google.protobuf import any_pb2, json_format
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from inventory.model import Comparison, Rule
 from router.shadow.bodies import UnreadMessagesError
@@ -53,12 +54,12 @@ def made(fields: dict[str, Any]) -> bytes:
 
 
 def answer(body: bytes, **changes: Any) -> Record:
-    return BASE._replace(**({"body": body, "sent": len(body)} | changes))
+    return replace(BASE, **({"body": body, "sent": len(body)} | changes))
 
 
 def compared(one: Record, other: Record, *rules: Rule, **comparison: Any) -> Result:
     compiled = compile_rules(Comparison(rules=rules, **comparison))
-    return compare(one, other._replace(role="s", path=""), compiled, read=READ)
+    return compare(one, replace(other, role="s", asked=""), compiled, read=READ)
 
 
 @given(answers)
@@ -172,18 +173,18 @@ def test_answers_are_compared_by_the_rules_of_json() -> None:
         ({"sent": 9000}, "an answer is longer than is kept"),
         ({"body": b"\x09abcd", "sent": 5}, "the answer is no whole row of gRPC's frames"),
         ({"content_type": "application/grpc+json"}, "the answers' type is not that of plain gRPC"),
-        ({"path": "/iris.Model/Train"}, "the descriptor does not have the method"),
+        ({"asked": "/iris.Model/Train"}, "the descriptor does not have the method"),
         ({"body": frame(b"\xff"), "sent": 6}, "a message is not of its method's type"),
     ],
 )
 def test_what_cannot_be_read_is_compared_by_size_and_says_so(changes: dict[str, Any], why: str) -> None:
     body = frame(made({"label": "setosa"}))
     one = answer(**({"body": body} | changes))
-    assert compared(one, one._replace(body=one.body[::-1])) == Result(Outcome.AGREE, unread=why)
-    larger = compared(one, one._replace(sent=99_000))
+    assert compared(one, replace(one, body=one.body[::-1])) == Result(Outcome.AGREE, unread=why)
+    larger = compared(one, replace(one, sent=99_000))
     assert (larger.outcome, larger.differences[0].path) == (Outcome.DIFFER, "size")
     assert larger.unread
-    if "path" not in changes and "content_type" not in changes:
+    if "asked" not in changes and "content_type" not in changes:
         assert compared(answer(body, sent=one.sent), one).unread
 
 

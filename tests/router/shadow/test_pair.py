@@ -3,13 +3,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from router.shadow.pair import Loss, Lost, Pair, Pairer, Window
 from router.shadow.records import Record, parse
 
 
 def record(rid: str, role: str, *, route: str = "churn", body: bytes = b"") -> Record:
-    return parse(f'{{"rid":"{rid}","role":"{role}","entry":"{route}"}}'.encode())._replace(body=body)
+    return replace(parse(f'{{"rid":"{rid}","role":"{role}","entry":"{route}"}}'.encode()), body=body)
 
 
 @pytest.mark.parametrize("order", ["ps", "sp"])
@@ -69,6 +70,18 @@ def test_the_oldest_place_is_what_must_not_be_deleted() -> None:
     assert pairer.oldest_start == 10
 
 
+@pytest.mark.parametrize("since", [1, 9, 10])
+def test_at_least_as_many_ids_are_remembered_as_answers_may_wait(since: int) -> None:
+    pairer = Pairer(Window(records=10))
+    for at in range(1000):
+        pairer.add(record(str(at), "p"), 0)
+        pairer.add(record(str(at), "s"), 0)
+    (again,) = pairer.add(record(str(1000 - since), "p"), 0)
+    assert isinstance(again, Lost)
+    assert again.reason is Loss.DUPLICATE
+    assert pairer.add(record("900", "p"), 0) == ()
+
+
 ARRIVALS = st.lists(
     st.tuples(st.sampled_from("abcdef"), st.sampled_from("ps"), st.sampled_from(["x", "y"]), st.floats(0, 3)),
     max_size=60,
@@ -92,7 +105,7 @@ def test_every_record_is_in_exactly_one_place(
     for event in events:
         if isinstance(event, Pair):
             assert event.primary.rid == event.shadow.rid
-            assert event.primary.route == event.shadow.route
+            assert event.primary.place.route == event.shadow.place.route
             assert (event.primary.role, event.shadow.role) == ("p", "s")
 
 
@@ -101,6 +114,6 @@ def test_every_record_is_in_exactly_one_place(
 def test_whatever_is_said_again_no_request_makes_two_pairs(arrivals: list[tuple[str, str, str, float]]) -> None:
     pairer = Pairer()
     events = [event for rid, role, route, _ in arrivals for event in pairer.add(record(rid, role, route=route), 0)]
-    pairs = [(event.primary.route, event.primary.rid) for event in events if isinstance(event, Pair)]
+    pairs = [(event.primary.place.route, event.primary.rid) for event in events if isinstance(event, Pair)]
     assert len(set(pairs)) == len(pairs)
     assert all(event.reason is Loss.DUPLICATE for event in events if isinstance(event, Lost))

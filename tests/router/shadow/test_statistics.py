@@ -62,6 +62,15 @@ def test_the_bound_and_the_test_say_the_same(successes: int, failures: int, rate
         assert rejects_at_most(successes, failures, rate, 0.05) is (low > rate)
 
 
+@given(st.integers(1, 10**7), st.integers(0, 10**7), st.sampled_from([0.3, 0.05, 0.005, 1e-6, 1e-12]))
+def test_a_bound_is_where_the_evidence_is_just_enough(successes: int, failures: int, alpha: float) -> None:
+    low, needed = lower_bound(successes, failures, alpha), math.log(1 / alpha)
+    share = min(successes / (successes + failures), 1 - 1e-12)
+    if low > 1e-12:
+        assert log_e_value(successes, failures, low) >= needed
+    assert log_e_value(successes, failures, min(low + 2e-12, share)) < needed
+
+
 @given(st.integers(0, 500), st.integers(0, 50), st.floats(0.5, 0.99))
 def test_what_is_needed_is_enough_and_not_too_much(successes: int, failures: int, rate: float) -> None:
     more = more_needed(successes, failures, rate, 0.05)
