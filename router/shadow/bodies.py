@@ -1,11 +1,20 @@
 """Captured bodies, decoded within bounds. Pure. A compressed body may claim any size: only so much is opened."""
 
+import contextlib
 import json
 import zlib
 from typing import NamedTuple
 
+import msgspec
+
 MAX_DECODED = 8 * 1024 * 1024
 """Bytes that a compressed body may open to."""
+
+_LONGEST_INTEGER = 300
+_LONG = b"0" * _LONGEST_INTEGER
+_DIGITS_ALIKE = bytes.maketrans(b"123456789", b"000000000")
+
+_read = msgspec.json.Decoder().decode
 
 _GZIP = zlib.MAX_WBITS | 16
 _JSON_LINES = frozenset({"application/x-ndjson", "application/jsonl", "application/json-lines"})
@@ -68,6 +77,10 @@ def decoded(body: bytes, encodings: str) -> bytes:
 
 def parse_json(body: bytes) -> Document:
     """The JSON document of a body. UnreadableError where it is not JSON; BeyondBoundsError where too deep."""
+    # Ten times as fast, it reads less: no NaN, no half of a character, no UTF-16. What it refuses is read once more.
+    if len(body) <= _LONGEST_INTEGER or _LONG not in body.translate(_DIGITS_ALIKE):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            return Document(_read(body))
     try:
         return Document(json.loads(body, parse_int=_integer))
     except RecursionError as error:
@@ -83,7 +96,7 @@ def parse_json_lines(body: bytes) -> Document:
 
 def _integer(digits: str) -> int | float:
     # Python refuses to read very long integers, and other JSON readers take them as floating point anyway.
-    return int(digits) if len(digits) <= 300 else float(digits)
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 
 def _inflate(body: bytes, window_bits: int) -> bytes:
