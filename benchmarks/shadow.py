@@ -7,7 +7,8 @@
    network (50 MB/s): as fast as loopback takes them, this benchmark's own processes fill two processors, and p99 is
    how long its client waits for one.
 2. Cost: requests a second and the median with 10 % copied and compared, against without, with the interval as above,
-   at several gateways that are started for it, one after the other; lost pairs at saturation.
+   at several gateways that are started for it, one after the other; lost pairs at saturation. Once with the shadow in
+   a server of its own, which works on the same two processors as all the rest, and once with both models in one server.
    Beside it, what the machine allows: the same Envoy that copies 10 % straight to the shadow, and captures nothing.
 3. Sampling: at weights 10/90 and a shadow of 10 %, the share of each arm that is copied, over 100,000 requests.
 4. Switches: milliseconds from the off switch, and from exceeding a budget, to the last copy.
@@ -289,10 +290,11 @@ async def mirror_alone(gate: Gateway) -> AsyncIterator[tuple[int, int]]:
 
 COST_GATEWAYS, COST_ROUNDS = 6, 6
 COPIED = {"backend": "replacement", "percent": 10}
+Rows = dict[str, list[tuple[float, float, float, float]]]
 
 
 async def cost(gate: Gateway, ports: dict[str, int]) -> None:
-    rows: dict[str, list[tuple[float, float, float, float]]] = {"no shadow": [], "mirror alone": [], "compared": []}
+    rows: Rows = {"no shadow": [], "mirror alone": [], "compared": [], "one server": []}
     # Where a process lies in memory makes it some percent faster or slower as long as it runs.
     for _ in range(COST_GATEWAYS):
         with tempfile.TemporaryDirectory() as folder:
@@ -322,18 +324,14 @@ async def cost(gate: Gateway, ports: dict[str, int]) -> None:
     await _losses(gate)
 
 
-async def _cost_rounds(
-    gate: Gateway,
-    ports: dict[str, int],
-    bare: tuple[int, int],
-    rows: dict[str, list[tuple[float, float, float, float]]],
-) -> None:
+async def _cost_rounds(gate: Gateway, ports: dict[str, int], bare: tuple[int, int], rows: Rows) -> None:
+    together = {**ports, "replacement": ports["twin"]}
+    ways = (("no shadow", ports, None), ("compared", ports, COPIED), ("one server", together, COPIED))
     for _ in range(COST_ROUNDS):
-        for name, wanted in (("no shadow", None), ("compared", COPIED), ("mirror alone", COPIED)):
-            port, pid = bare if name == "mirror alone" else (gate.port, gate.envoy)
-            if name != "mirror alone":
-                await gate.desire(ports, wanted)
-            rows[name].append(await _costs(port, pid, gate.pid))
+        for name, at, wanted in ways:
+            await gate.desire(at, wanted)
+            rows[name].append(await _costs(gate.port, gate.envoy, gate.pid))
+        rows["mirror alone"].append(await _costs(*bare, gate.pid))
 
 
 async def _costs(port: int, envoy: int, gnomon: int) -> tuple[float, float, float, float]:

@@ -33,8 +33,8 @@ def free_port() -> int:
 # The backends are processes of their own: what they cost is not the measuring process's.
 
 
-async def serve(kind: str, port: int) -> None:
-    """One backend, until it is killed. Asked for ``/turn``, it answers 503 from then on, or 200 again."""
+async def serve(kind: str, *ports: int) -> None:
+    """One backend at some ports, until it is killed. Asked for ``/turn``, it answers 503 from then on, or 200 again."""
     connections: set[object] = set()
     broken = False
 
@@ -57,8 +57,8 @@ async def serve(kind: str, port: int) -> None:
                 await _answer("503" if broken else kind, writer)
         writer.close()
 
-    server = await asyncio.start_server(one, "127.0.0.1", port, limit=1 << 20)
-    await server.serve_forever()
+    servers = [await asyncio.start_server(one, "127.0.0.1", port, limit=1 << 20) for port in ports]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 async def _answer(kind: str, writer: asyncio.StreamWriter) -> None:
@@ -84,12 +84,13 @@ async def _answer(kind: str, writer: asyncio.StreamWriter) -> None:
 
 @contextlib.asynccontextmanager
 async def backends() -> AsyncIterator[dict[str, int]]:
-    """A port for each kind; nobody is at the dead one's."""
-    ports = {kind: free_port() for kind in ("origin", "replacement", "breaks", *KINDS)}
+    """A port for each kind; nobody is at the dead one's, and the twin is another port of the origin."""
+    ports = {kind: free_port() for kind in ("origin", "twin", "replacement", "breaks", *KINDS)}
+    listened = {kind: [port] for kind, port in ports.items() if kind not in {"dead", "twin"}}
+    listened["origin"].append(ports["twin"])
     children = [
-        await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", kind, str(port))
-        for kind, port in ports.items()
-        if kind != "dead"
+        await asyncio.create_subprocess_exec(sys.executable, __file__, "--serve", kind, *map(str, listening_at))
+        for kind, listening_at in listened.items()
     ]
     try:
         for kind, port in ports.items():
@@ -186,5 +187,5 @@ async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["--serve"]:
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(sys.argv[2], int(sys.argv[3])))
+        asyncio.run(serve(sys.argv[2], *map(int, sys.argv[3:])))
     os._exit(0)

@@ -57,7 +57,8 @@ class Record(Struct, frozen=True, gc=False, rename=_NAMES):
 
     ``role`` is ``p`` for the answer that the caller got and ``s`` for the shadow's. ``entry`` is the route and its
     revision, ``ROUTE@REVISION``; ``cluster`` the route and the backend, with what else the gateway says of it,
-    ``ROUTE|BACKEND|…``. ``code`` 0 means that there was no answer. ``micros`` is the duration in microseconds;
+    ``ROUTE|BACKEND|…``. ``code`` 0 means that there was no answer. ``flagged`` are the gateway's flags as it writes
+    them, ``asked`` is the path with what follows it. ``micros`` is the duration in microseconds;
     ``received`` and ``sent`` are bytes of the request's and the response's body. ``request`` and ``body`` are these
     bodies, empty where the gateway did not keep them. ``grpc_status`` is the call's, from its trailers. ``returned``
     is how many bytes came back from a shadow, heads included, and ``took`` how many milliseconds it had. None means
@@ -140,7 +141,7 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
     return msgspec.structs.replace(record, request=b"") if record.request and not keep_request else record
 
 
-@lru_cache(256)
+@lru_cache(4096)
 def _place(entry: str, cluster: str) -> Place:
     """What an entry and a cluster name. MalformedRecordError where that is no route."""
     route, at, revision = entry.partition("@")
