@@ -24,7 +24,7 @@ Offer = Callable[[Pair, RouteSpec, datetime], None]
 """Takes each pair that is counted, with its route's specification."""
 
 _BAD_RULES = Result(Outcome.INCOMPARABLE, reason="the route's comparison rules cannot be used")
-_MOST_KNOWN = 10_000
+_MOST_KNOWN = 1000
 
 Key = tuple[str, str, str]
 

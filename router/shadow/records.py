@@ -25,6 +25,9 @@ GRPC = "application/grpc"
 _MAX_TEXT = 8192
 """Characters. The gateway cuts texts at 2,048 bytes, and writes one that is no UTF-8 with four characters."""
 
+_MAX_ID = 256
+"""Characters. The gateway makes ids itself, of 36; many are remembered."""
+
 _QUOTED = re.compile(r""" ['"].*['"]""", re.DOTALL)
 
 
@@ -41,7 +44,7 @@ class Place(NamedTuple):
 
 
 _Text = Annotated[str, Meta(max_length=_MAX_TEXT)]
-_Id = Annotated[str, Meta(min_length=1, max_length=_MAX_TEXT)]
+_Id = Annotated[str, Meta(min_length=1, max_length=_MAX_ID)]
 _Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 _NAMES = {
@@ -141,7 +144,7 @@ def parse(line: bytes, *, keep_request: bool = False) -> Record:
     return msgspec.structs.replace(record, request=b"") if record.request and not keep_request else record
 
 
-@lru_cache(4096)
+@lru_cache(1024)
 def _place(entry: str, cluster: str) -> Place:
     """What an entry and a cluster name. MalformedRecordError where that is no route."""
     route, at, revision = entry.partition("@")

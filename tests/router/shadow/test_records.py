@@ -100,7 +100,7 @@ def test_a_body_is_complete_only_where_its_length_says_so(changes: dict[str, obj
 @pytest.mark.parametrize(
     "changes",
     [
-        {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 8193}, {"entry": "-", "cluster": "-"},
+        {"rid": None}, {"rid": ""}, {"rid": 5}, {"rid": "r" * 257}, {"entry": "-", "cluster": "-"},
         {"entry": None, "cluster": "churn"}, {"role": "x"}, {"role": None}, {"role": ["p"]},
         {"code": -1}, {"code": "abc"}, {"code": True}, {"code": "7"}, {"us": 1.5}, {"us": 5.0}, {"us": 2.0**60},
         {"tx": 2**60}, {"tx": "9" * 400}, {"tx": [1]},
