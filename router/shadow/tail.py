@@ -112,6 +112,7 @@ class Tail:
             elif len(text) > MAX_LINE:
                 self.oversized += 1
             else:
+                # In half the time of the constructor's own call: there is one for every answer.
                 lines.append(Line._make((text, start, self.position)))
         if len(self._rest) > MAX_LINE:
             self.oversized += not self._skipping

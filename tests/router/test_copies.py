@@ -88,6 +88,16 @@ async def test_texts_of_any_bytes_and_length_are_a_record(rig: Any, backends: An
     assert len(records["p"].request_type) >= 1024
 
 
+@pytest.mark.parametrize("size", [1000, 100_000, 10_000_000])
+async def test_round_numbers_are_written_in_full(rig: Any, backends: Any, until: Until, size: int) -> None:
+    origin, replacement = await backends("origin"), await backends("replacement")
+    await rig.put(spec_of(origin, replacement, shadow=Shadow(backend="replacement", percent=100, max_body_bytes=size)))
+    assert (await rig.ask(HOST, body=bytes(size))).status == 200
+    await until(lambda: len(rig.captured()) == 2)
+    records = {one.role: one for one in map(parse, rig.capture.read_bytes().splitlines())}
+    assert (records["p"].received, records["s"].code) == (size, 200)
+
+
 async def test_only_declared_requests_are_copied(rig: Any, backends: Any, until: Until) -> None:
     origin, replacement = await backends("origin"), await backends("replacement")
     shadow = Shadow(backend="replacement", percent=100, max_body_bytes=1000)
