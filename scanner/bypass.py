@@ -21,6 +21,7 @@ from scanner.knowledge import load_knowledge
 from scanner.ledger import Ledger
 from scanner.quiet import parse_quiet, quiet_until
 from scanner.targets import TargetError, parse_network
+from scanner.together import together
 
 ATTEMPTS = 3
 """How often a path is tried that neither accepts nor refuses: a lost packet is no firewall."""
@@ -57,7 +58,7 @@ class Trial:
 
         What the scope excludes or does not allow, and anything in its quiet hours, is not tried.
         """
-        return tuple(await asyncio.gather(*(self._path(one, scope) for one in paths)))
+        return tuple(await together(self._path(one, scope) for one in paths))
 
     async def control(self, address: str, port: int, host: str, base: str = "/") -> Control:
         """What the gateway at an address answers for a host name, below a path. It is asked with and without TLS."""

@@ -14,6 +14,7 @@ from scanner.apiserver import Api, Reply, Unanswered
 from scanner.cluster.objects import Json, rows, table, text
 from scanner.cluster.resources import NAMESPACES, PODS, RESOURCES, Hole, Resource
 from scanner.cluster.world import Thing, World
+from scanner.together import together
 
 PAGE = 500
 TRIES = 3
@@ -74,7 +75,7 @@ class Lister:
             listing.notes.append("the namespaces cannot be listed: those are known in which something was seen")
         await self._read(listing, PODS)
         rest = [one for one in RESOURCES if one not in {NAMESPACES, PODS} and (one.namespaced or not self._only)]
-        await asyncio.gather(*(self._read(listing, one) for one in rest))
+        await together(self._read(listing, one) for one in rest)
         await self._deleted_meanwhile(listing)
         return listing
 
@@ -151,9 +152,8 @@ class Lister:
         return resource.plural not in {text(one.get("name")) for one in rows(reply.document.get("resources"))}
 
     async def _by_namespace(self, listing: Listing, resource: Resource, version: str) -> None:
-        await asyncio.gather(
-            *(self._in_namespace(listing, resource, version, name) for name in sorted(listing.world.namespaces))
-        )
+        names = sorted(listing.world.namespaces)
+        await together(self._in_namespace(listing, resource, version, name) for name in names)
 
     async def _in_namespace(self, listing: Listing, resource: Resource, version: str, namespace: str) -> None:
         world = listing.world

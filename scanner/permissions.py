@@ -3,7 +3,6 @@
 The API server is asked by SelfSubjectAccessReviews, which every user may make and which change nothing.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from scanner.apiserver import Api, Unanswered
 from scanner.cluster.objects import rows, table, text
 from scanner.cluster.proxy import Through
 from scanner.cluster.resources import RESOURCES, Resource
+from scanner.together import together
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 ASKING: tuple[tuple[Through, str], ...] = (
@@ -55,11 +55,11 @@ async def permissions(api: Api, namespaces: Sequence[str] = (), *, proxy: bool =
     served = await _served(api)
     places: tuple[str | None, ...] = tuple(namespaces) or (None,)
     wanted = [one for one in RESOURCES if one.namespaced or not namespaces]
-    found = await asyncio.gather(*(_reading(api, one, places, served) for one in wanted))
+    found = await together(_reading(api, one, places, served) for one in wanted)
     for through, hides in ASKING if proxy else ():
         missing = await _missing(api, places, "get", "", through, "proxy")
         found = [*found, Permission(f"ask {through}/proxy", served=True, missing=missing, hides=hides)]
-    return list(found)
+    return found
 
 
 async def may_ask(api: Api, namespace: str, through: Through) -> bool:

@@ -27,6 +27,7 @@ from inventory.store import Store, StoreError
 from router.io.addresses import own_addresses
 from router.stages import stages
 from scanner.bypass import Trial
+from scanner.together import together
 from tui.convergence import alive
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Sealer:
         doors = await asyncio.to_thread(self._doors, spec)
         endpoints = await asyncio.to_thread(self.of, spec)
         control = await self._control(spec, doors)
-        return list(await asyncio.gather(*(self._seal(one, spec, doors, control, why) for one in endpoints)))
+        return await together(self._seal(one, spec, doors, control, why) for one in endpoints)
 
     def keep(self, revision: Revision, seals: Iterable[Seal]) -> list[Seal]:
         """Write trials down, and what follows for the routing of each endpoint."""

@@ -1,5 +1,7 @@
 """What a user may read of a cluster, asked of a real API over HTTP."""
 
+import asyncio
+
 import pytest
 
 from scanner.apiserver import Unanswered
@@ -48,3 +50,5 @@ async def test_a_server_that_does_not_say_is_no_permission(api, client, fault):
     api.faults = {"selfsubject": fault}
     with pytest.raises(Unanswered):
         await permissions(client)
+    # What it asked besides has ended too, before the client is closed.
+    assert asyncio.all_tasks() == {asyncio.current_task()}
