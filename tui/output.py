@@ -169,6 +169,11 @@ def log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
+def on_terminal() -> bool:
+    """Whether the terminal UI can be shown: it reads standard input, and draws on standard error."""
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+
+
 class Report(Protocol):
     """How long work tells how far it is: ``done`` of ``total``, and a few words."""
 

@@ -2,12 +2,15 @@
 
 import csv
 import io
+import itertools
 import json
 import logging
+import os
+import sys
 
 import pytest
 
-from tui.output import Column, Format, fitting, log_to_stderr, narrate, progress, write_rows
+from tui.output import Column, Format, fitting, log_to_stderr, narrate, on_terminal, progress, write_rows
 
 ROWS = [
     {"name": "a\x1b[31mred", "n": 1, "list": ["x"], "none": None},
@@ -89,3 +92,22 @@ def test_what_is_logged_is_one_clean_line_on_stderr(capsys, monkeypatch):
     out, err = capsys.readouterr()
     assert (out, err.count("\n"), "\x1b" in err, "noise" in err) == ("", 1, False, False)
     assert "INFO scanner: a host said" in err
+
+
+STREAMS = ("stdin", "stdout", "stderr")
+
+
+@pytest.mark.parametrize("kinds", itertools.product(["terminal", "pipe"], repeat=3), ids="-".join)
+def test_the_screen_needs_a_terminal_to_read_and_to_draw_on(kinds: tuple[str, ...], monkeypatch) -> None:
+    ends = {"terminal": os.openpty(), "pipe": os.pipe()}
+    try:
+        for name, kind in zip(STREAMS, kinds, strict=True):
+            # Whether it can be read or written does not matter: only what it is.
+            monkeypatch.setattr(sys, name, os.fdopen(os.dup(ends[kind][1]), "wb"))
+        assert on_terminal() is ("pipe" not in kinds)
+        for name in STREAMS:
+            getattr(sys, name).close()
+    finally:
+        monkeypatch.undo()
+        for end in itertools.chain(*ends.values()):
+            os.close(end)

@@ -1,11 +1,10 @@
 """``demo``: the whole story on real servers on loopback. It is told in ``tui.demo.story``."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from tui.output import narrate, write_text
+from tui.output import narrate, on_terminal, write_text
 from tui.wiring import play, settings_of
 
 
@@ -29,7 +28,6 @@ def demo(
     """
     from tui.demo.outcome import summary
 
-    on_terminal = screen and sys.stdin.isatty() and sys.stdout.isatty()
-    told = play(settings_of(context.obj), keep=keep, screen=on_terminal)
+    told = play(settings_of(context.obj), keep=keep, screen=screen and on_terminal())
     write_text(summary(told))
     narrate("everything that was started is stopped")

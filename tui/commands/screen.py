@@ -2,13 +2,13 @@
 
 import ipaddress
 import os
-import sys
 from typing import Annotated
 
 import typer
 
 from tui import pace
 from tui.exits import CommandError
+from tui.output import on_terminal
 from tui.wiring import Options, serve_screen, show, workspace
 
 
@@ -43,8 +43,11 @@ def tui(
         serve_screen(_options(context.obj), host, port, read_only=read_only)
         return
     in_browser = bool(os.environ.get("TEXTUAL_DRIVER"))
-    if not in_browser and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise CommandError("the terminal UI needs a terminal: in a pipe use `gnomon endpoints` and `gnomon coverage`")
+    if not in_browser and not on_terminal():
+        raise CommandError(
+            "the terminal UI needs a terminal, also as standard error, on which it draws: "
+            "in a pipe use `gnomon endpoints` and `gnomon coverage`"
+        )
     pace.starting()
     with workspace(context.obj) as here:
         show(here, read_only=read_only)
