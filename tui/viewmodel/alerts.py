@@ -8,7 +8,7 @@ from inventory.space import RedFlag
 from tui.viewmodel.detail import heading
 from tui.viewmodel.routes import ENOUGH_PAIRS, current
 from tui.viewmodel.state import RouteState, Snapshot
-from tui.viewmodel.text import Line, Run, Tone, age, clean, line, number, plural, wrap
+from tui.viewmodel.text import Line, Run, Tone, age, ago, clean, line, number, plural, wrap
 
 SILENT = timedelta(seconds=30)
 """A gateway that reports each second and was not heard of for this long is not there."""
@@ -65,7 +65,7 @@ def _gateways(snapshot: Snapshot, now: datetime) -> Iterator[Run]:
         yield Run(f"{plural(len(snapshot.routes), 'route')} desired, and no gateway has reported", Tone.BAD)
     for gateway in snapshot.gateways:
         if now - gateway.heartbeat_at > SILENT:
-            yield Run(f"gateway {gateway.id} was last heard of {age(gateway.heartbeat_at, now)} ago", Tone.BAD)
+            yield Run(f"gateway {gateway.id} was last heard of {ago(gateway.heartbeat_at, now)}", Tone.BAD)
         elif not gateway.healthy:
             yield Run(f"gateway {gateway.id} says that it is unhealthy", Tone.BAD)
         for route, error in gateway.errors.items():

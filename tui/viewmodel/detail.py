@@ -9,7 +9,7 @@ from inventory.coverage import is_governed, why_not
 from inventory.model import Asked, Change, Endpoint, Evidence
 from tui.viewmodel import words
 from tui.viewmodel.bars import bar
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, plural, span, wrap
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, fit, line, plural, span, wrap
 
 LABEL = 12
 """Cells of the label column."""
@@ -93,7 +93,7 @@ def _decided(endpoint: Endpoint, width: int) -> list[Line]:
 
 
 def _since(endpoint: Endpoint, now: datetime) -> Run:
-    return Run(f"  {age(endpoint.last_seen, now)} ago, known for {span((now - endpoint.first_seen).total_seconds())}",
+    return Run(f"  {ago(endpoint.last_seen, now)}, known for {span((now - endpoint.first_seen).total_seconds())}",
                Tone.MUTED)  # fmt: skip
 
 
@@ -126,8 +126,8 @@ def about(endpoint: Endpoint, width: int, now: datetime) -> list[Line]:
         ("title", endpoint.title),
         ("server", endpoint.server),
         ("site", f"{endpoint.site}, scope {endpoint.scope}"),
-        ("first seen", f"{endpoint.first_seen:%Y-%m-%d %H:%M} UTC, {age(endpoint.first_seen, now)} ago"),
-        ("last seen", f"{endpoint.last_seen:%Y-%m-%d %H:%M} UTC, {age(endpoint.last_seen, now)} ago"),
+        ("first seen", f"{endpoint.first_seen:%Y-%m-%d %H:%M} UTC, {ago(endpoint.first_seen, now)}"),
+        ("last seen", f"{endpoint.last_seen:%Y-%m-%d %H:%M} UTC, {ago(endpoint.last_seen, now)}"),
         ("certificate", ", ".join(endpoint.certificate_names) or None),
         ("needs", ", ".join(endpoint.needs) or None),
         ("catch-all", "answers every path alike" if endpoint.catch_all else None),

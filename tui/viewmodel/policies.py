@@ -11,7 +11,7 @@ from router.policy.impact import Coverage
 from tui.viewmodel.bars import bar
 from tui.viewmodel.detail import heading
 from tui.viewmodel.pulse import stack
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, fit, line, number, plural
 
 SHOWN = 12
 """Rows of a section at most; the command line lists all of them."""
@@ -171,15 +171,10 @@ def record(found: Sequence[Recording], width: int, now: datetime) -> list[Line]:
             Run(f"◐ {number(one.behind)} bytes behind  ", Tone.WARN) if one.behind else Run("✓ up to date  ", Tone.GOOD)
         )
         away = now - one.at > QUIET
-        runs.append(Run(f"{'✗ silent for' if away else 'as of'} {age(one.at, now)}", Tone.BAD if away else Tone.MUTED))
+        heard = f"✗ silent for {age(one.at, now)}" if away else f"as of {ago(one.at, now)}"
+        runs.append(Run(heard, Tone.BAD if away else Tone.MUTED))
         lines.append(fit(line(*runs), width))
     return lines
-
-
-def ago(then: datetime, now: datetime) -> str:
-    """How long ago something was, as the end of a sentence."""
-    said = age(then, now)
-    return said if said == "now" else f"{said} ago"
 
 
 def _more(count: int, shown: int) -> list[Line]:

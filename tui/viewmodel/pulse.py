@@ -12,7 +12,7 @@ from tui.viewmodel.detail import heading
 from tui.viewmodel.routes import split_bar
 from tui.viewmodel.scans import pace
 from tui.viewmodel.state import RouteState, Snapshot
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural, span
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, fit, line, number, plural, span
 
 WIDE = 118
 """From this width on, two columns."""
@@ -100,7 +100,7 @@ def shown_percent(metric: Metric) -> str:
 def metrics(items: Sequence[Metric], width: int, now: datetime) -> list[Line]:
     """Each metric with its bar, its percentage and its denominator."""
     oldest = min((metric.as_of for metric in items if metric.as_of), default=None)
-    note = f"as of {age(oldest, now)} ago" if oldest and age(oldest, now) != "now" else "as of now" if oldest else ""
+    note = f"as of {ago(oldest, now)}" if oldest else ""
     lines = [heading("COVERAGE", width, note)]
     title = max((len(metric.title) for metric in items), default=0) + 2
     said = [_count(metric) for metric in items]
@@ -187,7 +187,7 @@ def coverage_trend(snapshot: Snapshot, width: int, now: datetime) -> list[Line]:
         return []
     room = min(max(width - 32, 4), len(snapshot.trend))
     shown = snapshot.trend[-room:]
-    since = f"the last {plural(len(shown), 'scan')}, since {age(shown[0].at, now)} ago"
+    since = f"the last {plural(len(shown), 'scan')}, since {ago(shown[0].at, now)}"
     lines = [heading("COVERAGE OVER TIME", width, since)]
     for name in _TRENDING:
         percents = [_percent_of(one, name) for one in shown]

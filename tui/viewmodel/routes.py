@@ -11,7 +11,7 @@ from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import field, heading
 from tui.viewmodel.state import RouteState
 from tui.viewmodel.table import Cell, Table, of_rows
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, join, line, number, plural, width_of, wrap
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, fit, join, line, number, plural, width_of, wrap
 
 COLUMNS = (
     Column("route", "Route", 14, 22, grow=True),
@@ -179,7 +179,7 @@ def _gateways(revision: Revision, gateways: Sequence[GatewayStatus], width: int,
             f"r{has} of r{revision.number}" if has else f"none of r{revision.number}",
             Tone.WARN if behind else Tone.GOOD,
         )
-        heard = Run(f"heard {age(gateway.heartbeat_at, now)} ago", Tone.MUTED)
+        heard = Run(f"heard {ago(gateway.heartbeat_at, now)}", Tone.MUTED)
         lines.append(line(*fit(line(clean(gateway.id, 40)), 14), *fit(line(health), 12),
                           *fit(line(at), 12), "  ", heard))  # fmt: skip
         if error := gateway.refusal_of(revision):
@@ -209,7 +209,7 @@ def shadow(state: RouteState, width: int, now: datetime) -> list[Line]:
               width),
         field("median", line(f"{clean(evidence.primary)} {_ms(evidence.primary_p50)}", Run("  against  ", Tone.MUTED),
               f"{clean(evidence.shadow)} {_ms(evidence.shadow_p50)}"), width),
-        field("updated", line(Run(f"{age(evidence.updated_at, now)} ago", Tone.MUTED)), width),
+        field("updated", line(Run(f"{ago(evidence.updated_at, now)}", Tone.MUTED)), width),
     ]  # fmt: skip
     return lines
 
@@ -232,7 +232,7 @@ def disagreements(evidence: ShadowEvidence, width: int, now: datetime) -> list[L
 
 def _disagreement(item: Disagreement, half: int, width: int, now: datetime) -> list[Line]:
     head = line(Run(clean(item.path, 200), Tone.ACCENT), f"  {clean(item.why, 200)}",
-                Run(f"  {age(item.at, now)} ago", Tone.MUTED))  # fmt: skip
+                Run(f"  {ago(item.at, now)}", Tone.MUTED))  # fmt: skip
     lines: list[Line] = [(), fit(head, width)]
     left, right = wrap(clean(item.primary, 400), half, 4), wrap(clean(item.shadow, 400), half, 4)
     for i in range(max(len(left), len(right))):

@@ -10,7 +10,7 @@ from tui.viewmodel.bars import Share, stacked
 from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import heading, paragraph
 from tui.viewmodel.table import Cell, Table, of_rows
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, span
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, fit, line, number, span
 
 COLUMNS = (
     Column("status", "Status", 12, 12),
@@ -81,7 +81,7 @@ def detail(scan: Scan, schedules: Sequence[Schedule], width: int, now: datetime)
         ("ports", _ports(scan.ports)),
         ("shard", scan.shard or ""),
         ("requests", number(scan.requests)),
-        ("started", f"{scan.started_at:%Y-%m-%d %H:%M:%S} UTC, {age(scan.started_at, now)} ago"),
+        ("started", f"{scan.started_at:%Y-%m-%d %H:%M:%S} UTC, {ago(scan.started_at, now)}"),
         ("ended", f"{scan.ended_at:%Y-%m-%d %H:%M:%S} UTC" if scan.ended_at else ""),
         ("pace", pace(scan, now) if scan.status is ScanStatus.RUNNING else ""),
         ("reason", scan.reason or ""),
@@ -113,7 +113,7 @@ def scheduled(schedules: Sequence[Schedule], width: int, now: datetime) -> list[
         when = (
             "paused" if each.paused else "not planned yet" if due is None else f"in {span(due)}" if due > 0 else "due"
         )
-        last = f"last {age(each.last_run_at, now)} ago" if each.last_run_at else "never ran"
+        last = f"last {ago(each.last_run_at, now)}" if each.last_run_at else "never ran"
         tone = Tone.WARN if each.paused else Tone.INFO
         lines.append(
             line(Run(clean(each.name), Tone.STRONG), f"  {clean(each.scope)}  ", Run(f"{rule}  ", Tone.MUTED),

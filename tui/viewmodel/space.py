@@ -11,7 +11,7 @@ from inventory import space as known
 from inventory.model import Scan, ScanStatus, Scope
 from inventory.space import Network, networks_of, red_flags
 from tui.viewmodel.detail import heading
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, fit, line, number, plural
+from tui.viewmodel.text import Line, Run, Tone, ago, capped, clean, fit, line, number, plural
 
 Hosts = Mapping[tuple[str, Network], int]
 """How many endpoints are known in a network of a site. IPv4 by /24, IPv6 by /64."""
@@ -85,7 +85,7 @@ def _scope(
     scope: Scope, scans: Sequence[Scan], hosts: Hosts, width: int, now: datetime, stale_after: timedelta
 ) -> list[Line]:
     last = next((s for s in scans if s.scope == scope.name and s.status is ScanStatus.COMPLETE), None)
-    told = f"complete {age(last.ended_at or last.started_at, now)} ago" if last else "never scanned to the end"
+    told = f"complete {ago(last.ended_at or last.started_at, now)}" if last else "never scanned to the end"
     lines = [heading(f"{scope.name.upper()}", width, f"site {scope.site} · {told}")]
     drawn = blocks(scope, scans, hosts, now, stale_after)
     if not drawn:

@@ -13,7 +13,7 @@ from tui.viewmodel.columns import Column
 from tui.viewmodel.detail import field, heading, paragraph
 from tui.viewmodel.space import Look
 from tui.viewmodel.table import Cell, Table, of_rows
-from tui.viewmodel.text import Line, Run, Tone, age, capped, clean, line, number, plural
+from tui.viewmodel.text import Line, Run, Tone, age, ago, capped, clean, line, number, plural
 
 COLUMNS = (
     Column("look", "Looked at", 18, 18),
@@ -100,7 +100,7 @@ def pane(spot: Spot, width: int, now: datetime) -> list[Line]:
         heading(clean(spot.what).upper(), width),
         (),
         field("looked at", line(_glyph(spot), Run(f" {spot.look.value[3]}", Tone.PLAIN)), width),
-        field("scanned", line(f"{age(spot.at, now)} ago" if spot.at else "never to the end"), width),
+        field("scanned", line(f"{ago(spot.at, now)}" if spot.at else "never to the end"), width),
         field("site", line(clean(spot.site)), width),
         field("space", line(clean(spot.size)), width),
         field("known", line(known), width),

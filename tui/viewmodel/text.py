@@ -176,3 +176,9 @@ def age(then: datetime, now: datetime) -> str:
     """How long ago a moment was; ``now`` within the last second and for a clock that runs ahead."""
     seconds = (now - then).total_seconds()
     return "now" if seconds < 1 else span(seconds)
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long ago a moment was, as the end of a sentence: ``3m ago``, or ``now``."""
+    said = age(then, now)
+    return said if said == "now" else f"{said} ago"

@@ -281,7 +281,9 @@ class RowTable(Scrolled, Toned, can_focus=True):
         return known[1]
 
     def _draw_row(self, row: int, width: int, *, on_it: bool, marked: bool, hovered: bool) -> Strip:
-        gutter = line(Run("▌" if on_it else " ", Tone.ACCENT), Run("▪" if marked else " ", Tone.ACCENT))
+        # Of two tables on a screen the one that keys go to is told without colours too.
+        cursor = " " if not on_it else "▌" if self.has_focus else "▏"
+        gutter = line(Run(cursor, Tone.ACCENT), Run("▪" if marked else " ", Tone.ACCENT))
         cells = self._table.cells(row)
         runs: list[Run] = list(gutter)
         for n, placed in enumerate(self._placed):

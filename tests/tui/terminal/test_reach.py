@@ -59,6 +59,11 @@ async def test_a_key_that_cannot_do_anything_now_says_why(store, settings) -> No
         assert store.version() == before
 
 
+def cursors(app: GnomonApp) -> list[str]:
+    """The marks of the rows that cursors are on, from the top."""
+    return [line[0] for line in screen_text(app).splitlines() if line[:1] in {"▌", "▏"}]
+
+
 async def test_the_map_in_gaps_leads_to_what_is_known_there_and_decides_nothing(store: Store, settings) -> None:
     old = utc_now() - timedelta(days=400)
     store.scans.save(store.scans.list()[0].model_copy(update={"targets": ("127.0.0.0/28",), "ended_at": old}))
@@ -70,8 +75,10 @@ async def test_the_map_in_gaps_leads_to_what_is_known_there_and_decides_nothing(
         await until(pilot, lambda: len(page.map.keys_shown) == 2)
         assert list(page.map.keys_shown) == ["block:default/127.0.0.0/24", "scope:lab"]
         assert "only a part of it was scanned" in screen_text(app)
+        await until(pilot, lambda: cursors(app) == ["▏", "▌"])
         await go(pilot, app, "tab", "tab")
         assert page.map.has_focus
+        await until(pilot, lambda: cursors(app) == ["▌", "▏"])
         before = store.version()
         await go(pilot, app, "x")
         assert app.screen is page

@@ -112,8 +112,8 @@ def test_keys_in_use_are_gaps(now) -> None:
 @pytest.mark.parametrize(
     ("lost", "behind", "seconds", "words"),
     [
-        (0, 0, 5, "edge 7 calls  ✓ none lost  ✓ up to date  as of 5s"),
-        (3, 900, 5, "edge 7 calls  ✗ 3 lost  ◐ 900 bytes behind  as of 5s"),
+        (0, 0, 5, "edge 7 calls  ✓ none lost  ✓ up to date  as of 5s ago"),
+        (3, 900, 5, "edge 7 calls  ✗ 3 lost  ◐ 900 bytes behind  as of 5s ago"),
         (0, 0, 600, "edge 7 calls  ✓ none lost  ✓ up to date  ✗ silent for 10m"),
     ],
 )

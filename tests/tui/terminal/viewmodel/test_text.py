@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.viewmodel.text import Run, Tone, age, clean, fit, join, line, plain, plural, span, width_of, wrap
+from tui.viewmodel.text import Run, Tone, age, ago, clean, fit, join, line, plain, plural, span, width_of, wrap
 
 ANYTHING = st.text(st.characters(codec=None), max_size=60)
 
@@ -80,6 +80,8 @@ def test_a_span_is_in_its_largest_fitting_unit(seconds: float, said: str) -> Non
 def test_an_age_of_a_clock_that_runs_ahead_is_now(now) -> None:
     assert age(now + timedelta(hours=1), now) == "now"
     assert age(now - timedelta(hours=1), now) == "1h"
+    assert ago(now + timedelta(hours=1), now) == "now"
+    assert ago(now - timedelta(hours=1), now) == "1h ago"
 
 
 def test_empty_lines_leave_no_separator() -> None:
