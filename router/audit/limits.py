@@ -13,6 +13,9 @@ from inventory.model import Access, Attribute, Call, RateLimit
 MOST_BUCKETS = 100_000
 """Buckets that are kept at once. Beyond, those that were used longest ago are forgotten, which is to say full."""
 
+_WHOLE = 1 - 1e-6
+"""Tokens that count as one: moments are rounded, and one that came due just now must not be missed by that."""
+
 TEAM = "team"
 """The attribute of a caller that names the team."""
 
@@ -29,16 +32,16 @@ class Buckets:
     def wait(self, name: Hashable, limit: RateLimit, at: float) -> float:
         """Seconds from ``at``, in seconds of any one clock, until the bucket has a token; 0 where it has one."""
         tokens = self._filled(name, limit, at)[0]
-        return 0.0 if tokens >= 1 else (1 - tokens) * limit.seconds / limit.requests
+        return 0.0 if tokens >= _WHOLE else (1 - tokens) * limit.seconds / limit.requests
 
     def take(self, name: Hashable, limit: RateLimit, at: float) -> bool:
         """Take a token where there is one. Whether there was."""
         tokens, now = self._filled(name, limit, at)
         self._tokens.pop(name, None)
-        self._tokens[name] = (tokens - 1 if tokens >= 1 else tokens, now)
+        self._tokens[name] = (tokens - 1 if tokens >= _WHOLE else tokens, now)
         if len(self._tokens) > self._most:
             del self._tokens[next(iter(self._tokens))]
-        return tokens >= 1
+        return tokens >= _WHOLE
 
     def _filled(self, name: Hashable, limit: RateLimit, at: float) -> tuple[float, float]:
         tokens, last = self._tokens.get(name, (float(limit.requests), at))
