@@ -209,7 +209,7 @@ def shadow(state: RouteState, width: int, now: datetime) -> list[Line]:
               width),
         field("median", line(f"{clean(evidence.primary)} {_ms(evidence.primary_p50)}", Run("  against  ", Tone.MUTED),
               f"{clean(evidence.shadow)} {_ms(evidence.shadow_p50)}"), width),
-        field("updated", line(Run(f"{ago(evidence.updated_at, now)}", Tone.MUTED)), width),
+        field("updated", line(Run(ago(evidence.updated_at, now), Tone.MUTED)), width),
     ]  # fmt: skip
     return lines
 

@@ -100,7 +100,7 @@ def pane(spot: Spot, width: int, now: datetime) -> list[Line]:
         heading(clean(spot.what).upper(), width),
         (),
         field("looked at", line(_glyph(spot), Run(f" {spot.look.value[3]}", Tone.PLAIN)), width),
-        field("scanned", line(f"{ago(spot.at, now)}" if spot.at else "never to the end"), width),
+        field("scanned", line(ago(spot.at, now) if spot.at else "never to the end"), width),
         field("site", line(clean(spot.site)), width),
         field("space", line(clean(spot.size)), width),
         field("known", line(known), width),
