@@ -12,12 +12,20 @@ from tui.ahead import begin_ahead
 
 def main() -> None:
     """Run the command that the arguments name, and exit as the contract says."""
+    _fill_streams()
     collect_seldom()
     # For a tenth of a second every installed package would be searched for plugins of pydantic. gnomon has none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     code = _run()
     leave_garbage()
     sys.exit(code)
+
+
+def _fill_streams() -> None:
+    """Give a standard stream that was closed the null device, before its number goes to a database or a connection."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def _run() -> int:

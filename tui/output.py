@@ -170,7 +170,10 @@ def log_to_stderr() -> None:
 
 
 def on_terminal() -> bool:
-    """Whether the terminal UI can be shown: it reads standard input, and draws on standard error."""
+    """Whether the terminal UI can be shown: it reads standard input and draws on standard error.
+
+    Where standard output is none, a program waits for data.
+    """
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
 
 

@@ -52,3 +52,15 @@ def test_a_command_loads_no_other() -> None:
     loaded = {name.rpartition(".")[2] for name in json.loads(done.stdout)}
     assert "database" in loaded
     assert not loaded & (set(COMMANDS) - {"database", "routes", "moves"})
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "code"), [("tui", 2), ("endpoints", 0), ("nonsense", 2)])
+def test_a_stream_that_is_closed_is_no_defect(closed: str, command: str, code: int, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "tui.cli", "--database", f"sqlite:///{tmp_path}/a.db", command]
+    # A shell closes streams before gnomon begins, as what starts services may.
+    script = f'"$@" {closed}'
+    done = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert bool(done.stderr) is ("2>&-" not in closed)
