@@ -467,6 +467,10 @@ async def _until(done: Callable[[], bool], seconds: float) -> None:
 
 async def main(wanted: list[str]) -> None:
     parts = {"bad": bad, "cost": cost, "sampling": sampling, "switch": switches, "rollback": rollback}
+    known = {*parts, *(f"bad={kind}" for kind in ("none", *KINDS))}
+    if unknown := [word for word in wanted if word not in known]:
+        sys.stderr.write(f"there is no {', '.join(unknown)}, only {', '.join(sorted(known))}\n")
+        sys.exit(2)
     async with backends() as ports:
         for word in wanted or parts:
             with tempfile.TemporaryDirectory() as folder:
