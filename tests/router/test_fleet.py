@@ -174,6 +174,37 @@ async def test_certificates_are_renewed_while_callers_notice_nothing(
             assert callers.failed == []
 
 
+async def test_a_connection_that_ends_while_a_certificate_is_signed_ends_nothing_else(
+    fleet: Any, store: Store, control: Settings, tmp_path: Path, backends: Any, until: Any, monkeypatch: Any
+) -> None:
+    there, closed = elsewhere(control, tmp_path), []
+    async with fleet(join_seconds=6) as rig:
+        number = await rig.put(spec_of(await backends("origin")))
+        await enrol(store, control, there)
+        first = store.fleet.members()[0].ends_at
+        gateway, request = JoinedGateway(there), certificates.request
+
+        def requested(name: str) -> Any:
+            if not closed:
+                # By then it waits for the answer.
+                asyncio.get_running_loop().call_soon(
+                    lambda: closed.append(asyncio.ensure_future(gateway._channel.close()))
+                )
+            return request(name)
+
+        stop = asyncio.Event()
+        task = asyncio.create_task(gateway.run(stop))
+        try:
+            await until(lambda: has(store, number))
+            monkeypatch.setattr(certificates, "request", requested)
+            await until(lambda: task.done() or store.fleet.members()[0].ends_at > first)
+            assert closed
+            assert not task.done()
+        finally:
+            stop.set()
+            await task
+
+
 async def test_a_token_is_good_once_in_time_and_for_whom_it_names(
     fleet: Any, store: Store, control: Settings, settings: Settings
 ) -> None:

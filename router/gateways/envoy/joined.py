@@ -277,6 +277,11 @@ class JoinedGateway:
             except (grpc.aio.AioRpcError, grpc.aio.UsageError, OSError) as error:
                 log.warning("the certificate, good until %s, is not renewed yet: %s", ends.isoformat(), error)
                 continue
+            except asyncio.CancelledError:
+                # The connection ended meanwhile. It is asked for again over the next one.
+                if _ending():
+                    raise
+                continue
             self._own = own
             log.info("the certificate was renewed, and is good until %s", certificates.begins_and_ends(signed)[1])
             await self._channel.close()
